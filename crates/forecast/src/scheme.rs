@@ -1,0 +1,166 @@
+//! The schemes by name, and what is fixed about each: its kind of window, and when it gives the
+//! registers back.
+
+use core::{fmt, str::FromStr};
+
+/// A rule for switching a guest's FP/SIMD registers.
+///
+/// `docs/schemes.md` has each rule event by event, and where it was used.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[repr(u32)]
+pub enum Scheme {
+    /// Never switches and never traps: the negative control, which corrupts and leaks.
+    None = 0,
+    /// Switches on every entry and every exit.
+    Eager,
+    /// Traps the first use after every entry; the host has its registers back on every exit.
+    PerEntry,
+    /// As [`PerEntry`](Self::PerEntry), but the entry after a window that trapped is eager.
+    LastTrap,
+    /// Traps the first use after the load of the vCPU; keeps the registers until its put.
+    UntilPut,
+    /// As [`UntilPut`](Self::UntilPut), but loads eagerly once five windows in a row used the
+    /// registers, until an 8-bit count of them wraps.
+    Counter,
+    /// As [`UntilPut`](Self::UntilPut), but a trap buys 64 windows that are loaded eagerly.
+    Credit,
+    /// The registers stay with their last owner, across put and load, until somebody else uses them.
+    Owner,
+}
+
+/// What one decision of a scheme covers.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Window {
+    /// From an entry into the guest to the exit that ends it.
+    Entry,
+    /// From the load of the vCPU onto a core to its put.
+    Load,
+}
+
+/// When a scheme gives the CPU's registers back to the host.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Release {
+    /// On every exit.
+    Exit,
+    /// When the vCPU is put.
+    Put,
+    /// Only when somebody else uses them.
+    OnDemand,
+    /// The scheme does not manage the registers at all.
+    Unmanaged,
+}
+
+impl Scheme {
+    /// Every scheme, in the order in which tables show them.
+    pub const ALL: [Self; 8] = [
+        Self::None,
+        Self::Eager,
+        Self::PerEntry,
+        Self::LastTrap,
+        Self::UntilPut,
+        Self::Counter,
+        Self::Credit,
+        Self::Owner,
+    ];
+
+    /// The name by which users choose the scheme.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Eager => "eager",
+            Self::PerEntry => "per-entry",
+            Self::LastTrap => "last-trap",
+            Self::UntilPut => "until-put",
+            Self::Counter => "counter",
+            Self::Credit => "credit",
+            Self::Owner => "owner",
+        }
+    }
+
+    /// What one decision of this scheme covers.
+    pub const fn window(self) -> Window {
+        match self {
+            Self::None | Self::Eager | Self::PerEntry | Self::LastTrap => Window::Entry,
+            Self::UntilPut | Self::Counter | Self::Credit | Self::Owner => Window::Load,
+        }
+    }
+
+    /// When this scheme gives the registers back to the host.
+    pub const fn release(self) -> Release {
+        match self {
+            Self::None => Release::Unmanaged,
+            Self::Eager | Self::PerEntry | Self::LastTrap => Release::Exit,
+            Self::UntilPut | Self::Counter | Self::Credit => Release::Put,
+            Self::Owner => Release::OnDemand,
+        }
+    }
+}
+
+impl fmt::Display for Scheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// No scheme has this number or name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct UnknownScheme;
+
+impl fmt::Display for UnknownScheme {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unknown scheme; one of")?;
+        for scheme in Scheme::ALL {
+            write!(f, " {scheme}")?;
+        }
+        Ok(())
+    }
+}
+
+impl core::error::Error for UnknownScheme {}
+
+impl FromStr for Scheme {
+    type Err = UnknownScheme;
+
+    fn from_str(name: &str) -> Result<Self, UnknownScheme> {
+        Self::ALL
+            .into_iter()
+            .find(|scheme| scheme.name() == name)
+            .ok_or(UnknownScheme)
+    }
+}
+
+impl TryFrom<u32> for Scheme {
+    type Error = UnknownScheme;
+
+    fn try_from(number: u32) -> Result<Self, UnknownScheme> {
+        Self::ALL
+            .into_iter()
+            .find(|scheme| *scheme as u32 == number)
+            .ok_or(UnknownScheme)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_numbers_lead_back_to_their_scheme() {
+        for scheme in Scheme::ALL {
+            assert_eq!(scheme.name().parse(), Ok(scheme));
+            assert_eq!(Scheme::try_from(scheme as u32), Ok(scheme));
+        }
+        assert_eq!(
+            Scheme::try_from(Scheme::ALL.len() as u32),
+            Err(UnknownScheme)
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let sentence = "lazy".parse::<Scheme>().unwrap_err().to_string();
+        for scheme in Scheme::ALL {
+            assert!(sentence.contains(scheme.name()), "{sentence}");
+        }
+    }
+}

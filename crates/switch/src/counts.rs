@@ -1,0 +1,57 @@
+//! What is counted of a guest's windows and of its registers' moves.
+
+/// The windows of one kind, each known to have used the registers or not.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Tally {
+    /// Windows that used the registers.
+    pub used: u64,
+    /// Windows by what the one before did and what they did: `[used before][used]`. The first window
+    /// has none before and stands nowhere here.
+    pub pairs: [[u64; 2]; 2],
+    /// Windows in all.
+    pub windows: u64,
+    previous: Option<bool>,
+}
+
+impl Tally {
+    /// Counts one more window.
+    pub fn add(&mut self, used: bool) {
+        self.windows += 1;
+        self.used += u64::from(used);
+        if let Some(previous) = self.previous.replace(used) {
+            self.pairs[usize::from(previous)][usize::from(used)] += 1;
+        }
+    }
+}
+
+/// What happened to one guest, counted by the state machine.
+///
+/// Every load of a guest's registers comes with the save of whoever's were in the CPU, and every
+/// return to the host with the save of the guest's: so each of [`eager_loads`](Self::eager_loads),
+/// [`traps`](Self::traps) and [`give_backs`](Self::give_backs) is one save and one load of a whole
+/// register file.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Counts {
+    /// Entries into the guest.
+    pub entries: u64,
+    /// Puts of the vCPU.
+    pub puts: u64,
+    /// Traps that the scheme armed; each loaded the guest's registers.
+    pub traps: u64,
+    /// Traps that only the observer armed; the registers were there.
+    pub observer_traps: u64,
+    /// Loads of the guest's registers at an entry.
+    pub eager_loads: u64,
+    /// Times that the registers went from this guest back to the host: at an exit, a put or an
+    /// eviction. Not those that another guest or the host's own use took.
+    pub give_backs: u64,
+    /// Windows from an entry to its exit; counted when observed.
+    pub entry_windows: Tally,
+    /// Windows from load to put; counted when observed.
+    pub load_windows: Tally,
+    /// Windows of the scheme's own kind: `[forecast to use the registers][used]`; counted when
+    /// observed. A window counts as forecast to use them if its first entry left the gate open.
+    pub forecast: [[u64; 2]; 2],
+    /// Eager loads in windows that then did not use the registers; counted when observed.
+    pub wasted_loads: u64,
+}

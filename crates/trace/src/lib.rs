@@ -1,0 +1,23 @@
+//! What the hypervisor leaves in memory for the lab to read: fixed, versioned layouts.
+//!
+//! The hypervisor and the lab share one region of physical memory, the *mailbox*, at a fixed place
+//! in the board's RAM that no guest can reach. QEMU backs that RAM by a file, which the lab maps.
+//! The hypervisor counts in place, so that a running hypervisor can be looked at and a finished one
+//! needs no serializer: what lies there when the machine stops is the report.
+//!
+//! All fields are little-endian and naturally aligned, with no padding that is not named.
+
+#![cfg_attr(not(test), no_std)]
+#![forbid(unsafe_code)]
+
+pub mod report;
+
+/// Physical address of the mailbox on QEMU's `virt` board: above the FDT (1 MiB at the start of
+/// RAM), below the hypervisor's image.
+pub const MAILBOX_ADDRESS: u64 = 0x4010_0000;
+
+/// Offset of the mailbox from the start of the board's RAM, and so in the file that backs it.
+pub const MAILBOX_OFFSET: u64 = 0x0010_0000;
+
+/// Size of the mailbox in bytes.
+pub const MAILBOX_SIZE: u64 = 0x0010_0000;

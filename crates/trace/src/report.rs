@@ -1,0 +1,265 @@
+//! The counters of a run: one header, then one record per core and one per vCPU.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// First eight bytes of a mailbox that a hypervisor has set up.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
+
+/// Version of this layout. A reader refuses any other.
+pub const VERSION: u32 = 1;
+
+/// The most cores that the report has room for.
+pub const MAX_CORES: usize = 16;
+
+/// The most vCPUs, over all VMs, that the report has room for.
+pub const MAX_VCPUS: usize = 128;
+
+/// How far the hypervisor has come: the value of [`Header::state`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum State {
+    /// The mailbox is laid out; guests have not run yet.
+    Booting = 1,
+    /// Guests run.
+    Running = 2,
+    /// Every VM has powered off. The counters are final.
+    Done = 3,
+    /// EL2 panicked, or refused to start; the console says why.
+    Failed = 4,
+}
+
+/// Why a guest came to EL2: an index into [`VcpuReport::exits`].
+///
+/// The first use of the FP/SIMD registers behind an armed trap is not an exit: the guest goes on at
+/// once ([`VcpuReport::traps`]).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(usize)]
+pub enum Exit {
+    /// An interrupt for the virtual timer of this vCPU.
+    VirtualTimer = 0,
+    /// The EL2 timer: the end of a time slice, or another vCPU's timer.
+    HypervisorTimer,
+    /// The GIC's maintenance interrupt.
+    Maintenance,
+    /// Any other physical interrupt.
+    Interrupt,
+    /// `HVC`.
+    Hypercall,
+    /// `SMC`.
+    SecureMonitorCall,
+    /// `WFI` or `WFE`.
+    Wait,
+    /// A trapped system register.
+    SystemRegister,
+    /// A data abort on an emulated device.
+    Mmio,
+    /// A stage-2 fault on the VM's own memory: a page of first use.
+    Stage2Fault,
+    /// Anything else, such as an exception that is sent on to the guest.
+    Other,
+}
+
+/// Number of kinds of exit.
+pub const EXITS: usize = 11;
+
+/// Names of the kinds of exit, in the order of [`Exit`].
+pub const EXIT_NAMES: [&str; EXITS] = [
+    "virtual-timer",
+    "hypervisor-timer",
+    "maintenance",
+    "interrupt",
+    "hypercall",
+    "smc",
+    "wait",
+    "system-register",
+    "mmio",
+    "stage2-fault",
+    "other",
+];
+
+/// The start of the mailbox.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct Header {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`VERSION`].
+    pub version: u32,
+    /// A [`State`].
+    pub state: u32,
+    /// Cores that the hypervisor runs on.
+    pub cores: u32,
+    /// VMs.
+    pub vms: u32,
+    /// vCPUs over all VMs.
+    pub vcpus: u32,
+    /// 1 with the Virtualization Host Extensions in use (HCR_EL2.E2H = 1), else 0.
+    pub vhe: u32,
+    /// CNTFRQ_EL0 in hertz.
+    pub counter_frequency: u64,
+    /// CNTPCT_EL0 when the first guest was entered, in ticks.
+    pub started: u64,
+    /// CNTPCT_EL0 when the last VM powered off, in ticks.
+    pub finished: u64,
+}
+
+/// What one core did.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct CoreReport {
+    /// Instructions retired at EL2, from the first guest entry on, waiting in WFI left out.
+    /// Zero where the machine does not count them (QEMU without `-icount`).
+    pub el2_instructions: u64,
+    /// Instructions retired at EL1 and EL0.
+    pub guest_instructions: u64,
+    /// The longest stretch of instructions at EL2 with interrupts masked, from the vector to ERET.
+    pub longest_masked: u64,
+    /// Sections of EL2 code that used the FP/SIMD registers for themselves.
+    pub host_uses: u64,
+    /// Times that the host's registers were saved.
+    pub host_saves: u64,
+    /// Times that the host's registers were loaded.
+    pub host_loads: u64,
+    /// Times that the host's registers were compared with the canary.
+    pub canary_checks: u64,
+    /// Comparisons that failed: the host had lost its registers.
+    pub canary_mismatches: u64,
+    /// Times that the core had nothing to run and waited in WFI.
+    pub idles: u64,
+    /// vCPU switches: puts of one vCPU followed by the load of another.
+    pub vcpu_switches: u64,
+}
+
+/// The windows of one kind that a vCPU went through.
+///
+/// Whether a window used the registers is known where it was armed: always in an observed run,
+/// else only where the scheme itself armed the trap. Windows without evidence are `blind` and enter
+/// no other count.
+#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct WindowReport {
+    /// Windows in all.
+    pub windows: u64,
+    /// Windows that nobody watched.
+    pub blind: u64,
+    /// Watched windows by what came before and what came then, `[used before][used]`, where the
+    /// window before was watched too.
+    pub pairs: [[u64; 2]; 2],
+    /// Watched windows in which the registers were used.
+    pub used: u64,
+}
+
+/// What one vCPU did, and what switching its registers took.
+#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[repr(C)]
+pub struct VcpuReport {
+    /// Number of its VM.
+    pub vm: u32,
+    /// Number of the vCPU in its VM.
+    pub index: u32,
+    /// Its scheme: `trapcast_forecast::Scheme as u32`.
+    pub scheme: u32,
+    /// 1 if every window was watched, else 0.
+    pub observed: u32,
+    /// Entries into the guest, those after an FP/SIMD trap left out.
+    pub entries: u64,
+    /// Exits by reason, see [`Exit`].
+    pub exits: [u64; EXITS],
+    /// Loads (the vCPU became the core's current one) and so puts.
+    pub loads_of_vcpu: u64,
+    /// FP/SIMD traps that the scheme armed.
+    pub traps: u64,
+    /// FP/SIMD traps that only the observer armed.
+    pub observer_traps: u64,
+    /// Times that this vCPU's registers were loaded.
+    pub register_loads: u64,
+    /// Times that this vCPU's registers were saved.
+    pub register_saves: u64,
+    /// Bytes moved for this vCPU: its own loads and saves, and the host's that they caused.
+    pub bytes_moved: u64,
+    /// EL2 instructions on behalf of this vCPU, exits to entries.
+    pub el2_instructions: u64,
+    /// Those of them spent in switching the registers and deciding about it.
+    pub switch_instructions: u64,
+    /// Windows from an entry to its exit.
+    pub entry_windows: WindowReport,
+    /// Windows from load to put.
+    pub load_windows: WindowReport,
+    /// Windows of the scheme's own kind, `[forecast that they use the registers][used]`.
+    pub forecast: [[u64; 2]; 2],
+    /// Loads at the start of a window that then did not use the registers, of those watched.
+    pub wasted_loads: u64,
+}
+
+/// Offset in the mailbox of the first [`CoreReport`]; [`MAX_CORES`] of them follow one another.
+pub const CORES_OFFSET: usize = 0x100;
+
+/// Offset in the mailbox of the first [`VcpuReport`]; [`MAX_VCPUS`] of them follow one another.
+pub const VCPUS_OFFSET: usize = 0x1000;
+
+const _: () = {
+    assert!(size_of::<Header>() <= CORES_OFFSET);
+    assert!(CORES_OFFSET + MAX_CORES * size_of::<CoreReport>() <= VCPUS_OFFSET);
+    assert!(VCPUS_OFFSET + MAX_VCPUS * size_of::<VcpuReport>() <= super::MAILBOX_SIZE as usize);
+};
+
+/// Why a mailbox cannot be read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ReadError {
+    /// Fewer bytes than a mailbox has.
+    Truncated,
+    /// The hypervisor never got as far as to lay the mailbox out.
+    NoMagic,
+    /// Laid out by another version of the hypervisor, whose number this is.
+    Version(u32),
+    /// A count in the header is larger than the mailbox has room for.
+    Counts,
+}
+
+/// A report as read from the bytes of a mailbox.
+#[derive(Clone, Copy, Debug)]
+pub struct Report<'a> {
+    /// The header.
+    pub header: &'a Header,
+    /// One per core.
+    pub cores: &'a [CoreReport],
+    /// One per vCPU, by VM and then by number.
+    pub vcpus: &'a [VcpuReport],
+}
+
+impl<'a> Report<'a> {
+    /// Reads a report from the bytes of a mailbox, which must be aligned to 8 bytes.
+    ///
+    /// # Errors
+    /// As [`ReadError`] says; bytes of any content are safe to pass.
+    pub fn read(mailbox: &'a [u8]) -> Result<Self, ReadError> {
+        let (header, _) =
+            Header::ref_from_prefix(mailbox).map_err(|_| ReadError::Truncated)?;
+        if header.magic != MAGIC {
+            return Err(ReadError::NoMagic);
+        }
+        if header.version != VERSION {
+            return Err(ReadError::Version(header.version));
+        }
+        let (cores, vcpus) = (header.cores as usize, header.vcpus as usize);
+        if cores > MAX_CORES || vcpus > MAX_VCPUS {
+            return Err(ReadError::Counts);
+        }
+        Ok(Self {
+            header,
+            cores: records(mailbox, CORES_OFFSET, cores)?,
+            vcpus: records(mailbox, VCPUS_OFFSET, vcpus)?,
+        })
+    }
+}
+
+fn records<T: FromBytes + Immutable + KnownLayout>(
+    mailbox: &[u8],
+    offset: usize,
+    count: usize,
+) -> Result<&[T], ReadError> {
+    let bytes = mailbox.get(offset..).ok_or(ReadError::Truncated)?;
+    <[T]>::ref_from_prefix_with_elems(bytes, count)
+        .map(|(records, _)| records)
+        .map_err(|_| ReadError::Truncated)
+}

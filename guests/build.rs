@@ -1,0 +1,28 @@
+//! Tells the linker which shape each guest has: a flat arm64 Image, or an ELF program for Linux.
+
+use std::env;
+
+/// Programs that boot on the bare board.
+const IMAGES: [&str; 2] = ["checker", "bench"];
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=image.ld");
+    println!("cargo:rerun-if-env-changed=CARGO_CFG_TARGET_OS");
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
+        return;
+    }
+    let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
+    for image in IMAGES {
+        println!("cargo:rustc-link-arg-bin={image}=-T{here}/image.ld");
+        println!("cargo:rustc-link-arg-bin={image}=--oformat=binary");
+    }
+    // Linux starts a program at its entry point; pages may be up to 64 KiB large.
+    for argument in [
+        "--entry=_start",
+        "--image-base=0x400000",
+        "-zmax-page-size=65536",
+    ] {
+        println!("cargo:rustc-link-arg-bin=linux-simd={argument}");
+    }
+}

@@ -1,0 +1,162 @@
+//! The checker: uses the FP/SIMD registers in a known pattern of windows, and checks at each use
+//! that they hold exactly what it left in them.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+trapcast_guests::entry!(guest::main);
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("checker boots on the bare board: build it for aarch64-unknown-none-softfloat");
+    std::process::exit(2);
+}
+
+#[cfg(target_os = "none")]
+mod guest {
+    //! What runs on the board.
+
+    use trapcast_guests::board::entry::fail;
+    use trapcast_guests::board::fdt::Machine;
+    use trapcast_guests::board::window::{self, Found, Opening};
+    use trapcast_guests::bootargs::Checker as Settings;
+    use trapcast_guests::memory::FreshPages;
+    use trapcast_guests::pattern::{Mismatch, Name, Registers};
+    use trapcast_guests::plan::Plan;
+    use trapcast_guests::println;
+    use trapcast_guests::rng::SplitMix64;
+
+    /// Mismatches that are printed; the others are only counted.
+    const PRINTED_MISMATCHES: u64 = 8;
+
+    /// Windows from one fresh page of memory to the next.
+    const WINDOWS_PER_PAGE: u64 = 64;
+
+    /// Windows from one line to the next with `verbose`.
+    const WINDOWS_PER_LINE: u64 = 1000;
+
+    /// Reads the bootargs and follows them.
+    pub fn main(machine: &Machine) {
+        match Settings::parse(machine.bootargs) {
+            Ok(settings) => Checker::new(settings, machine).run(),
+            Err(error) => fail(&error),
+        }
+    }
+
+    struct Checker {
+        settings: Settings,
+        expected: Registers,
+        pages: FreshPages,
+        operands: SplitMix64,
+        used: u64,
+        mismatches: u64,
+    }
+
+    impl Checker {
+        fn new(settings: Settings, machine: &Machine) -> Self {
+            Self {
+                settings,
+                expected: Registers::ZERO,
+                pages: FreshPages::new(machine.free),
+                operands: SplitMix64::stream(settings.seed, 2),
+                used: 0,
+                mismatches: 0,
+            }
+        }
+
+        fn run(&mut self) {
+            let Settings {
+                workload,
+                seed,
+                windows,
+                exits,
+                percent,
+                ..
+            } = self.settings;
+            println!(
+                "start workload={workload} seed={seed} windows={windows} exits={exits} p={percent}"
+            );
+            let plan = Plan::new(workload, seed, percent);
+            for (index, window) in (0..windows).zip(plan) {
+                self.run_window(index, &window);
+                if index % WINDOWS_PER_PAGE == WINDOWS_PER_PAGE - 1 {
+                    self.touch_fresh_page(index);
+                }
+                if self.settings.verbose && (index + 1) % WINDOWS_PER_LINE == 0 {
+                    let Self {
+                        used, mismatches, ..
+                    } = self;
+                    let ran = index + 1;
+                    println!("ran windows={ran} used={used} mismatches={mismatches}");
+                }
+            }
+            let Self {
+                used, mismatches, ..
+            } = self;
+            println!(
+                "done workload={workload} seed={seed} windows={windows} used={used} \
+                 mismatches={mismatches}"
+            );
+        }
+
+        fn run_window(&mut self, index: u64, window: &trapcast_guests::plan::Window) {
+            let exits = self.settings.exits;
+            let opening = if exits != 0 && index.is_multiple_of(exits) {
+                Opening::Wait
+            } else {
+                Opening::Call
+            };
+            let next = Registers::pattern(self.settings.seed, index);
+            let operand = self.operands.below(1 << 16);
+            if let Some(found) = window::run(window, opening, operand, &next) {
+                self.check(index, operand, &found);
+                self.expected = next;
+                self.used += 1;
+            }
+        }
+
+        fn check(&mut self, index: u64, operand: u64, found: &Found) {
+            let mut expected = self.expected;
+            if self.settings.fault == Some(index) {
+                expected.v[3] ^= 1;
+            }
+            for mismatch in expected.differences(&found.registers) {
+                self.report(index, &mismatch);
+            }
+            let sum = window::expected_sum(operand);
+            self.compare(index, Name::Arithmetic, sum, found.sum);
+        }
+
+        /// Checks that the next fresh page reads as zero, and writes to it.
+        fn touch_fresh_page(&mut self, index: u64) {
+            let Some(address) = self.pages.next() else {
+                return;
+            };
+            let word = core::ptr::with_exposed_provenance_mut::<u64>(address as usize);
+            // SAFETY: the page is RAM that is mapped, outside the image and the FDT; nothing else
+            // uses it.
+            let found = unsafe { word.read_volatile() };
+            self.compare(index, Name::Memory, 0, found);
+            // SAFETY: as above.
+            unsafe { word.write_volatile(address) };
+        }
+
+        fn compare(&mut self, index: u64, name: Name, expected: u64, found: u64) {
+            if expected != found {
+                let mismatch = Mismatch {
+                    name,
+                    expected: expected.into(),
+                    found: found.into(),
+                };
+                self.report(index, &mismatch);
+            }
+        }
+
+        fn report(&mut self, index: u64, mismatch: &Mismatch) {
+            self.mismatches += 1;
+            if self.mismatches <= PRINTED_MISMATCHES {
+                println!("MISMATCH window={index} {mismatch}");
+            }
+        }
+    }
+}

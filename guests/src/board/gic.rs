@@ -1,0 +1,108 @@
+//! The GICv3 of one CPU: set-up, acknowledge, end of interrupt, and an SGI to oneself.
+//!
+//! Source: Arm IHI 0069, "GIC architecture specification, GICv3 and GICv4".
+
+use core::arch::asm;
+use core::ptr;
+
+use crate::{read_sysreg, write_sysreg};
+
+/// Address of the distributor.
+pub const DISTRIBUTOR: usize = 0x0800_0000;
+/// Address of GICD_IIDR, a register that every hypervisor emulates without side effects.
+pub const GICD_IIDR: usize = DISTRIBUTOR + 0x008;
+/// INTID of the virtual timer.
+pub const VIRTUAL_TIMER: u32 = 27;
+/// INTID of the SGI that a guest sends to itself.
+pub const SGI: u32 = 1;
+/// INTIDs from here to 1023 are special; 1023 says that nothing is pending.
+pub const FIRST_SPECIAL: u32 = 1020;
+
+const GICD_CTLR: usize = DISTRIBUTOR;
+/// GICD_CTLR: ARE and EnableGrp1.
+const ARE_GRP1: u32 = 1 << 4 | 1 << 1;
+/// GICD_CTLR: register write pending.
+const RWP: u32 = 1 << 31;
+
+const REDISTRIBUTOR: usize = 0x080a_0000;
+const GICR_WAKER: usize = REDISTRIBUTOR + 0x014;
+const PROCESSOR_SLEEP: u32 = 1 << 1;
+const CHILDREN_ASLEEP: u32 = 1 << 2;
+const SGI_FRAME: usize = REDISTRIBUTOR + 0x1_0000;
+const GICR_IGROUPR0: usize = SGI_FRAME + 0x080;
+const GICR_ISENABLER0: usize = SGI_FRAME + 0x100;
+const GICR_IPRIORITYR: usize = SGI_FRAME + 0x400;
+/// Priority of each interrupt in use.
+const PRIORITY: u32 = 0x80;
+
+fn read(register: usize) -> u32 {
+    // SAFETY: callers name readable registers of the GIC, which are mapped as device memory.
+    unsafe { ptr::with_exposed_provenance::<u32>(register).read_volatile() }
+}
+
+fn write(register: usize, value: u32) {
+    // SAFETY: callers name writable registers of the GIC, which are mapped as device memory; none
+    // of them makes the GIC access memory.
+    unsafe { ptr::with_exposed_provenance_mut::<u32>(register).write_volatile(value) };
+}
+
+/// Turns the GIC on, with the virtual timer's interrupt and the SGI in group 1, and unmasks IRQs.
+pub fn enable() {
+    write(GICD_CTLR, ARE_GRP1);
+    while read(GICD_CTLR) & RWP != 0 {}
+
+    write(GICR_WAKER, read(GICR_WAKER) & !PROCESSOR_SLEEP);
+    while read(GICR_WAKER) & CHILDREN_ASLEEP != 0 {}
+
+    let interrupts = 1 << VIRTUAL_TIMER | 1 << SGI;
+    write(GICR_IGROUPR0, read(GICR_IGROUPR0) | interrupts);
+    for interrupt in [VIRTUAL_TIMER, SGI] {
+        let register = GICR_IPRIORITYR + (interrupt as usize & !3);
+        let shift = interrupt % 4 * 8;
+        let others = read(register) & !(0xff << shift);
+        write(register, others | PRIORITY << shift);
+    }
+    write(GICR_ISENABLER0, interrupts);
+
+    // SAFETY: system register access to the CPU interface; nothing is enabled before.
+    unsafe { write_sysreg!("icc_sre_el1", 1) };
+    // SAFETY: lets interrupts of every priority through.
+    unsafe { write_sysreg!("icc_pmr_el1", 0xff) };
+    // SAFETY: EOImode 0: the end of an interrupt also deactivates it.
+    unsafe { write_sysreg!("icc_ctlr_el1", 0) };
+    // SAFETY: the vectors are installed, so that an interrupt finds its handler.
+    unsafe { write_sysreg!("icc_igrpen1_el1", 1) };
+    unmask();
+}
+
+/// Unmasks IRQs at this CPU; a pending one is taken at once.
+#[inline(always)]
+pub fn unmask() {
+    // SAFETY: the handler keeps all registers of the code that it interrupts.
+    unsafe { asm!("msr daifclr, #2", "isb", options(nostack, preserves_flags)) };
+}
+
+/// Masks IRQs at this CPU.
+#[inline(always)]
+pub fn mask() {
+    // SAFETY: an interrupt that waits does no harm.
+    unsafe { asm!("msr daifset, #2", options(nostack, preserves_flags)) };
+}
+
+/// Acknowledges the pending interrupt of the highest priority and returns its INTID.
+pub fn acknowledge() -> u32 {
+    (read_sysreg!("icc_iar1_el1") & 0xff_ffff) as u32
+}
+
+/// Ends the interrupt `intid`, which [`acknowledge`] has returned.
+pub fn end(intid: u32) {
+    // SAFETY: ends an interrupt that was acknowledged; memory is not touched.
+    unsafe { write_sysreg!("icc_eoir1_el1", u64::from(intid)) };
+}
+
+/// Sends [`SGI`] to this CPU, which has affinity 0.0.0.0.
+#[inline(always)]
+pub fn send_sgi_to_self() {
+    // SAFETY: the SGI's handler is installed.
+    unsafe { write_sysreg!("icc_sgi1r_el1", u64::from(SGI) << 24 | 1) };
+}

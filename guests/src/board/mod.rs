@@ -1,0 +1,16 @@
+//! The board that a guest runs on: QEMU's `virt` with one CPU and a GICv3, at EL1, without FP in
+//! any Rust code.
+//!
+//! [`entry!`](crate::entry) turns a function into an arm64 Image that sets the board up and calls
+//! it. QEMU models no caches, so nothing here maintains them.
+
+pub mod console;
+pub mod entry;
+pub mod exceptions;
+pub mod fdt;
+pub mod gic;
+pub mod mmu;
+pub mod psci;
+pub mod sysreg;
+pub mod timer;
+pub mod window;

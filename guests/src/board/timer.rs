@@ -1,0 +1,59 @@
+//! The virtual timer: waits that end by a real interrupt.
+//!
+//! Source: Arm ARM, "The Generic Timer in AArch64 state".
+
+use core::arch::asm;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::gic;
+use crate::{read_sysreg, write_sysreg};
+
+/// How long a wait lasts.
+pub const WAIT_MICROSECONDS: u64 = 5;
+
+static FIRED: AtomicBool = AtomicBool::new(false);
+
+/// Whether the timer's interrupt has been handled since [`set`].
+#[inline(always)]
+pub fn fired() -> bool {
+    FIRED.load(Ordering::Relaxed)
+}
+
+/// Lets the timer fire in `microseconds` from now.
+#[inline(always)]
+pub fn set(microseconds: u64) {
+    let ticks = read_sysreg!("cntfrq_el0") * microseconds / 1_000_000;
+    set_at(read_sysreg!("cntvct_el0") + ticks);
+}
+
+/// Lets the timer fire when the virtual count reaches `count`; at once, if it has.
+#[inline(always)]
+pub fn set_at(count: u64) {
+    FIRED.store(false, Ordering::Relaxed);
+    // SAFETY: the timer's interrupt has its handler.
+    unsafe { write_sysreg!("cntv_cval_el0", count) };
+    // SAFETY: as above. ENABLE, not IMASK.
+    unsafe { write_sysreg!("cntv_ctl_el0", 1) };
+}
+
+/// Blocks at EL1 by WFI until the timer has fired, [`WAIT_MICROSECONDS`] from now.
+#[inline(always)]
+pub fn wait() {
+    // Masked until after the WFI: an interrupt before it would leave nothing to wake it up.
+    gic::mask();
+    set(WAIT_MICROSECONDS);
+    while !fired() {
+        // SAFETY: waits; a pending interrupt ends it although it is masked.
+        unsafe { asm!("wfi", options(nostack, preserves_flags)) };
+        gic::unmask();
+        gic::mask();
+    }
+    gic::unmask();
+}
+
+/// What the interrupt handler does for the timer: takes its level down.
+pub fn handle() {
+    // SAFETY: disables the timer.
+    unsafe { write_sysreg!("cntv_ctl_el0", 0) };
+    FIRED.store(true, Ordering::Relaxed);
+}

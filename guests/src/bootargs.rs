@@ -1,0 +1,228 @@
+//! Bootargs: the words by which whoever starts a guest tells it what to do.
+
+use core::fmt;
+
+use crate::plan::Workload;
+
+/// The keys that [`Checker`] knows.
+const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, fault, verbose";
+
+/// The keys that [`Bench`] knows.
+const BENCH_KEYS: &str = "rounds, only";
+
+/// What the checker is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Checker {
+    /// `workload=NAME`: which windows use the registers.
+    pub workload: Workload,
+    /// `seed=N`: where the generators start.
+    pub seed: u64,
+    /// `windows=N`: how many windows to run.
+    pub windows: u64,
+    /// `exits=K`: each K-th window ends by a WFI, the others by a hypercall; with 0, none does.
+    pub exits: u64,
+    /// `p=PERCENT`: the workload's probability.
+    pub percent: u64,
+    /// `fault=N`: the checker flips a bit of a register itself before it checks in window N, to
+    /// show that it would notice.
+    pub fault: Option<u64>,
+    /// `verbose`: tell how far the run has come.
+    pub verbose: bool,
+}
+
+impl Checker {
+    /// What a checker without bootargs does.
+    pub const DEFAULT: Self = Self {
+        workload: Workload::Random,
+        seed: 1,
+        windows: 1000,
+        exits: 1,
+        percent: 50,
+        fault: None,
+        verbose: false,
+    };
+
+    /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
+    ///
+    /// # Errors
+    ///
+    /// Names the first word that cannot be followed.
+    pub fn parse(bootargs: &str) -> Result<Self, Error<'_>> {
+        let mut settings = Self::DEFAULT;
+        for word in bootargs.split_ascii_whitespace() {
+            match word.split_once('=') {
+                Some(("workload", name)) => {
+                    settings.workload = name.parse().map_err(|()| Error::Workload(name))?;
+                }
+                Some(("seed", value)) => settings.seed = number("seed", value)?,
+                Some(("windows", value)) => settings.windows = number("windows", value)?,
+                Some(("exits", value)) => settings.exits = number("exits", value)?,
+                Some(("p", value)) => settings.percent = percent(value)?,
+                Some(("fault", value)) => settings.fault = Some(number("fault", value)?),
+                None if word == "verbose" => settings.verbose = true,
+                _ => return Err(Error::Word(word, CHECKER_KEYS)),
+            }
+        }
+        Ok(settings)
+    }
+}
+
+/// What the bench is to measure.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bench<'a> {
+    /// `rounds=N`: measured rounds of each benchmark.
+    pub rounds: usize,
+    /// `only=NAME`: the one benchmark to run.
+    pub only: Option<&'a str>,
+}
+
+impl<'a> Bench<'a> {
+    /// The most rounds that there is room for.
+    pub const MAX_ROUNDS: usize = 100_000;
+
+    /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
+    ///
+    /// # Errors
+    ///
+    /// Names the first word that cannot be followed.
+    pub fn parse(bootargs: &'a str) -> Result<Self, Error<'a>> {
+        let mut settings = Self {
+            rounds: 1000,
+            only: None,
+        };
+        for word in bootargs.split_ascii_whitespace() {
+            match word.split_once('=') {
+                Some(("rounds", value)) => {
+                    settings.rounds = usize::try_from(number("rounds", value)?)
+                        .ok()
+                        .filter(|rounds| (1..=Self::MAX_ROUNDS).contains(rounds))
+                        .ok_or(Error::Rounds(value))?;
+                }
+                Some(("only", name)) => settings.only = Some(name),
+                _ => return Err(Error::Word(word, BENCH_KEYS)),
+            }
+        }
+        Ok(settings)
+    }
+}
+
+fn number<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
+    value.parse().map_err(|_| Error::Number(key, value))
+}
+
+fn percent(value: &str) -> Result<u64, Error<'_>> {
+    let percent = number("p", value)?;
+    (percent <= 100)
+        .then_some(percent)
+        .ok_or(Error::Percent(value))
+}
+
+/// A word of the bootargs that cannot be followed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Error<'a> {
+    /// No workload has this name.
+    Workload(&'a str),
+    /// The value of this key is not a number.
+    Number(&'static str, &'a str),
+    /// A percentage above 100.
+    Percent(&'a str),
+    /// A number of rounds that there is no room for, or none.
+    Rounds(&'a str),
+    /// A word with an unknown key; the known ones.
+    Word(&'a str, &'static str),
+}
+
+impl fmt::Display for Error<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Workload(name) => {
+                write!(f, "unknown workload \"{name}\"; one of ")?;
+                for (index, (known, _)) in Workload::NAMES.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    write!(f, "{comma}{known}")?;
+                }
+                Ok(())
+            }
+            Self::Number(key, value) => {
+                write!(f, "{key}=\"{value}\" is not a number; give {key}=N")
+            }
+            Self::Percent(value) => write!(f, "p={value} is above 100; give p=PERCENT"),
+            Self::Rounds(value) => {
+                write!(f, "rounds={value}; give 1 to {}", Bench::MAX_ROUNDS)
+            }
+            Self::Word(word, known) => write!(f, "unknown word \"{word}\"; one of {known}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::format;
+
+    #[test]
+    fn every_checker_key_counts() {
+        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 fault=5 verbose";
+        let expected = Checker {
+            workload: Workload::Bursts,
+            seed: 7,
+            windows: 20,
+            exits: 3,
+            percent: 29,
+            fault: Some(5),
+            verbose: true,
+        };
+        assert_eq!(Checker::parse(bootargs), Ok(expected));
+        assert_eq!(Checker::parse(""), Ok(Checker::DEFAULT));
+    }
+
+    #[test]
+    fn every_bench_key_counts() {
+        let expected = Bench {
+            rounds: 5,
+            only: Some("hvc-null"),
+        };
+        assert_eq!(Bench::parse("only=hvc-null rounds=5"), Ok(expected));
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        let checker = |bootargs| format!("{}", Checker::parse(bootargs).unwrap_err());
+        assert_eq!(
+            checker("workload=x"),
+            "unknown workload \"x\"; one of never, always, alternating, random, bursts, \
+             resume-point"
+        );
+        assert_eq!(checker("seed=-1"), "seed=\"-1\" is not a number; give seed=N");
+        assert_eq!(checker("p=101"), "p=101 is above 100; give p=PERCENT");
+        assert_eq!(
+            checker("quiet"),
+            format!("unknown word \"quiet\"; one of {CHECKER_KEYS}")
+        );
+        let bench = |bootargs| format!("{}", Bench::parse(bootargs).unwrap_err());
+        assert_eq!(bench("rounds=0"), "rounds=0; give 1 to 100000");
+        assert_eq!(
+            bench("only"),
+            format!("unknown word \"only\"; one of {BENCH_KEYS}")
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(bootargs: String) {
+            let _ = Checker::parse(&bootargs).map_err(|error| format!("{error}"));
+            let _ = Bench::parse(&bootargs).map_err(|error| format!("{error}"));
+        }
+
+        #[test]
+        fn numbers_round_trip(seed: u64, windows: u64, exits: u64, p in 0..=100u64) {
+            let bootargs = format!("seed={seed} windows={windows} exits={exits} p={p}");
+            let settings = Checker::parse(&bootargs).unwrap();
+            prop_assert_eq!(
+                (settings.seed, settings.windows, settings.exits, settings.percent),
+                (seed, windows, exits, p)
+            );
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Pure parts of the hypervisor.
+#![cfg_attr(not(test), no_std)]
+
+pub mod stage2;

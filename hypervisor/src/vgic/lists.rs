@@ -1,0 +1,270 @@
+//! Between the banks and the list registers: `flush` before an entry, `sync` after an exit.
+
+use super::list_register::{
+    self as lr, ACTIVE, EOI, HCR_EN, HCR_LRENPIE, HCR_NPIE, HCR_TDIR, HCR_UIE, MAX_LIST_REGISTERS,
+    PENDING,
+};
+use super::{BANKS, HARDWARE_BIT, HARDWARE_INTID, VcpuSet, Vgic, bits, locate};
+
+/// Interrupts of a vCPU that belong into list registers.
+struct Ready {
+    /// Pending and not active.
+    pending: [u32; BANKS],
+    active: [u32; BANKS],
+}
+
+impl Ready {
+    fn count(&self) -> usize {
+        let ones = |maps: &[u32; BANKS]| maps.iter().map(|map| map.count_ones()).sum::<u32>();
+        (ones(&self.pending) + ones(&self.active)) as usize
+    }
+}
+
+/// The `N` smallest keys of those offered.
+struct Smallest {
+    keys: [u32; MAX_LIST_REGISTERS],
+    len: usize,
+    limit: usize,
+}
+
+impl Smallest {
+    fn offer(&mut self, key: u32) {
+        if self.len == self.limit {
+            if self.limit == 0 || self.keys[self.len - 1] <= key {
+                return;
+            }
+            self.len -= 1;
+        }
+        let mut at = self.len;
+        while at > 0 && self.keys[at - 1] > key {
+            self.keys[at] = self.keys[at - 1];
+            at -= 1;
+        }
+        self.keys[at] = key;
+        self.len += 1;
+    }
+}
+
+impl Vgic {
+    /// Whether [`Vgic::flush`] has to be called before `vcpu` is entered.
+    #[inline(always)]
+    pub fn needs_flush(&self, vcpu: usize) -> bool {
+        self.cpus[vcpu].marked
+    }
+
+    /// How many list registers, from 0 on, hold something for `vcpu`: as many have to be read after
+    /// an exit and passed to [`Vgic::sync`]; none if it is 0.
+    #[inline(always)]
+    pub fn used(&self, vcpu: usize) -> usize {
+        usize::from(self.cpus[vcpu].used)
+    }
+
+    /// What the list registers have to hold while `vcpu` is loaded; zero from [`Vgic::used`] on.
+    #[inline(always)]
+    pub fn list(&self, vcpu: usize) -> &[u64; MAX_LIST_REGISTERS] {
+        &self.cpus[vcpu].list
+    }
+
+    /// What `ICH_HCR_EL2` has to hold while `vcpu` is loaded (`EOIcount` 0).
+    #[inline(always)]
+    pub fn hcr(&self, vcpu: usize) -> u64 {
+        self.cpus[vcpu].hcr
+    }
+
+    /// Works out `vcpu`'s list registers; `implemented` is their number (`ICH_VTR_EL2.ListRegs` + 1).
+    ///
+    /// Returns how many of [`Vgic::list`], from 0 on, have to be written if `vcpu` is the one that
+    /// is loaded: those in use, and those that were and are to be emptied. [`Vgic::hcr`] has to be
+    /// written as well.
+    #[inline(never)]
+    pub fn flush(&mut self, vcpu: usize, implemented: usize) -> usize {
+        let implemented = implemented.min(MAX_LIST_REGISTERS);
+        let ready = self.ready(vcpu);
+        let mut list = [0; MAX_LIST_REGISTERS];
+        let (used, hcr) = if ready.count() <= implemented {
+            (self.list_all(vcpu, &ready, &mut list), HCR_EN)
+        } else {
+            self.list_most_urgent(vcpu, &ready, implemented, &mut list)
+        };
+        let cpu = &mut self.cpus[vcpu];
+        let before = usize::from(cpu.used);
+        cpu.list = list;
+        cpu.used = used as u8;
+        cpu.hcr = hcr;
+        cpu.overflow = hcr != HCR_EN;
+        cpu.marked = false;
+        used.max(before)
+    }
+
+    /// Takes over what the guest did: `lists` are the list registers read after the exit (at least
+    /// [`Vgic::used`] of them), `hcr` is `ICH_HCR_EL2`.
+    ///
+    /// Returns the vCPUs to wake: an SPI may go to another one after its deactivation.
+    #[inline]
+    pub fn sync(&mut self, vcpu: usize, lists: &[u64], hcr: u64) -> VcpuSet {
+        let mut wake = VcpuSet::EMPTY;
+        let used = self.used(vcpu);
+        for (i, &new) in lists.iter().enumerate().take(used) {
+            let old = self.cpus[vcpu].list[i];
+            if new != old {
+                wake |= self.fold(vcpu, i, old, new);
+            }
+        }
+        if self.cpus[vcpu].overflow && lr::eoi_count(hcr) != 0 {
+            wake |= self.end_unlisted(vcpu, lr::eoi_count(hcr));
+        }
+        wake
+    }
+
+    fn ready(&self, vcpu: usize) -> Ready {
+        Ready {
+            pending: core::array::from_fn(|b| self.forwarded(vcpu, b)),
+            active: self.cpus[vcpu].active,
+        }
+    }
+
+    /// Everything fits: no order is needed, the hardware picks by priority.
+    fn list_all(&self, vcpu: usize, ready: &Ready, list: &mut [u64]) -> usize {
+        let mut used = 0;
+        for b in 0..BANKS {
+            for i in bits(ready.pending[b] | ready.active[b]) {
+                list[used] = self.value(vcpu, b, i);
+                used += 1;
+            }
+        }
+        used
+    }
+
+    /// More are ready than fit. First the mapped interrupt if it is active, then the most urgent of
+    /// the pending ones, then the active ones and then the other pending ones by priority.
+    fn list_most_urgent(
+        &self,
+        vcpu: usize,
+        ready: &Ready,
+        implemented: usize,
+        list: &mut [u64],
+    ) -> (usize, u64) {
+        let rank = |b: usize, i: usize| {
+            u32::from(self.bank(vcpu, b).priority[i]) << 8 | (b * 32 + i) as u32
+        };
+        let ranks = |maps: [u32; BANKS]| {
+            (0..BANKS).flat_map(move |b| bits(maps[b]).map(move |i| rank(b, i)))
+        };
+        let first_pending = ranks(ready.pending).min();
+        let mut chosen = Smallest {
+            keys: [0; MAX_LIST_REGISTERS],
+            len: 0,
+            limit: implemented,
+        };
+        for key in ranks(ready.active) {
+            let class = if key & 0xff == HARDWARE_INTID { 0 } else { 2 };
+            chosen.offer(class << 16 | key);
+        }
+        for key in ranks(ready.pending) {
+            let class = if Some(key) == first_pending { 1 } else { 3 };
+            chosen.offer(class << 16 | key);
+        }
+        let mut listed_active = 0;
+        for (slot, key) in list.iter_mut().zip(&chosen.keys[..chosen.len]) {
+            let intid = (key & 0xff) as usize;
+            *slot = self.value(vcpu, intid / 32, intid % 32);
+            listed_active += u32::from(*slot & ACTIVE != 0);
+        }
+        let active: u32 = ready.active.iter().map(|map| map.count_ones()).sum();
+        let pending_waits = ready.count() - chosen.len > (active - listed_active) as usize;
+        let hcr = maintenance(pending_waits, active > listed_active, implemented);
+        (chosen.len, hcr)
+    }
+
+    /// The list register of an interrupt that is pending or active.
+    fn value(&self, vcpu: usize, b: usize, i: usize) -> u64 {
+        let bank = self.bank(vcpu, b);
+        let bit = 1 << i;
+        let intid = b * 32 + i;
+        let identity = lr::identity(intid, bank.priority[i], bank.group & bit != 0);
+        let active = self.cpus[vcpu].active[b] & bit != 0;
+        if b == 0 && bit == HARDWARE_BIT {
+            let state = if active { ACTIVE } else { PENDING };
+            return identity | lr::mapped(intid) | state;
+        }
+        // While the line is high, the guest's deactivation has to come back here: the interrupt is
+        // pending again. When a device lowers its line this list register is made anew without EOI,
+        // so that a driver that serves its device pays no maintenance interrupt.
+        let eoi = if bank.asserted() & bit != 0 { EOI } else { 0 };
+        let state = match active {
+            false => PENDING,
+            // Of an active interrupt's line the EOI bit takes care, of its latch the state.
+            true if bank.latch & self.pending_enabled(vcpu, b) & bit != 0 => ACTIVE | PENDING,
+            true => ACTIVE,
+        };
+        identity | eoi | state
+    }
+
+    /// The guest moved list register `i` from `old` to `new`.
+    #[inline(never)]
+    fn fold(&mut self, vcpu: usize, i: usize, old: u64, new: u64) -> VcpuSet {
+        let Some((b, bit)) = locate(lr::intid(old)) else {
+            return VcpuSet::EMPTY;
+        };
+        if old & PENDING != 0 && new & PENDING == 0 {
+            self.bank_mut(vcpu, b).latch &= !bit;
+        }
+        self.set_active(vcpu, b, bit, new & ACTIVE != 0);
+        let done = new & (ACTIVE | PENDING) == 0;
+        let cpu = &mut self.cpus[vcpu];
+        // An empty list register with EOI set keeps the maintenance interrupt up until rewritten.
+        cpu.marked |= cpu.overflow || (done && new & EOI != 0);
+        cpu.list[i] = if done { 0 } else { new };
+        while cpu.used > 0 && cpu.list[usize::from(cpu.used) - 1] == 0 {
+            cpu.used -= 1;
+        }
+        if done && self.bank(vcpu, b).pending() & bit != 0 {
+            return self.touched(vcpu, b, bit).wake;
+        }
+        VcpuSet::EMPTY
+    }
+
+    /// `count` interrupts ended that were active without a list register: in order of priority.
+    #[cold]
+    fn end_unlisted(&mut self, vcpu: usize, count: u64) -> VcpuSet {
+        let mut wake = VcpuSet::EMPTY;
+        for _ in 0..count {
+            let Some((b, i)) = self.most_urgent_unlisted(vcpu) else {
+                break;
+            };
+            self.set_active(vcpu, b, 1 << i, false);
+            wake |= self.touched(vcpu, b, 1 << i).wake;
+        }
+        self.cpus[vcpu].marked = true;
+        wake
+    }
+
+    fn most_urgent_unlisted(&self, vcpu: usize) -> Option<(usize, usize)> {
+        let cpu = &self.cpus[vcpu];
+        let mut unlisted = cpu.active;
+        for (b, bit) in cpu.list.iter().filter_map(|&value| locate(lr::intid(value))) {
+            unlisted[b] &= !bit;
+        }
+        (0..BANKS)
+            .flat_map(|b| bits(unlisted[b]).map(move |i| (b, i)))
+            .min_by_key(|&(b, i)| (self.bank(vcpu, b).priority[i], b, i))
+    }
+}
+
+/// `ICH_HCR_EL2` when interrupts wait for a list register.
+///
+/// Neither maintenance interrupt is up at the entry itself: a pending one is in the list then
+/// (NPIE), and the list is full (UIE, which for a single list register would be up all the time).
+fn maintenance(pending_waits: bool, active_waits: bool, implemented: usize) -> u64 {
+    let mut hcr = HCR_EN;
+    if pending_waits {
+        hcr |= HCR_NPIE;
+    }
+    if active_waits {
+        hcr |= HCR_LRENPIE | HCR_TDIR;
+        if implemented > 1 {
+            hcr |= HCR_UIE;
+        }
+    }
+    hcr
+}

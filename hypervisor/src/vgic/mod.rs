@@ -1,0 +1,412 @@
+//! The virtual GICv3 of one VM: its distributor, its redistributors and what goes into list registers.
+//!
+//! The guest sees an interrupt controller with one Security state (`GICD_CTLR.DS` = 1), affinity
+//! routing always on, five bits of priority, [`SPIS`] shared peripheral interrupts from INTID 32 on,
+//! and neither LPIs nor an ITS. vCPU `n` has affinity 0.0.0.`n`. The CPU interface is the one that
+//! the hardware virtualises (`ICV_*` registers over `ICH_LR<n>_EL2`), so this module never sees an
+//! acknowledgement or an end of interrupt: it reads them off the list registers after an exit.
+//!
+//! Nothing here touches hardware. EL2 passes register values in and writes values out:
+//!
+//! * after an exit, if [`Vgic::used`] is not 0: read that many list registers, call [`Vgic::sync`];
+//! * before an entry, if [`Vgic::needs_flush`]: call [`Vgic::flush`], write what it says;
+//! * when another vCPU is loaded: write [`Vgic::list`] and [`Vgic::hcr`], and give the physical
+//!   virtual-timer interrupt the active state that [`Vgic::hardware_active`] asks for.
+//!
+//! # Invariants
+//! 1. **The banks are the truth.** Pending and active state lives in bitmaps; list registers are a
+//!    copy that `flush` makes and `sync` folds back. Each call other than `flush` finds every vCPU
+//!    of the VM synced. With one physical core this holds as long as EL2 syncs first on an exit.
+//! 2. **A list register is never stale at an entry.** Whatever changes the state of an interrupt
+//!    marks the vCPUs that it may concern, and a marked vCPU is flushed before it is entered.
+//! 3. **No end of interrupt is lost.** Active interrupts keep a list register as long as there are
+//!    enough. When there are not, those that stay outside have the lowest priorities; the guest
+//!    then runs with `ICH_HCR_EL2.TDIR` (a write of `ICC_DIR_EL1` traps: [`Vgic::deactivate`]) and
+//!    `sync` reads `ICH_HCR_EL2.EOIcount`: with `EOImode` = 0 interrupts end in order of priority,
+//!    so each count stands for the highest-priority active interrupt without a list register.
+//! 4. **Something pending can always be delivered.** If any interrupt is pending, the one with the
+//!    highest priority has a list register (given two list registers; real cores have four or more).
+//! 5. **The hardware-mapped interrupt is pending or active, never both** (a list register with HW=1
+//!    must not be in both states), and while it is either, the physical interrupt is active. It
+//!    keeps its list register while it is active, so that the guest itself deactivates it.
+//!
+//! Sources: Arm GIC architecture specification (IHI 0069), chapters 4, 6, 9 (register descriptions
+//! in 9.5 and 12); the list register rules are in `ICH_LR<n>_EL2` and `ICH_HCR_EL2`.
+
+mod bank;
+mod distributor;
+pub mod list_register;
+mod lists;
+mod redistributor;
+mod registers;
+mod vcpu_set;
+
+#[cfg(test)]
+mod tests;
+
+use bank::Bank;
+use list_register::{HCR_EN, MAX_LIST_REGISTERS};
+pub use vcpu_set::VcpuSet;
+
+/// Most vCPUs that a VM can have.
+pub const MAX_VCPUS: usize = 8;
+/// Shared peripheral interrupts: INTIDs 32 up to but not including 32 + `SPIS`.
+pub const SPIS: usize = 64;
+/// The EL1 virtual timer's PPI, the one interrupt that is mapped to a physical one.
+pub const HARDWARE_INTID: u32 = 27;
+/// Bytes of the distributor's frame.
+pub const DISTRIBUTOR_SIZE: u64 = 0x1_0000;
+/// Bytes of one vCPU's redistributor: the RD frame, then the SGI frame.
+pub const REDISTRIBUTOR_SIZE: u64 = 0x2_0000;
+
+/// Banks of 32 interrupts that concern a vCPU: its SGIs and PPIs, then the SPIs.
+const BANKS: usize = 1 + SPIS / 32;
+const HARDWARE_BIT: u32 = 1 << HARDWARE_INTID;
+/// `GICD_CTLR.EnableGrp0` and `EnableGrp1`.
+const CTLR_ENABLE_GROUPS: u32 = 0b11;
+
+/// What EL2 has to see to after a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Effects {
+    /// vCPUs with an interrupt to take: one that waits in WFI must be woken.
+    pub wake: VcpuSet,
+    /// vCPUs whose [`Vgic::hardware_active`] may have changed. If one is loaded, EL2 has to write
+    /// the physical interrupt's active state anew.
+    pub hardware: VcpuSet,
+}
+
+/// What belongs to one vCPU.
+#[derive(Clone, Debug)]
+struct Cpu {
+    /// Something changed since the last flush.
+    marked: bool,
+    /// List registers 0 up to this one hold something.
+    used: u8,
+    /// More interrupts are ready than fit into list registers.
+    overflow: bool,
+    /// `ICH_HCR_EL2` for the next entry.
+    hcr: u64,
+    /// What the list registers hold; zero from `used` on.
+    list: [u64; MAX_LIST_REGISTERS],
+    /// SGIs and PPIs.
+    private: Bank,
+    /// Interrupts that this vCPU acknowledged and has not deactivated.
+    active: [u32; BANKS],
+    /// Interrupts that go to this vCPU: all private ones, SPIs by `GICD_IROUTER<n>`.
+    routed: [u32; BANKS],
+    /// `GICR_WAKER.ProcessorSleep`. It is shown to the guest and holds back no interrupt.
+    asleep: bool,
+}
+
+impl Cpu {
+    const fn new(index: usize) -> Self {
+        let spis = if index == 0 { u32::MAX } else { 0 };
+        let mut routed = [spis; BANKS];
+        routed[0] = u32::MAX;
+        Self {
+            marked: true,
+            used: 0,
+            overflow: false,
+            hcr: HCR_EN,
+            list: [0; MAX_LIST_REGISTERS],
+            private: Bank::private(),
+            active: [0; BANKS],
+            routed,
+            asleep: true,
+        }
+    }
+}
+
+/// The virtual GICv3 of one VM.
+#[derive(Clone, Debug)]
+pub struct Vgic {
+    cpus: [Cpu; MAX_VCPUS],
+    vcpus: usize,
+    spis: [Bank; BANKS - 1],
+    /// SPIs that are active on any vCPU.
+    spis_active: [u32; BANKS - 1],
+    /// `GICD_IROUTER<n>` as Aff3.Aff2.Aff1.Aff0, one byte each.
+    routes: [u32; SPIS],
+    /// The group enables of `GICD_CTLR`.
+    enabled_groups: u32,
+}
+
+impl Vgic {
+    /// A controller after reset, for a VM of `vcpus` vCPUs.
+    ///
+    /// All interrupts are disabled, in Group 1, of priority 0; SPIs go to vCPU 0.
+    ///
+    /// # Panics
+    /// If `vcpus` is 0 or more than [`MAX_VCPUS`].
+    pub const fn new(vcpus: usize) -> Self {
+        assert!(
+            vcpus >= 1 && vcpus <= MAX_VCPUS,
+            "a virtual GIC serves 1 to 8 vCPUs"
+        );
+        Self {
+            cpus: [
+                Cpu::new(0),
+                Cpu::new(1),
+                Cpu::new(2),
+                Cpu::new(3),
+                Cpu::new(4),
+                Cpu::new(5),
+                Cpu::new(6),
+                Cpu::new(7),
+            ],
+            vcpus,
+            spis: [Bank::shared(), Bank::shared()],
+            spis_active: [0; BANKS - 1],
+            routes: [0; SPIS],
+            enabled_groups: 0,
+        }
+    }
+
+    /// Number of vCPUs.
+    pub const fn vcpus(&self) -> usize {
+        self.vcpus
+    }
+
+    /// Sets the line of a level-sensitive interrupt, `vcpu`'s own if `intid` is below 32.
+    ///
+    /// An interrupt that the guest configured as edge-triggered becomes pending when the line rises.
+    /// Does nothing for an INTID that does not exist or for [`HARDWARE_INTID`], whose line is
+    /// physical.
+    pub fn set_level(&mut self, vcpu: usize, intid: u32, high: bool) -> Effects {
+        let Some((b, bit)) = locate(intid) else {
+            return Effects::default();
+        };
+        if intid == HARDWARE_INTID || !self.bank_mut(vcpu, b).set_line(bit, high) {
+            return Effects::default();
+        }
+        self.touched(vcpu, b, bit)
+    }
+
+    /// Makes an interrupt pending once, as an edge does; `vcpu`'s own if `intid` is below 32.
+    ///
+    /// Does nothing for an INTID that does not exist.
+    pub fn set_pending(&mut self, vcpu: usize, intid: u32) -> Effects {
+        let Some((b, bit)) = locate(intid) else {
+            return Effects::default();
+        };
+        if intid == HARDWARE_INTID {
+            return self.hardware_pending(vcpu);
+        }
+        self.bank_mut(vcpu, b).latch |= bit;
+        self.touched(vcpu, b, bit)
+    }
+
+    /// The physical interrupt behind [`HARDWARE_INTID`] fired for `vcpu`.
+    ///
+    /// Either EL2 acknowledged it while `vcpu` was loaded and dropped its priority only, so that it
+    /// is active; or the timer of a vCPU that is not loaded expired, and EL2 makes the physical
+    /// interrupt active when it loads `vcpu` (see [`Vgic::hardware_active`]). No-op while the
+    /// interrupt is active: a level-sensitive one fires again by itself after its deactivation.
+    pub fn hardware_pending(&mut self, vcpu: usize) -> Effects {
+        let cpu = &mut self.cpus[vcpu];
+        if cpu.active[0] & HARDWARE_BIT != 0 {
+            return Effects::default();
+        }
+        let hardware = VcpuSet::only_if(vcpu, cpu.private.latch & HARDWARE_BIT == 0);
+        cpu.private.latch |= HARDWARE_BIT;
+        cpu.marked = true;
+        Effects {
+            wake: VcpuSet::only_if(vcpu, self.forwarded(vcpu, 0) & HARDWARE_BIT != 0),
+            hardware,
+        }
+    }
+
+    /// The physical line of [`HARDWARE_INTID`] fell before the guest acknowledged the interrupt
+    /// (it reprogrammed or masked its timer), so that it is no longer pending.
+    pub fn hardware_retract(&mut self, vcpu: usize) -> Effects {
+        let cpu = &mut self.cpus[vcpu];
+        if cpu.private.latch & HARDWARE_BIT == 0 {
+            return Effects::default();
+        }
+        cpu.private.latch &= !HARDWARE_BIT;
+        cpu.marked = true;
+        Effects {
+            wake: VcpuSet::EMPTY,
+            hardware: VcpuSet::only(vcpu),
+        }
+    }
+
+    /// Whether [`HARDWARE_INTID`] waits for `vcpu`'s acknowledgement.
+    #[inline]
+    pub fn hardware_is_pending(&self, vcpu: usize) -> bool {
+        self.cpus[vcpu].private.latch & HARDWARE_BIT != 0
+    }
+
+    /// Whether the physical interrupt behind [`HARDWARE_INTID`] has to be active while `vcpu` is
+    /// loaded (`GICR_ISACTIVER0`), or inactive (`GICR_ICACTIVER0`).
+    #[inline]
+    pub fn hardware_active(&self, vcpu: usize) -> bool {
+        let cpu = &self.cpus[vcpu];
+        (cpu.private.latch | cpu.active[0]) & HARDWARE_BIT != 0
+    }
+
+    /// A write of `ICC_SGI1R_EL1` by vCPU `from`: Group 1 SGIs for other vCPUs (or for itself).
+    ///
+    /// As in a GIC with one Security state it reaches SGIs of either group.
+    pub fn send_sgi(&mut self, from: usize, value: u64) -> Effects {
+        self.dispatch_sgi(from, value, u32::MAX)
+    }
+
+    /// A write of `ICC_SGI0R_EL1` by vCPU `from`: reaches only SGIs that are in Group 0.
+    pub fn send_sgi_group0(&mut self, from: usize, value: u64) -> Effects {
+        self.dispatch_sgi(from, value, 0)
+    }
+
+    fn dispatch_sgi(&mut self, from: usize, value: u64, groups: u32) -> Effects {
+        let bit = 1 << (value >> 24 & 0xf);
+        let targets = sgi_targets(from, self.vcpus, value);
+        let mut effects = Effects::default();
+        for vcpu in targets {
+            let private = &mut self.cpus[vcpu].private;
+            if bit & (groups | !private.group) == 0 {
+                continue;
+            }
+            private.latch |= bit;
+            effects.wake |= self.touched(vcpu, 0, bit).wake;
+        }
+        effects
+    }
+
+    /// A write of `ICC_DIR_EL1` by `vcpu` that trapped (`ICH_HCR_EL2.TDIR`): deactivates `intid`.
+    ///
+    /// No-op for an interrupt that is not active on `vcpu`.
+    pub fn deactivate(&mut self, vcpu: usize, intid: u32) -> Effects {
+        let Some((b, bit)) = locate(intid) else {
+            return Effects::default();
+        };
+        if self.cpus[vcpu].active[b] & bit == 0 {
+            return Effects::default();
+        }
+        self.set_active(vcpu, b, bit, false);
+        self.cpus[vcpu].marked = true;
+        let mut effects = self.touched(vcpu, b, bit);
+        effects.hardware = VcpuSet::only_if(vcpu, intid == HARDWARE_INTID);
+        effects
+    }
+
+    /// Whether `vcpu` has an interrupt that ends a WFI: pending, enabled, its group enabled in the
+    /// distributor and in the CPU interface, and of a higher priority than the guest's mask.
+    ///
+    /// `vmcr` is the guest's `ICH_VMCR_EL2` (VPMR, VENG0, VENG1). The running priority is ignored:
+    /// a vCPU that waits inside an interrupt handler may be woken for nothing, which the
+    /// architecture allows.
+    pub fn has_pending(&self, vcpu: usize, vmcr: u64) -> bool {
+        let mask = vmcr >> 24 & 0xff;
+        (0..BANKS).any(|b| {
+            let bank = self.bank(vcpu, b);
+            let groups = group_mask(bank.group, vmcr as u32 & CTLR_ENABLE_GROUPS);
+            let ready = self.forwarded(vcpu, b) & groups;
+            bits(ready).any(|i| u64::from(bank.priority[i]) < mask)
+        })
+    }
+
+    /// The bank `b` of 32 interrupts as `vcpu` sees it.
+    fn bank(&self, vcpu: usize, b: usize) -> &Bank {
+        match b {
+            0 => &self.cpus[vcpu].private,
+            _ => &self.spis[b - 1],
+        }
+    }
+
+    fn bank_mut(&mut self, vcpu: usize, b: usize) -> &mut Bank {
+        match b {
+            0 => &mut self.cpus[vcpu].private,
+            _ => &mut self.spis[b - 1],
+        }
+    }
+
+    /// Interrupts of bank `b` that are active on some vCPU that shares it with `vcpu`.
+    fn active_anywhere(&self, vcpu: usize, b: usize) -> u32 {
+        match b {
+            0 => self.cpus[vcpu].active[0],
+            _ => self.spis_active[b - 1],
+        }
+    }
+
+    /// Sets or clears the active state on `vcpu` of the interrupts `mask` of bank `b`.
+    fn set_active(&mut self, vcpu: usize, b: usize, mask: u32, active: bool) {
+        let own = &mut self.cpus[vcpu].active[b];
+        *own = if active { *own | mask } else { *own & !mask };
+        if b > 0 {
+            let any = self.cpus.iter().fold(0, |any, cpu| any | cpu.active[b]);
+            self.spis_active[b - 1] = any;
+        }
+    }
+
+    /// Interrupts of bank `b` that are pending, and that the distributor lets through to a CPU.
+    fn pending_enabled(&self, vcpu: usize, b: usize) -> u32 {
+        let bank = self.bank(vcpu, b);
+        bank.pending() & bank.enabled & group_mask(bank.group, self.enabled_groups)
+    }
+
+    /// Interrupts of bank `b` that `vcpu` could acknowledge next.
+    fn forwarded(&self, vcpu: usize, b: usize) -> u32 {
+        self.pending_enabled(vcpu, b)
+            & self.cpus[vcpu].routed[b]
+            & !self.active_anywhere(vcpu, b)
+    }
+
+    /// The interrupts `mask` of bank `b` changed: marks whom that concerns and says whom to wake.
+    fn touched(&mut self, vcpu: usize, b: usize, mask: u32) -> Effects {
+        let mut wake = VcpuSet::EMPTY;
+        for v in 0..self.vcpus {
+            if b == 0 && v != vcpu {
+                continue;
+            }
+            let cpu = &self.cpus[v];
+            if (cpu.routed[b] | cpu.active[b]) & mask == 0 {
+                continue;
+            }
+            self.cpus[v].marked = true;
+            if self.forwarded(v, b) & mask != 0 {
+                wake |= VcpuSet::only(v);
+            }
+        }
+        Effects {
+            wake,
+            hardware: VcpuSet::EMPTY,
+        }
+    }
+}
+
+/// Bank and bit of an INTID, if it exists.
+fn locate(intid: u32) -> Option<(usize, u32)> {
+    let b = (intid / 32) as usize;
+    (b < BANKS).then_some((b, 1 << (intid % 32)))
+}
+
+/// Interrupts whose group is enabled; `enables` is laid out as in `GICD_CTLR` and `ICH_VMCR_EL2`.
+fn group_mask(group: u32, enables: u32) -> u32 {
+    let group1 = 0u32.wrapping_sub(enables >> 1 & 1);
+    let group0 = 0u32.wrapping_sub(enables & 1);
+    group & group1 | !group & group0
+}
+
+/// The vCPUs that a value of `ICC_SGI1R_EL1` or `ICC_SGI0R_EL1` names.
+fn sgi_targets(from: usize, vcpus: usize, value: u64) -> VcpuSet {
+    let all = VcpuSet::first(vcpus);
+    if value >> 40 & 1 != 0 {
+        return all.without(from);
+    }
+    // Aff3, RS (the range of Aff0 / 16), Aff2, Aff1: all zero for vCPUs 0.0.0.0 to 0.0.0.7.
+    let elsewhere = 0xff << 48 | 0xf << 44 | 0xff << 32 | 0xff << 16;
+    if value & elsewhere != 0 {
+        return VcpuSet::EMPTY;
+    }
+    VcpuSet::from_bits((value & 0xff) as u8) & all
+}
+
+/// The positions of the bits that are set, from the lowest on.
+fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
+    core::iter::from_fn(move || {
+        let i = mask.trailing_zeros() as usize;
+        mask &= mask.wrapping_sub(1);
+        (i < 32).then_some(i)
+    })
+}

@@ -1,0 +1,39 @@
+//! What can go wrong, in one sentence, with the exit status that says whose fault it was.
+
+/// An error of the `trapcast` command.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Error {
+    /// The user's input, or the machine, cannot serve: exit status 2.
+    #[error("{0}")]
+    Input(String),
+    /// A run failed or found what it must not find: exit status 1.
+    #[error("{0}")]
+    Run(String),
+    /// The user asked to stop: exit status 130, as shells have it for SIGINT.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl Error {
+    /// An [`Error::Input`] from anything that can be shown.
+    pub fn input(sentence: impl ToString) -> Self {
+        Self::Input(sentence.to_string())
+    }
+
+    /// An [`Error::Run`] from anything that can be shown.
+    pub fn run(sentence: impl ToString) -> Self {
+        Self::Run(sentence.to_string())
+    }
+
+    /// The exit status of a command that ends with this error.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Run(_) => 1,
+            Self::Input(_) => 2,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// A result of the `trapcast` command's parts.
+pub type Result<T> = std::result::Result<T, Error>;

@@ -1,0 +1,289 @@
+//! One QEMU process: started, watched, read, and never left behind.
+
+use std::{
+    ffi::OsString,
+    io::{ErrorKind, Read},
+    os::unix::process::CommandExt,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
+
+use crate::{
+    error::{Error, Result},
+    signals,
+};
+
+/// The program that is run.
+pub const PROGRAM: &str = "qemu-system-aarch64";
+
+/// The oldest version that serves: earlier ones lack options that are used, or were never tried.
+pub const OLDEST: (u32, u32) = (7, 2);
+
+/// The most bytes of console that are kept; of more, the last.
+const CONSOLE_LIMIT: usize = 16 << 20;
+
+/// How many lines of a console an error shows.
+const LAST_LINES: usize = 12;
+
+/// How often a wait looks whether the user wants to stop.
+const POLL: Duration = Duration::from_millis(50);
+
+/// How long QEMU may take to leave a terminal as it found it.
+const POLITENESS: Duration = Duration::from_secs(2);
+
+/// Where the guest's console goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Console {
+    /// Into memory, for the lab to read.
+    Captured,
+    /// To the user's terminal, keys and all.
+    Terminal,
+}
+
+/// A QEMU that runs. Dropping it ends it.
+#[derive(Debug)]
+pub struct Qemu {
+    child: Child,
+    console: Console,
+    output: Arc<Mutex<Vec<u8>>>,
+    errors: Arc<Mutex<Vec<u8>>>,
+    /// Disconnected once both pipes are at their ends.
+    ended: Receiver<()>,
+    started: Instant,
+}
+
+/// What a QEMU that ended by itself left.
+#[derive(Debug)]
+pub struct Finished {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// What the guest printed; empty with [`Console::Terminal`].
+    pub console: String,
+    /// What QEMU itself complained about; empty with [`Console::Terminal`].
+    pub errors: String,
+    /// From start to end.
+    pub wall: Duration,
+}
+
+impl Qemu {
+    /// Starts QEMU with these arguments.
+    ///
+    /// # Errors
+    /// Where there is no QEMU, or it cannot be started.
+    pub fn start(arguments: &[OsString], console: Console) -> Result<Self> {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments);
+        if console == Console::Captured {
+            command
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped());
+        }
+        die_with_parent(&mut command);
+        let started = Instant::now();
+        let mut child = command.spawn().map_err(cannot_start)?;
+        let (sender, ended) = channel();
+        let output = collect(child.stdout.take(), &sender);
+        let errors = collect(child.stderr.take(), &sender);
+        Ok(Self {
+            child,
+            console,
+            output,
+            errors,
+            ended,
+            started,
+        })
+    }
+
+    /// Waits until QEMU ends by itself; ends it when `limit` has passed or the user wants to stop.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`], or [`Error::Run`] with the last lines of the console where the limit
+    /// has passed.
+    pub fn wait(mut self, limit: Option<Duration>) -> Result<Finished> {
+        loop {
+            if signals::interrupted() {
+                return Err(Error::Interrupted);
+            }
+            if limit.is_some_and(|limit| self.started.elapsed() > limit) {
+                return Err(Error::run(format!(
+                    "QEMU did not end within {} s and was stopped.{}",
+                    limit.unwrap_or_default().as_secs(),
+                    last_lines(&self.text(&self.output), &self.text(&self.errors))
+                )));
+            }
+            if let Some(status) = self.ended_within(POLL)? {
+                return Ok(Finished {
+                    status,
+                    wall: self.started.elapsed(),
+                    console: self.text(&self.output),
+                    errors: self.text(&self.errors),
+                });
+            }
+        }
+    }
+
+    fn ended_within(&mut self, time: Duration) -> Result<Option<ExitStatus>> {
+        let lost = |error| Error::run(format!("lost sight of QEMU: {error}"));
+        match self.console {
+            Console::Captured => match self.ended.recv_timeout(time) {
+                Err(RecvTimeoutError::Disconnected) => self.child.wait().map(Some).map_err(lost),
+                _ => Ok(None),
+            },
+            Console::Terminal => {
+                let status = self.child.try_wait().map_err(lost)?;
+                if status.is_none() {
+                    thread::sleep(time);
+                }
+                Ok(status)
+            }
+        }
+    }
+
+    fn text(&self, bytes: &Mutex<Vec<u8>>) -> String {
+        let bytes = bytes.lock().expect("no reader panics");
+        String::from_utf8_lossy(&bytes).replace('\r', "")
+    }
+}
+
+impl Drop for Qemu {
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(Some(_))) {
+            return;
+        }
+        if self.console == Console::Terminal {
+            // QEMU has set the terminal to raw mode, and sets it back if it is asked to end.
+            let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+            let limit = Instant::now() + POLITENESS;
+            while Instant::now() < limit && matches!(self.child.try_wait(), Ok(None)) {
+                thread::sleep(POLL);
+            }
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Makes the kernel end the child should the lab itself be killed.
+fn die_with_parent(command: &mut Command) {
+    let setting = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(Into::into);
+    // SAFETY: between fork and exec the closure makes one system call (prctl) and neither
+    // allocates nor takes a lock, which is all that the child of a threaded process may do there.
+    unsafe { command.pre_exec(setting) };
+}
+
+fn cannot_start(error: std::io::Error) -> Error {
+    if error.kind() == ErrorKind::NotFound {
+        return Error::input(format!(
+            "there is no {PROGRAM} on this machine: run scripts/setup.sh, or \
+             apt-get install qemu-system-arm"
+        ));
+    }
+    Error::input(format!("cannot start {PROGRAM}: {error}"))
+}
+
+/// Reads a pipe to its end in a thread of its own, which holds a sender as long as it reads.
+fn collect(
+    pipe: Option<impl Read + Send + 'static>,
+    sender: &Sender<()>,
+) -> Arc<Mutex<Vec<u8>>> {
+    let collected = Arc::new(Mutex::new(Vec::new()));
+    if let Some(mut pipe) = pipe {
+        let (into, sender) = (Arc::clone(&collected), sender.clone());
+        thread::spawn(move || {
+            let mut chunk = [0; 4096];
+            while let Ok(length @ 1..) = pipe.read(&mut chunk) {
+                let mut collected = into.lock().expect("nobody panics while reading");
+                collected.extend_from_slice(&chunk[..length]);
+                if collected.len() > CONSOLE_LIMIT {
+                    collected.drain(..CONSOLE_LIMIT / 2);
+                }
+            }
+            drop(sender);
+        });
+    }
+    collected
+}
+
+/// The last lines of a console and of QEMU's own complaints, indented, to stand after a sentence.
+pub fn last_lines(console: &str, errors: &str) -> String {
+    let tail = |text: &str, count: usize| -> Vec<String> {
+        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let skipped = lines.len().saturating_sub(count);
+        lines[skipped..].iter().map(|line| format!("\n  | {line}")).collect()
+    };
+    let mut told = String::new();
+    for (name, lines) in [
+        ("QEMU said", tail(errors, 4)),
+        ("The console's last lines", tail(console, LAST_LINES)),
+    ] {
+        if !lines.is_empty() {
+            told += &format!(" {name}:{}", lines.concat());
+        }
+    }
+    if told.is_empty() {
+        told += " Nothing was printed.";
+    }
+    told
+}
+
+/// The version of the QEMU on this machine, as it tells it: the whole first line.
+///
+/// # Errors
+/// Where there is none, or it is older than [`OLDEST`].
+pub fn version() -> Result<String> {
+    let output = Command::new(PROGRAM)
+        .arg("--version")
+        .output()
+        .map_err(cannot_start)?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let line = text.lines().next().unwrap_or_default().to_string();
+    match parse_version(&line) {
+        Some(version) if version >= OLDEST => Ok(line),
+        Some((major, minor)) => Err(Error::input(format!(
+            "{PROGRAM} is version {major}.{minor}, which is too old: {}.{} or later is needed, \
+             such as Debian 12's qemu-system-arm",
+            OLDEST.0, OLDEST.1
+        ))),
+        None => Err(Error::input(format!(
+            "{PROGRAM} --version says '{line}', which is not a version of QEMU"
+        ))),
+    }
+}
+
+fn parse_version(line: &str) -> Option<(u32, u32)> {
+    let number = line.strip_prefix("QEMU emulator version ")?;
+    let mut parts = number.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_read_from_what_qemu_says() {
+        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)";
+        assert_eq!(parse_version(debian), Some((7, 2)));
+        assert_eq!(parse_version("QEMU emulator version 10.0.2"), Some((10, 0)));
+        assert_eq!(parse_version("busybox"), None);
+        assert!((6, 9) < OLDEST && (10, 0) > OLDEST);
+    }
+
+    #[test]
+    fn the_last_lines_of_a_console_are_shown() {
+        let console: String = (0..100).map(|n| format!("line {n}\n")).collect();
+        let told = last_lines(&console, "bad option\n");
+        assert!(told.starts_with(" QEMU said:\n  | bad option The console's last lines:"));
+        assert!(told.contains("line 88") && told.ends_with("line 99"));
+        assert!(!told.contains("line 87"));
+        assert_eq!(last_lines("", "\n"), " Nothing was printed.");
+    }
+}
