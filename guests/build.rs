@@ -22,6 +22,7 @@ fn main() {
         "--entry=_start",
         "--image-base=0x400000",
         "-zmax-page-size=65536",
+        "--strip-all",
     ] {
         println!("cargo:rustc-link-arg-bin=linux-simd={argument}");
     }

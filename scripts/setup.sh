@@ -71,6 +71,11 @@ rustup_serves() {
     timeout 120 rustup target add "$triple" >/dev/null 2>&1
 }
 
+# A machine that cannot reach rustup's server would wait for it at every call: keep to Debian's way
+# once it was taken.
+if [ -z "$way" ] && grep -qs '^# debian:' "$root/target/el2-cargo"; then
+    way=debian
+fi
 if [ -z "$way" ]; then
     if rustup_serves; then way=rustup; else way=debian; fi
 fi
@@ -113,7 +118,7 @@ CARGO
     ;;
 *) fail "TRAPCAST_EL2_RUST is '$way': it must be 'rustup' or 'debian'" ;;
 esac
-chmod +x "$script"
+chmod 755 "$script"
 # A rewrite with the same content would only make things look newer than they are.
 cmp -s "$script" "$root/target/el2-cargo" || mv -f "$script" "$root/target/el2-cargo"
 say "ready: target/el2-cargo"

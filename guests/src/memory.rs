@@ -89,6 +89,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::fixed_seed())]
+
         #[test]
         fn pages_are_new_aligned_and_inside(start in 0..10 * BLOCK, size in 0..10 * BLOCK) {
             let mut last = None;

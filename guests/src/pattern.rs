@@ -116,10 +116,7 @@ impl fmt::Display for Mismatch {
             expected,
             found,
         } = self;
-        write!(
-            f,
-            "register={name} expected={expected:#x} found={found:#x}"
-        )
+        write!(f, "register={name} expected={expected:#x} found={found:#x}")
     }
 }
 
@@ -178,6 +175,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::fixed_seed())]
+
         #[test]
         fn a_flipped_bit_is_one_difference(
             seed: u64,
@@ -188,7 +187,7 @@ mod tests {
             let expected = Registers::pattern(seed, window);
             prop_assert_eq!(expected.differences(&expected).count(), 0);
             let mut found = expected;
-            found.v[register] ^= 1 << bit;
+            found.v[register] ^= 1u128 << bit;
             let names: Vec<_> = expected.differences(&found).map(|m| m.name).collect();
             prop_assert_eq!(names, [Name::V(register as u8)]);
         }

@@ -211,6 +211,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::fixed_seed())]
+
         #[test]
         fn place_tells_use_in_resume_point(seed: u64, percent in 0..=100u64) {
             for window in Plan::new(Workload::ResumePoint, seed, percent).take(200) {

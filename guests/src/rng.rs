@@ -73,6 +73,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(crate::fixed_seed())]
+
         #[test]
         fn stays_below_the_bound(seed: u64, bound in 1..=1u64 << 32) {
             prop_assert!(SplitMix64::new(seed).below(bound) < bound);

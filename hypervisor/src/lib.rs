@@ -1,4 +1,12 @@
 //! Pure parts of the hypervisor.
 #![cfg_attr(not(test), no_std)]
 
+pub mod guest_fdt;
+pub mod guest_image;
+pub mod modules;
+pub mod settings;
 pub mod stage2;
+pub mod vgic;
+pub mod id_registers;
+pub mod syndrome;
+pub mod vpl011;

@@ -14,9 +14,9 @@
 //!
 //! These are the caller's, as they are instructions:
 //!
-//! * After [`Stage2::map`] and [`Stage2::map_piece`]: `DSB ISHST` and `ISB`. They only write valid
-//!   entries over invalid ones, and no TLB holds an invalid entry, so there is nothing to
-//!   invalidate (Arm ARM, "TLB maintenance requirements").
+//! * After [`Stage2::map`]: `DSB ISHST` and `ISB`. It only writes valid entries over invalid ones,
+//!   and no TLB holds an invalid entry, so there is nothing to invalidate (Arm ARM, "TLB
+//!   maintenance requirements").
 //! * After [`Stage2::unmap_all`]: `DSB ISHST`, `TLBI VMALLS12E1IS` under the VM's VMID, `DSB ISH`
 //!   and `ISB`, before anything is mapped again.
 //!
@@ -97,20 +97,6 @@ impl Ram {
         let end = offset.checked_add(length)?;
         (offset < self.size && end <= self.size).then_some(self.pa + offset)
     }
-
-    /// The largest piece around `ipa` that one entry of the tables can map.
-    pub fn piece(&self, ipa: u64) -> Option<Piece> {
-        let aligned_piece = |size: u64| {
-            let start = ipa & !(size - 1);
-            let pa = self.to_physical(start, size)?;
-            pa.is_multiple_of(size).then_some(Piece {
-                ipa: start,
-                pa,
-                size,
-            })
-        };
-        aligned_piece(BLOCK_SIZE).or_else(|| aligned_piece(PAGE_SIZE))
-    }
 }
 
 /// Whether `size` bytes at `start` have addresses of no more than `bits` bits.
@@ -119,17 +105,6 @@ const fn fits(start: u64, size: u64, bits: u32) -> bool {
         Some(end) => end <= 1 << bits,
         None => false,
     }
-}
-
-/// A block or a page of a VM's RAM.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Piece {
-    /// Where the guest sees it.
-    pub ipa: u64,
-    /// Where it is.
-    pub pa: u64,
-    /// Its size in bytes: [`BLOCK_SIZE`] or [`PAGE_SIZE`].
-    pub size: u64,
 }
 
 /// Why tables could not be made or changed.
@@ -209,26 +184,15 @@ impl<'m> Stage2<'m> {
         Vttbr::new(self.frames_pa, vmid)
     }
 
-    /// Maps the largest piece of RAM around `ipa` that one entry can map, and returns it.
-    ///
-    /// This answers a translation fault on RAM. What [`Ram::piece`] says will be mapped must not
-    /// hold another VM's data any more.
-    ///
-    /// # Errors
-    ///
-    /// [`Stage2Error::NotRam`] and [`Stage2Error::AlreadyMapped`].
-    pub fn map_piece(&mut self, ipa: u64) -> Result<Piece, Stage2Error> {
-        let piece = self.ram.piece(ipa).ok_or(Stage2Error::NotRam)?;
-        self.map(piece.ipa..piece.ipa + piece.size)?;
-        Ok(piece)
-    }
-
     /// Maps a range of RAM, exactly: blocks where a whole block is in the range, pages elsewhere.
+    ///
+    /// What it maps must not hold another VM's data any more.
     ///
     /// # Errors
     ///
     /// [`Stage2Error::Unaligned`] and [`Stage2Error::NotRam`], with nothing mapped;
-    /// [`Stage2Error::AlreadyMapped`], with all of the range below that address mapped.
+    /// [`Stage2Error::AlreadyMapped`], with the range mapped up to the first block or page of it of
+    /// which something was mapped before.
     pub fn map(&mut self, range: Range<u64>) -> Result<(), Stage2Error> {
         if !(range.start | range.end).is_multiple_of(PAGE_SIZE) {
             return Err(Stage2Error::Unaligned);

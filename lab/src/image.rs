@@ -43,8 +43,9 @@ impl Image {
     /// # Errors
     /// [`Error::Input`] where it cannot be read, is not an arm64 Image, or is cut short.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path)
-            .map_err(|error| Error::input(format!("cannot read kernel {}: {error}", path.display())))?;
+        let bytes = std::fs::read(path).map_err(|error| {
+            Error::input(format!("cannot read kernel {}: {error}", path.display()))
+        })?;
         let (text_offset, memory_size) = check(&bytes)
             .map_err(|reason| Error::input(format!("kernel {} {reason}", path.display())))?;
         Ok(Self {
@@ -58,7 +59,8 @@ impl Image {
 
 /// Returns text_offset and image_size, or what is wrong and what to do about it.
 fn check(bytes: &[u8]) -> std::result::Result<(u64, u64), String> {
-    let wanted = "give an uncompressed arm64 Image, such as a Debian vmlinuz or arch/arm64/boot/Image";
+    let wanted =
+        "give an uncompressed arm64 Image, such as a Debian vmlinuz or arch/arm64/boot/Image";
     let Ok((header, _)) = Header::ref_from_prefix(bytes) else {
         return Err(format!(
             "is truncated: {} bytes, and the header alone has 64; {wanted}",
@@ -113,7 +115,10 @@ fn pe_content_end(bytes: &[u8]) -> Option<u64> {
     let table = pe + 24 + usize::from(u16_at(pe + 20)?);
     (0..sections)
         .map(|section| {
-            let (size, start) = (u32_at(table + 40 * section + 16)?, u32_at(table + 40 * section + 20)?);
+            let (size, start) = (
+                u32_at(table + 40 * section + 16)?,
+                u32_at(table + 40 * section + 20)?,
+            );
             Some(u64::from(size) + u64::from(start))
         })
         .max()?

@@ -108,6 +108,11 @@ mod tests {
         let ram = MemoryFile::zeroed(MAILBOX_OFFSET + MAILBOX_SIZE).unwrap();
         ram.write_at(b"TRAPCAST", MAILBOX_OFFSET);
         assert_eq!(&ram.mailbox().unwrap().bytes()[..9], b"TRAPCAST\0");
-        assert!(MemoryFile::zeroed(MAILBOX_OFFSET).unwrap().mailbox().is_err());
+        assert!(
+            MemoryFile::zeroed(MAILBOX_OFFSET)
+                .unwrap()
+                .mailbox()
+                .is_err()
+        );
     }
 }

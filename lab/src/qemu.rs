@@ -190,10 +190,7 @@ fn cannot_start(error: std::io::Error) -> Error {
 }
 
 /// Reads a pipe to its end in a thread of its own, which holds a sender as long as it reads.
-fn collect(
-    pipe: Option<impl Read + Send + 'static>,
-    sender: &Sender<()>,
-) -> Arc<Mutex<Vec<u8>>> {
+fn collect(pipe: Option<impl Read + Send + 'static>, sender: &Sender<()>) -> Arc<Mutex<Vec<u8>>> {
     let collected = Arc::new(Mutex::new(Vec::new()));
     if let Some(mut pipe) = pipe {
         let (into, sender) = (Arc::clone(&collected), sender.clone());
@@ -215,9 +212,15 @@ fn collect(
 /// The last lines of a console and of QEMU's own complaints, indented, to stand after a sentence.
 pub fn last_lines(console: &str, errors: &str) -> String {
     let tail = |text: &str, count: usize| -> Vec<String> {
-        let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
         let skipped = lines.len().saturating_sub(count);
-        lines[skipped..].iter().map(|line| format!("\n  | {line}")).collect()
+        lines[skipped..]
+            .iter()
+            .map(|line| format!("\n  | {line}"))
+            .collect()
     };
     let mut told = String::new();
     for (name, lines) in [

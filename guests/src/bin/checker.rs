@@ -22,7 +22,7 @@ mod guest {
     use trapcast_guests::bootargs::Checker as Settings;
     use trapcast_guests::memory::FreshPages;
     use trapcast_guests::pattern::{Mismatch, Name, Registers};
-    use trapcast_guests::plan::Plan;
+    use trapcast_guests::plan::{Plan, Window};
     use trapcast_guests::println;
     use trapcast_guests::rng::SplitMix64;
 
@@ -99,7 +99,7 @@ mod guest {
             );
         }
 
-        fn run_window(&mut self, index: u64, window: &trapcast_guests::plan::Window) {
+        fn run_window(&mut self, index: u64, window: &Window) {
             let exits = self.settings.exits;
             let opening = if exits != 0 && index.is_multiple_of(exits) {
                 Opening::Wait
@@ -108,7 +108,11 @@ mod guest {
             };
             let next = Registers::pattern(self.settings.seed, index);
             let operand = self.operands.below(1 << 16);
-            if let Some(found) = window::run(window, opening, operand, &next) {
+            let mut written = next;
+            if self.settings.fault == Some(index) {
+                written.v[3] ^= 1;
+            }
+            if let Some(found) = window::run(window, opening, operand, &written) {
                 self.check(index, operand, &found);
                 self.expected = next;
                 self.used += 1;
@@ -116,10 +120,7 @@ mod guest {
         }
 
         fn check(&mut self, index: u64, operand: u64, found: &Found) {
-            let mut expected = self.expected;
-            if self.settings.fault == Some(index) {
-                expected.v[3] ^= 1;
-            }
+            let expected = self.expected;
             for mismatch in expected.differences(&found.registers) {
                 self.report(index, &mismatch);
             }

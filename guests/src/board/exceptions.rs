@@ -29,6 +29,7 @@ global_asm!(
     .endm
 
     .balign 2048
+    .global vectors
     vectors:
     .rept 4                                     // from EL1 with SP_EL0
         b       {fatal}
@@ -82,23 +83,15 @@ unsafe extern "C" {
     static vectors: u8;
 }
 
-/// Where to go on after an undefined instruction; 0: nowhere, it is fatal.
-static RECOVERY: AtomicU64 = AtomicU64::new(0);
+/// Where to go on after an undefined instruction; 0: nowhere, it is fatal. For code that tries an
+/// instruction out, which sets this to an address that copes and then to 0 again.
+pub(super) static RECOVERY: AtomicU64 = AtomicU64::new(0);
 
 /// Installs the vectors.
 pub fn install() {
     let address = (&raw const vectors).expose_provenance() as u64;
     // SAFETY: this is the address of a table of vectors, aligned to 2 KiB.
     unsafe { write_sysreg!("vbar_el1", address) };
-}
-
-/// Lets an undefined instruction go on at `address` from now on; with 0, makes it fatal again.
-///
-/// # Safety
-///
-/// Code at `address` copes with the registers of wherever the undefined instruction stands.
-pub unsafe fn recover_at(address: u64) {
-    RECOVERY.store(address, Ordering::Relaxed);
 }
 
 /// Handles an interrupt that was taken at `elr`, and returns where to go on.
@@ -108,7 +101,10 @@ extern "C" fn interrupt(elr: u64) -> u64 {
             timer::handle();
             gic::end(gic::VIRTUAL_TIMER);
         }
-        gic::SGI => gic::end(gic::SGI),
+        gic::SGI => {
+            gic::end(gic::SGI);
+            gic::SGIS_HANDLED.fetch_add(1, Ordering::Relaxed);
+        }
         gic::FIRST_SPECIAL.. => {}
         other => {
             println!("error: interrupt {other} was never enabled");

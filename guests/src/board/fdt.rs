@@ -1,7 +1,7 @@
 //! What a guest needs from its FDT: its bootargs, and memory that nobody has touched.
 
-use dtoolkit::Node;
 use dtoolkit::fdt::Fdt;
+use dtoolkit::{Node, Property};
 
 use super::mmu;
 use crate::memory::larger_part;
@@ -49,6 +49,8 @@ fn free_memory(fdt: Fdt<'_>, fdt_range: (u64, u64)) -> Option<(u64, u64)> {
     let start: u64 = region.address().ok()?;
     let size: u64 = region.size().ok()?;
     let first = start.max(mmu::image_end());
-    let last = start.saturating_add(size).clamp(first, mmu::RAM.1.max(first));
+    let last = start
+        .saturating_add(size)
+        .clamp(first, mmu::RAM.1.max(first));
     Some(larger_part((first, last), fdt_range))
 }

@@ -4,12 +4,13 @@
 
 use core::arch::asm;
 use core::ptr;
+use core::sync::atomic::AtomicU64;
 
 use crate::{read_sysreg, write_sysreg};
 
 /// Address of the distributor.
 pub const DISTRIBUTOR: usize = 0x0800_0000;
-/// Address of GICD_IIDR, a register that every hypervisor emulates without side effects.
+/// Address of GICD_IIDR, a register that every hypervisor emulates and that has no side effects.
 pub const GICD_IIDR: usize = DISTRIBUTOR + 0x008;
 /// INTID of the virtual timer.
 pub const VIRTUAL_TIMER: u32 = 27;
@@ -34,6 +35,9 @@ const GICR_ISENABLER0: usize = SGI_FRAME + 0x100;
 const GICR_IPRIORITYR: usize = SGI_FRAME + 0x400;
 /// Priority of each interrupt in use.
 const PRIORITY: u32 = 0x80;
+
+/// How often [`SGI`] has been handled.
+pub static SGIS_HANDLED: AtomicU64 = AtomicU64::new(0);
 
 fn read(register: usize) -> u32 {
     // SAFETY: callers name readable registers of the GIC, which are mapped as device memory.
@@ -87,6 +91,12 @@ pub fn unmask() {
 pub fn mask() {
     // SAFETY: an interrupt that waits does no harm.
     unsafe { asm!("msr daifset, #2", options(nostack, preserves_flags)) };
+}
+
+/// Reads GICD_IIDR.
+#[inline(always)]
+pub fn distributor_implementer() -> u32 {
+    read(GICD_IIDR)
 }
 
 /// Acknowledges the pending interrupt of the highest priority and returns its INTID.

@@ -43,14 +43,7 @@ const USER_DATA: u64 = NORMAL | EL0 | PXN | UXN;
 /// IPS=1 (36-bit physical addresses).
 const TCR: u64 = 25 | 0b01 << 8 | 0b01 << 10 | 0b11 << 12 | 1 << 23 | 0b001 << 32;
 /// M, C, SA, SA0, I, nTWI, nTWE (EL0 may wait) and the bits that are RES1 in Armv8.0.
-const SCTLR: u64 = 0x30d0_0800
-    | 1 << 0
-    | 1 << 2
-    | 1 << 3
-    | 1 << 4
-    | 1 << 12
-    | 1 << 16
-    | 1 << 18;
+const SCTLR: u64 = 0x30d0_0800 | 1 << 0 | 1 << 2 | 1 << 3 | 1 << 4 | 1 << 12 | 1 << 16 | 1 << 18;
 
 #[repr(C, align(4096))]
 struct Table(UnsafeCell<[u64; 512]>);
@@ -133,13 +126,25 @@ pub unsafe fn enable() {
     let image = symbol(&raw const __image_start);
     set(&LEVEL1, 0, DEVICES.address() | TABLE);
     set(&LEVEL1, 1, MEMORY.address() | TABLE);
-    set(&DEVICES, GIC_BLOCK / BLOCK, GIC_BLOCK | DEVICE | EL0 | BLOCK_DESCRIPTOR);
-    set(&DEVICES, UART_BLOCK / BLOCK, UART_BLOCK | DEVICE | BLOCK_DESCRIPTOR);
+    set(
+        &DEVICES,
+        GIC_BLOCK / BLOCK,
+        GIC_BLOCK | DEVICE | EL0 | BLOCK_DESCRIPTOR,
+    );
+    set(
+        &DEVICES,
+        UART_BLOCK / BLOCK,
+        UART_BLOCK | DEVICE | BLOCK_DESCRIPTOR,
+    );
     for index in 0..512 {
         let block = RAM.0 + index * BLOCK;
         set(&MEMORY, index, block | DATA | BLOCK_DESCRIPTOR);
         let page = image + index * PAGE;
-        set(&IMAGE, index, page | image_attributes(page) | PAGE_DESCRIPTOR);
+        set(
+            &IMAGE,
+            index,
+            page | image_attributes(page) | PAGE_DESCRIPTOR,
+        );
     }
     set(&MEMORY, (image - RAM.0) / BLOCK, IMAGE.address() | TABLE);
     // SAFETY: the tables map the code that runs, its stack and its data as they are now; the

@@ -46,6 +46,7 @@ static JOB: Shared = Shared(UnsafeCell::new(Job {
 const INSTRUCTIONS_PER_TURN: u64 = 4;
 
 global_asm!(
+    include_str!("../registers.s"),
     r#"
     // \count turns of a loop that does nothing of use. Changes \count, x9.
     .macro integer_work count
@@ -65,26 +66,7 @@ global_asm!(
         .arch_extension fp
         .arch_extension simd
         add     x2, x0, #{found}
-        stp     q0, q1, [x2]
-        stp     q2, q3, [x2, #32]
-        stp     q4, q5, [x2, #64]
-        stp     q6, q7, [x2, #96]
-        stp     q8, q9, [x2, #128]
-        stp     q10, q11, [x2, #160]
-        stp     q12, q13, [x2, #192]
-        stp     q14, q15, [x2, #224]
-        stp     q16, q17, [x2, #256]
-        stp     q18, q19, [x2, #288]
-        stp     q20, q21, [x2, #320]
-        stp     q22, q23, [x2, #352]
-        stp     q24, q25, [x2, #384]
-        stp     q26, q27, [x2, #416]
-        stp     q28, q29, [x2, #448]
-        stp     q30, q31, [x2, #480]
-        mrs     x3, fpsr
-        str     w3, [x2, #{fpsr}]
-        mrs     x3, fpcr
-        str     w3, [x2, #{fpcr}]
+        store_registers x2, x3, w3
 
         // Four lanes of x * 3 + x + x * 3: exact for small x, whatever FPCR's rounding mode.
         ldr     x3, [x0, #{operand}]
@@ -100,32 +82,14 @@ global_asm!(
         str     x3, [x0, #{result}]
 
         add     x2, x0, #{next}
-        ldr     w3, [x2, #{fpcr}]
-        msr     fpcr, x3
-        ldr     w3, [x2, #{fpsr}]
-        msr     fpsr, x3
-        ldp     q0, q1, [x2]
-        ldp     q2, q3, [x2, #32]
-        ldp     q4, q5, [x2, #64]
-        ldp     q6, q7, [x2, #96]
-        ldp     q8, q9, [x2, #128]
-        ldp     q10, q11, [x2, #160]
-        ldp     q12, q13, [x2, #192]
-        ldp     q14, q15, [x2, #224]
-        ldp     q16, q17, [x2, #256]
-        ldp     q18, q19, [x2, #288]
-        ldp     q20, q21, [x2, #320]
-        ldp     q22, q23, [x2, #352]
-        ldp     q24, q25, [x2, #384]
-        ldp     q26, q27, [x2, #416]
-        ldp     q28, q29, [x2, #448]
-        ldp     q30, q31, [x2, #480]
+        load_registers x2, x3, w3
         .arch_extension nosimd
         .arch_extension nofp
     22: ldr     x1, [x0, #{work_after}]
         integer_work x1
     .endm
 
+    .global kernel_body, user_wait, user_call, user_body, enter_user, from_el0
     .section .text.window, "ax"
     kernel_body:
         window_body
@@ -140,6 +104,11 @@ global_asm!(
     user_body:
         window_body
         svc     #0
+
+    .purgem window_body
+    .purgem integer_work
+    .purgem store_registers
+    .purgem load_registers
 
     .section .text.user, "ax"
     // x0: the Job, x1: a device register, x2: where to enter EL0. Returns at the SVC.
@@ -162,7 +131,6 @@ global_asm!(
         ldp     x29, x30, [sp], #96
         ret
 
-    .global from_el0
     from_el0:
         mrs     x0, esr_el1
         lsr     x0, x0, #26
@@ -177,8 +145,6 @@ global_asm!(
     result = const offset_of!(Job, result),
     found = const offset_of!(Job, found),
     next = const offset_of!(Job, next),
-    fpsr = const offset_of!(Registers, fpsr),
-    fpcr = const offset_of!(Registers, fpcr),
     fatal = sym exceptions::fatal,
 );
 

@@ -152,7 +152,10 @@ mod tests {
             Descriptor::from_bits(0x7fd, Level::Three),
             Descriptor::Invalid
         );
-        assert_eq!(Descriptor::from_bits(0x7fe, Level::Two), Descriptor::Invalid);
+        assert_eq!(
+            Descriptor::from_bits(0x7fe, Level::Two),
+            Descriptor::Invalid
+        );
     }
 
     #[test]

@@ -59,7 +59,7 @@ impl Vgic {
         usize::from(self.cpus[vcpu].used)
     }
 
-    /// What the list registers have to hold while `vcpu` is loaded; zero from [`Vgic::used`] on.
+    /// What the list registers have to hold while `vcpu` is loaded; 0 from [`Vgic::used`] on.
     #[inline(always)]
     pub fn list(&self, vcpu: usize) -> &[u64; MAX_LIST_REGISTERS] {
         &self.cpus[vcpu].list
@@ -81,17 +81,19 @@ impl Vgic {
         let implemented = implemented.min(MAX_LIST_REGISTERS);
         let ready = self.ready(vcpu);
         let mut list = [0; MAX_LIST_REGISTERS];
-        let (used, hcr) = if ready.count() <= implemented {
-            (self.list_all(vcpu, &ready, &mut list), HCR_EN)
-        } else {
+        let overflow = ready.count() > implemented;
+        let (used, hcr) = if overflow {
             self.list_most_urgent(vcpu, &ready, implemented, &mut list)
+        } else {
+            (self.list_all(vcpu, &ready, &mut list), HCR_EN)
         };
         let cpu = &mut self.cpus[vcpu];
-        let before = usize::from(cpu.used);
+        let before = usize::from(cpu.written);
         cpu.list = list;
         cpu.used = used as u8;
+        cpu.written = used as u8;
         cpu.hcr = hcr;
-        cpu.overflow = hcr != HCR_EN;
+        cpu.overflow = overflow;
         cpu.marked = false;
         used.max(before)
     }
@@ -106,7 +108,8 @@ impl Vgic {
         let used = self.used(vcpu);
         for (i, &new) in lists.iter().enumerate().take(used) {
             let old = self.cpus[vcpu].list[i];
-            if new != old {
+            // 0: emptied by an earlier sync; the hardware's has an identity left, but no state.
+            if new != old && old != 0 {
                 wake |= self.fold(vcpu, i, old, new);
             }
         }
@@ -168,11 +171,20 @@ impl Vgic {
         for (slot, key) in list.iter_mut().zip(&chosen.keys[..chosen.len]) {
             let intid = (key & 0xff) as usize;
             *slot = self.value(vcpu, intid / 32, intid % 32);
+            if *slot & (ACTIVE | PENDING) == ACTIVE | PENDING {
+                // Once ended it would be pending ahead of more urgent ones that wait outside.
+                *slot = *slot & !PENDING | EOI;
+            }
             listed_active += u32::from(*slot & ACTIVE != 0);
         }
         let active: u32 = ready.active.iter().map(|map| map.count_ones()).sum();
         let pending_waits = ready.count() - chosen.len > (active - listed_active) as usize;
-        let hcr = maintenance(pending_waits, active > listed_active, implemented);
+        let pending_listed = chosen.len > listed_active as usize;
+        let hcr = maintenance(
+            pending_waits && pending_listed,
+            active > listed_active,
+            implemented,
+        );
         (chosen.len, hcr)
     }
 
@@ -187,15 +199,19 @@ impl Vgic {
             let state = if active { ACTIVE } else { PENDING };
             return identity | lr::mapped(intid) | state;
         }
-        // While the line is high, the guest's deactivation has to come back here: the interrupt is
-        // pending again. When a device lowers its line this list register is made anew without EOI,
-        // so that a driver that serves its device pays no maintenance interrupt.
-        let eoi = if bank.asserted() & bit != 0 { EOI } else { 0 };
-        let state = match active {
-            false => PENDING,
-            // Of an active interrupt's line the EOI bit takes care, of its latch the state.
-            true if bank.latch & self.pending_enabled(vcpu, b) & bit != 0 => ACTIVE | PENDING,
-            true => ACTIVE,
+        let here = self.cpus[vcpu].routed[b] & bit != 0;
+        let latched = bank.latch & bit != 0;
+        // While the line is high, the guest's deactivation has to come back here, for the interrupt
+        // is pending again. When a device lowers its line this list register is made anew without
+        // EOI, so that a driver that serves its device pays no maintenance interrupt. Likewise an
+        // interrupt that goes to another vCPU next time.
+        let comes_back = bank.asserted() & bit != 0 || active && latched && !here;
+        let eoi = if comes_back { EOI } else { 0 };
+        let again = latched && here && self.pending_enabled(vcpu, b) & bit != 0;
+        let state = match (active, again) {
+            (false, _) => PENDING,
+            (true, true) => ACTIVE | PENDING,
+            (true, false) => ACTIVE,
         };
         identity | eoi | state
     }
@@ -242,8 +258,10 @@ impl Vgic {
     fn most_urgent_unlisted(&self, vcpu: usize) -> Option<(usize, usize)> {
         let cpu = &self.cpus[vcpu];
         let mut unlisted = cpu.active;
-        for (b, bit) in cpu.list.iter().filter_map(|&value| locate(lr::intid(value))) {
-            unlisted[b] &= !bit;
+        for &value in cpu.list.iter().filter(|&&value| value != 0) {
+            if let Some((b, bit)) = locate(lr::intid(value)) {
+                unlisted[b] &= !bit;
+            }
         }
         (0..BANKS)
             .flat_map(|b| bits(unlisted[b]).map(move |i| (b, i)))
@@ -253,11 +271,12 @@ impl Vgic {
 
 /// `ICH_HCR_EL2` when interrupts wait for a list register.
 ///
-/// Neither maintenance interrupt is up at the entry itself: a pending one is in the list then
-/// (NPIE), and the list is full (UIE, which for a single list register would be up all the time).
-fn maintenance(pending_waits: bool, active_waits: bool, implemented: usize) -> u64 {
+/// Neither maintenance interrupt is up at the entry itself, or the guest would not run: `refill`
+/// (pending ones wait) is only set if another pending one is in the list (NPIE), and the list is
+/// full (UIE, which for a single list register would be up all the time).
+fn maintenance(refill: bool, active_waits: bool, implemented: usize) -> u64 {
     let mut hcr = HCR_EN;
-    if pending_waits {
+    if refill {
         hcr |= HCR_NPIE;
     }
     if active_waits {

@@ -10,8 +10,10 @@
 //!
 //! * after an exit, if [`Vgic::used`] is not 0: read that many list registers, call [`Vgic::sync`];
 //! * before an entry, if [`Vgic::needs_flush`]: call [`Vgic::flush`], write what it says;
-//! * when another vCPU is loaded: write [`Vgic::list`] and [`Vgic::hcr`], and give the physical
-//!   virtual-timer interrupt the active state that [`Vgic::hardware_active`] asks for.
+//! * when another vCPU is loaded: write [`Vgic::list`] into all list registers that the core has, and
+//!   [`Vgic::hcr`]; give the physical virtual-timer interrupt the active state that
+//!   [`Vgic::hardware_active`] asks for. `ICH_VMCR_EL2` and `ICH_AP0R<n>_EL2`, `ICH_AP1R<n>_EL2`
+//!   are the vCPU's too, and EL2's to save and restore.
 //!
 //! # Invariants
 //! 1. **The banks are the truth.** Pending and active state lives in bitmaps; list registers are a
@@ -81,8 +83,10 @@ pub struct Effects {
 struct Cpu {
     /// Something changed since the last flush.
     marked: bool,
-    /// List registers 0 up to this one hold something.
+    /// List registers from this one on hold nothing.
     used: u8,
+    /// List registers from this one on have not been written since they were empty.
+    written: u8,
     /// More interrupts are ready than fit into list registers.
     overflow: bool,
     /// `ICH_HCR_EL2` for the next entry.
@@ -107,6 +111,7 @@ impl Cpu {
         Self {
             marked: true,
             used: 0,
+            written: 0,
             overflow: false,
             hcr: HCR_EN,
             list: [0; MAX_LIST_REGISTERS],
@@ -347,31 +352,32 @@ impl Vgic {
 
     /// Interrupts of bank `b` that `vcpu` could acknowledge next.
     fn forwarded(&self, vcpu: usize, b: usize) -> u32 {
-        self.pending_enabled(vcpu, b)
-            & self.cpus[vcpu].routed[b]
-            & !self.active_anywhere(vcpu, b)
+        self.pending_enabled(vcpu, b) & self.cpus[vcpu].routed[b] & !self.active_anywhere(vcpu, b)
     }
 
     /// The interrupts `mask` of bank `b` changed: marks whom that concerns and says whom to wake.
     fn touched(&mut self, vcpu: usize, b: usize, mask: u32) -> Effects {
         let mut wake = VcpuSet::EMPTY;
-        for v in 0..self.vcpus {
-            if b == 0 && v != vcpu {
-                continue;
-            }
-            let cpu = &self.cpus[v];
-            if (cpu.routed[b] | cpu.active[b]) & mask == 0 {
-                continue;
-            }
-            self.cpus[v].marked = true;
-            if self.forwarded(v, b) & mask != 0 {
-                wake |= VcpuSet::only(v);
+        if b == 0 {
+            wake = self.mark(vcpu, b, mask);
+        } else {
+            for v in 0..self.vcpus {
+                wake |= self.mark(v, b, mask);
             }
         }
         Effects {
             wake,
             hardware: VcpuSet::EMPTY,
         }
+    }
+
+    fn mark(&mut self, vcpu: usize, b: usize, mask: u32) -> VcpuSet {
+        let cpu = &mut self.cpus[vcpu];
+        if (cpu.routed[b] | cpu.active[b]) & mask == 0 {
+            return VcpuSet::EMPTY;
+        }
+        cpu.marked = true;
+        VcpuSet::only_if(vcpu, self.forwarded(vcpu, b) & mask != 0)
     }
 }
 

@@ -1,0 +1,39 @@
+# Everything that a checkout can do; each target does its own set-up. `make help` lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup guest build el2 lab study bench test clean
+
+EL2_CARGO := target/el2-cargo
+EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
+LAB := target/debug/trapcast
+
+help: ## Lists the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+setup: ## Installs what is missing: QEMU, Rust for EL2
+	@scripts/setup.sh
+
+guest: ## Downloads the Linux guest: Debian's arm64 kernel and busybox
+	@scripts/guest.sh
+
+build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
+
+el2: setup
+	$(EL2_BUILD) -p trapcast-hypervisor --bin trapcast-el2
+	$(EL2_BUILD) -p trapcast-guests --bins
+
+lab: setup
+	cargo build --target-dir target -p trapcast
+
+study: build guest ## Runs every workload under every scheme; QUICK=1 takes shorter workloads
+	$(LAB) study $(if $(QUICK),--quick)
+
+bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
+	$(LAB) bench
+
+test: ## Runs every test: style, lints, documents, units, end to end under QEMU
+	@scripts/test.sh
+
+clean: ## Removes all that was built and downloaded
+	rm -rf target

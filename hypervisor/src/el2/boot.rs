@@ -1,0 +1,194 @@
+//! From QEMU's jump to the image to the first guest.
+
+use ::core::{arch::global_asm, ptr::NonNull};
+
+use alloc::boxed::Box;
+use trapcast_fpsimd::FpSimd;
+use trapcast_hypervisor::{modules::Board, settings::Settings};
+use trapcast_trace::report::State;
+
+use super::{
+    console::{self, say},
+    core::{Area, Core},
+    gic, host_simd, memory,
+    meter::Meter,
+    panic::{fail, power_off},
+    report::{self, Report},
+    scheduler::Scheduler,
+    vm,
+};
+use crate::{mrs, msr};
+
+/// HCR_EL2.RW: EL1 is AArch64. HCR_EL2.E2H: the Virtualization Host Extensions.
+pub const HCR_RW: u64 = 1 << 31;
+/// See [`HCR_RW`].
+pub const HCR_E2H: u64 = 1 << 34;
+
+// The tables that EL2 starts with: the first GiB is devices, the next three are RAM. They let Rust
+// run with the MMU on (an exclusive access needs Normal memory) until `memory` has made better ones.
+global_asm!(
+    ".pushsection .data.initial_table, \"aw\"",
+    ".balign 4096",
+    "initial_table:",
+    ".quad 0x0040000000000401",
+    ".quad 0x0000000040000705",
+    ".quad 0x0000000080000705",
+    ".quad 0x00000000c0000705",
+    ".zero 4096 - 4 * 8",
+    ".popsection",
+    ".pushsection .text.boot, \"ax\"",
+    ".global el2_entry",
+    "el2_entry:",
+    "mrs x0, CurrentEL",
+    "cmp x0, #(2 << 2)",
+    "b.ne 2f",
+    "adrp x0, stack_top",
+    "mov sp, x0",
+    "adrp x0, el2_vectors",
+    "add x0, x0, :lo12:el2_vectors",
+    "msr vbar_el2, x0",
+    "adrp x0, bss_start",
+    "adrp x1, bss_end",
+    "0:",
+    "cmp x0, x1",
+    "b.eq 1f",
+    "stp xzr, xzr, [x0], #16",
+    "b 0b",
+    "1:",
+    "adrp x3, initial_table",
+    "mov x0, #{hcr}",
+    "ldr x1, ={tcr}",
+    "ldr x2, ={sctlr}",
+    "bl el2_change_regime",
+    "bl el2_main",
+    // Not at EL2, or at the end of everything.
+    "2:",
+    "wfi",
+    "b 2b",
+    // Changes HCR_EL2 to x0, TCR_EL2 to x1, SCTLR_EL2 to x2, and the tables to those at x3, with
+    // the MMU off in between: a change of E2H gives the other registers another layout.
+    ".balign 64",
+    "el2_change_regime:",
+    "mrs x4, sctlr_el2",
+    "bic x4, x4, #1",
+    "msr sctlr_el2, x4",
+    "isb",
+    "msr hcr_el2, x0",
+    "isb",
+    "ldr x4, ={mair}",
+    "msr mair_el2, x4",
+    "msr tcr_el2, x1",
+    "msr ttbr0_el2, x3",
+    "isb",
+    "tlbi alle2",
+    "tlbi alle1",
+    "ic iallu",
+    "dsb sy",
+    "isb",
+    "msr sctlr_el2, x2",
+    "isb",
+    "ret",
+    ".popsection",
+    hcr = const HCR_RW,
+    tcr = const memory::TCR,
+    sctlr = const memory::SCTLR,
+    mair = const memory::MAIR,
+);
+
+unsafe extern "C" {
+    fn el2_change_regime(hcr: u64, tcr: u64, sctlr: u64, tables: u64);
+    safe static initial_table: u8;
+    safe static stack_top: u8;
+    fn el2_enter(vcpu: NonNull<super::vcpu::Vcpu>) -> !;
+}
+
+/// What the host keeps in its registers, to notice if it ever loses them.
+static mut HOST_REGISTERS: FpSimd = host_simd::CANARY;
+
+/// EL2's way from its first Rust instruction to the first guest.
+#[unsafe(no_mangle)]
+extern "C" fn el2_main() -> ! {
+    // SAFETY: at boot, once, before anything allocates or prints.
+    unsafe {
+        memory::init_heap();
+        console::init();
+    }
+    let Report {
+        header,
+        cores,
+        vcpus,
+    } = report::init();
+    let fdt = memory::board_fdt();
+    let board = Board::read(fdt).unwrap_or_else(|error| fail(format_args!("{error}")));
+    let settings = Settings::parse(board.command_line)
+        .unwrap_or_else(|error| fail(format_args!("{error}")));
+    let e2h = settings.vhe && has_vhe();
+    if e2h {
+        // SAFETY: the same tables, in the layout of the other regime, map all of EL2 as before.
+        unsafe {
+            el2_change_regime(
+                HCR_RW | HCR_E2H,
+                memory::TCR_E2H,
+                memory::SCTLR,
+                &raw const initial_table as u64,
+            );
+        }
+    }
+    memory::map(&board, e2h);
+    // SAFETY: at boot, once, with the GIC's frames mapped.
+    unsafe { gic::init() }
+    header.vhe = u32::from(e2h);
+    header.counter_frequency = mrs!("cntfrq_el0");
+
+    // SAFETY: this core's host register file is this core's alone from here on.
+    let host = Area(unsafe { NonNull::new_unchecked(&raw mut HOST_REGISTERS) });
+    let scheduler = Scheduler::new(settings.slice, header.counter_frequency);
+    let core = Box::leak(Box::new(Core::new(
+        &raw const stack_top as u64,
+        e2h,
+        host,
+        scheduler,
+        &mut cores[0],
+    )));
+    core.unlock();
+    // SAFETY: the gate is open; the registers become what the switch takes them for.
+    unsafe { FpSimd::load(host.0.as_ptr()) }
+
+    vm::create_all(&board, &settings, core, header, vcpus);
+    say!(
+        "{} VM{}, {}, core {:#x}",
+        header.vms,
+        if header.vms == 1 { "" } else { "s" },
+        if e2h { "VHE" } else { "no VHE" },
+        mrs!("midr_el1")
+    );
+    header.state = State::Running as u32;
+    header.started = mrs!("cntpct_el0");
+    core.meter = Meter::new();
+    match core.first() {
+        // SAFETY: the vCPU is loaded, its registers are those of its reset.
+        Some(vcpu) => unsafe { el2_enter(vcpu) },
+        None => power_off(),
+    }
+}
+
+/// Returns whether the core has the Virtualization Host Extensions (ID_AA64MMFR1_EL1.VH).
+fn has_vhe() -> bool {
+    mrs!("id_aa64mmfr1_el1") >> 8 & 0xf != 0
+}
+
+/// Sets up what all guests have in common on this core.
+///
+/// # Safety
+/// At EL2, before the first guest is entered.
+pub unsafe fn init_guest_controls(e2h: bool) {
+    // SAFETY: EL1 does not run yet.
+    unsafe {
+        // EL1 may read the physical counter, and not touch the physical timer. The bits stand
+        // elsewhere with E2H = 1.
+        msr!("cnthctl_el2", if e2h { 1 << 10 } else { 1 });
+        msr!("cntvoff_el2", 0);
+        msr!("hstr_el2", 0);
+        msr!("vpidr_el2", mrs!("midr_el1"));
+    }
+}

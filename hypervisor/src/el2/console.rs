@@ -1,0 +1,177 @@
+//! The host's console: its own lines, and the output of its VMs, told apart by line.
+
+use ::core::{fmt, fmt::Write, ptr::NonNull};
+
+use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
+use arrayvec::ArrayVec;
+use safe_mmio::UniqueMmioPointer;
+use spin::mutex::SpinMutex;
+use trapcast_hypervisor::settings::MAX_VMS;
+
+use super::memory::UART;
+
+/// A line of a VM that is longer is shown in pieces.
+const LINE: usize = 512;
+
+/// The key that, before a digit, says which VM is typed to: Ctrl-].
+const ESCAPE: u8 = 0x1d;
+
+struct Console {
+    uart: Uart<'static>,
+    /// Whether lines are told apart: with more than one VM.
+    tagged: bool,
+    lines: [ArrayVec<u8, LINE>; MAX_VMS],
+    /// Whether the last byte sent ended a line.
+    at_start: bool,
+    /// The VM that is typed to, and whether the escape key was the last one.
+    focus: usize,
+    escaped: bool,
+}
+
+static CONSOLE: SpinMutex<Option<Console>> = SpinMutex::new(None);
+
+/// Takes the board's UART, which QEMU has set up.
+///
+/// # Safety
+/// Called once. The UART's frame is mapped as device memory.
+pub unsafe fn init() {
+    // SAFETY: nobody else has a pointer to the UART.
+    let registers = unsafe {
+        UniqueMmioPointer::new(NonNull::new_unchecked(UART as *mut PL011Registers))
+    };
+    let mut uart = Uart::new(registers);
+    uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
+    *CONSOLE.lock() = Some(Console {
+        uart,
+        tagged: false,
+        lines: [const { ArrayVec::new_const() }; MAX_VMS],
+        at_start: true,
+        focus: 0,
+        escaped: false,
+    });
+}
+
+/// Makes the console usable for a panic, whoever was using it.
+pub fn force_unlock() {
+    // SAFETY: only a panic calls this, after which nobody else runs.
+    unsafe { CONSOLE.force_unlock() }
+}
+
+/// Tells the lines of `vms` VMs apart, if there are several.
+pub fn expect_vms(vms: usize) {
+    with(|console| console.tagged = vms > 1);
+}
+
+/// Prints a byte that a VM sent.
+pub fn send(vm: usize, byte: u8) {
+    with(|console| console.send(vm, byte));
+}
+
+/// Shows what a VM that now waits has of a line, such as a prompt.
+pub fn show_prompt(vm: usize) {
+    with(|console| {
+        if !console.lines[vm].is_empty() {
+            console.show_line(vm);
+        }
+    });
+}
+
+/// Shows what all VMs have of a line, and ends it.
+pub fn flush() {
+    with(|console| {
+        for vm in 0..MAX_VMS {
+            if !console.lines[vm].is_empty() {
+                console.show_line(vm);
+            }
+        }
+        console.end_line();
+    });
+}
+
+/// Takes a byte that was typed, if there is one for a VM: its number, and the byte.
+pub fn typed() -> Option<(usize, u8)> {
+    with(|console| {
+        loop {
+            let byte = console.uart.read_word().unwrap_or(None)?;
+            if ::core::mem::take(&mut console.escaped) && byte.is_ascii_digit() {
+                console.focus = usize::from(byte - b'0');
+            } else if byte == ESCAPE && console.tagged {
+                console.escaped = true;
+            } else {
+                return Some((console.focus, byte));
+            }
+        }
+    })
+}
+
+fn with<T: Default>(action: impl FnOnce(&mut Console) -> T) -> T {
+    CONSOLE.lock().as_mut().map(action).unwrap_or_default()
+}
+
+impl Console {
+    fn byte(&mut self, byte: u8) {
+        while self.uart.is_tx_fifo_full() {}
+        self.uart.write_word(byte);
+        self.at_start = byte == b'\n';
+    }
+
+    fn end_line(&mut self) {
+        if !self.at_start {
+            self.byte(b'\r');
+            self.byte(b'\n');
+        }
+    }
+
+    fn send(&mut self, vm: usize, byte: u8) {
+        if !self.tagged {
+            self.byte(byte);
+            return;
+        }
+        if byte != b'\r' {
+            self.lines[vm].push(byte);
+        }
+        if byte == b'\n' || self.lines[vm].is_full() {
+            self.show_line(vm);
+        }
+    }
+
+    fn show_line(&mut self, vm: usize) {
+        self.end_line();
+        // Ignored: writing to the UART cannot fail.
+        let _ = write!(self, "[vm{vm}] ");
+        for at in 0..self.lines[vm].len() {
+            let byte = self.lines[vm][at];
+            if byte == b'\n' {
+                self.byte(b'\r');
+            }
+            self.byte(byte);
+        }
+        self.lines[vm].clear();
+    }
+}
+
+impl Write for Console {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.byte(byte);
+        }
+        Ok(())
+    }
+}
+
+/// Prints a line of the hypervisor's own.
+pub fn say_line(line: fmt::Arguments) {
+    with(|console| {
+        console.end_line();
+        // Ignored: writing to the UART cannot fail.
+        let _ = write!(console, "trapcast: {line}\r\n");
+    });
+}
+
+/// Prints a line of the hypervisor's own, as `println!` would.
+macro_rules! say {
+    ($($argument:tt)*) => {
+        $crate::el2::console::say_line(format_args!($($argument)*))
+    };
+}
+pub(crate) use say;

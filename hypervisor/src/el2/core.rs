@@ -1,0 +1,128 @@
+//! What belongs to one physical core: its stack, its registers' owner, its queue, its counters.
+
+use ::core::ptr::NonNull;
+use trapcast_fpsimd::{Cptr, FpSimd, Opening};
+use trapcast_switch::Exchange;
+use trapcast_trace::report::CoreReport;
+
+use super::{meter::Meter, scheduler::Scheduler, vcpu::Vcpu};
+
+/// Where one register file is kept: a vCPU's or a host's. The context of the switch.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(transparent)]
+pub struct Area(pub NonNull<FpSimd>);
+
+/// One physical core. The vectors find it by the vCPU that they interrupt.
+#[repr(C)]
+pub struct Core {
+    /// Top of the core's stack. The vectors read it, so it stands first.
+    pub stack_top: u64,
+    /// Whose registers are in this core.
+    pub switch: trapcast_switch::Core<Area>,
+    /// The two values of CPTR_EL2.
+    pub cptr: Cptr,
+    /// Whether CPTR_EL2 stands open.
+    pub open: bool,
+    /// Where the host's registers are kept while a guest's are in the core.
+    pub host: Area,
+    /// Who runs, and who runs next.
+    pub scheduler: Scheduler,
+    /// Instruction counters.
+    pub meter: Meter,
+    /// The vCPU whose EL1 state, timer and list registers are in the core.
+    pub resident: Option<NonNull<Vcpu>>,
+    /// What the lab reads of this core.
+    pub report: &'static mut CoreReport,
+    /// Number of list registers of this core.
+    pub list_registers: usize,
+    /// HCR_EL2.E2H.
+    pub e2h: bool,
+}
+
+impl Core {
+    /// Returns a core whose registers are the host's own. Its gate is open, as at EL2's boot.
+    pub fn new(
+        stack_top: u64,
+        e2h: bool,
+        host: Area,
+        scheduler: Scheduler,
+        report: &'static mut CoreReport,
+    ) -> Self {
+        Self {
+            stack_top,
+            switch: trapcast_switch::Core::new(host),
+            cptr: Cptr::new(e2h, Opening::FP),
+            open: false,
+            host,
+            scheduler,
+            meter: Meter::new(),
+            resident: None,
+            report,
+            list_registers: super::gic::list_registers(),
+            e2h,
+        }
+    }
+
+    /// Lets EL2 itself at the registers.
+    #[inline]
+    pub fn unlock(&mut self) {
+        if !self.open {
+            // SAFETY: at EL2, with E2H as `cptr` was made for; every entry sets the gate anew.
+            unsafe { self.cptr.unlock() }
+            self.open = true;
+        }
+    }
+
+    /// Sets the gate for the entry that follows.
+    #[inline]
+    pub fn set_gate(&mut self, open: bool) {
+        if self.open != open {
+            // SAFETY: as above; that an open gate means ownership is the switch's invariant.
+            unsafe { self.cptr.set(open) }
+            self.open = open;
+        }
+    }
+
+    /// Carries out what the switch answered.
+    #[inline]
+    pub fn exchange(&mut self, exchange: Option<Exchange<Area>>) {
+        if let Some(Exchange { save, load }) = exchange {
+            self.unlock();
+            // SAFETY: an area points to a register file that lives as long as the hypervisor and
+            // that only this core touches while it owns the registers; the gate is open, and this
+            // is built for a soft-float target.
+            unsafe { FpSimd::exchange(save.0.as_ptr(), load.0.as_ptr()) }
+            self.report.host_saves += u64::from(save == self.host);
+            self.report.host_loads += u64::from(load == self.host);
+        }
+    }
+}
+
+/// The way of a trap of the closed gate, called by its vector: says what to move.
+///
+/// # Safety
+/// Called by the vector with the current vCPU and this core, and nobody else has a reference to
+/// either.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn el2_gate_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
+    // SAFETY: at EL2. The state machine gives this vCPU the registers next, before it goes on.
+    unsafe { core.cptr.unlock() }
+    core.open = true;
+    match core.switch.trap(&mut vcpu.guest) {
+        Some(Exchange { save, load }) => Move {
+            save: Some(save),
+            load: Some(load),
+        },
+        None => Move {
+            save: None,
+            load: None,
+        },
+    }
+}
+
+/// An exchange as the vector takes it: in x0 and x1, zero for nothing to do.
+#[repr(C)]
+struct Move {
+    save: Option<Area>,
+    load: Option<Area>,
+}

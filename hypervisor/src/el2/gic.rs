@@ -1,0 +1,206 @@
+//! The physical GIC: which interrupts EL2 takes, and the registers of the virtual CPU interface.
+
+use ::core::ptr::NonNull;
+
+use arm_gic::{
+    IntId,
+    gicv3::{GicV3, registers::{Gicd, GicrSgi}},
+};
+use safe_mmio::UniqueMmioPointer;
+use trapcast_hypervisor::vgic::list_register::MAX_LIST_REGISTERS;
+
+use super::panic::fail;
+use crate::{mrs, msr};
+
+/// The distributor's frame on QEMU's `virt` board.
+pub const DISTRIBUTOR: usize = 0x0800_0000;
+/// See [`DISTRIBUTOR`].
+pub const DISTRIBUTOR_SIZE: usize = 0x1_0000;
+/// The redistributors' frames, two per core.
+pub const REDISTRIBUTORS: usize = 0x080a_0000;
+/// See [`REDISTRIBUTORS`].
+pub const REDISTRIBUTORS_SIZE: usize = 0xf6_0000;
+
+/// The maintenance interrupt of the virtual CPU interface (PPI 9).
+pub const MAINTENANCE: u32 = 25;
+/// The EL2 physical timer (PPI 10).
+pub const HYPERVISOR_TIMER: u32 = 26;
+/// The EL1 virtual timer (PPI 11).
+pub const VIRTUAL_TIMER: u32 = 27;
+/// The board's UART (SPI 1).
+pub const UART: u32 = 33;
+/// No interrupt is pending, and other answers that name none.
+pub const FIRST_SPECIAL: u32 = 1020;
+
+/// ICC_CTLR_EL1.EOImode: an end of interrupt drops the priority; deactivation is apart, and for the
+/// virtual timer the guest's.
+const EOI_MODE: u64 = 1 << 1;
+/// GICR_ISACTIVER0 and GICR_ICACTIVER0 of the first core, in its SGI frame.
+const ISACTIVER0: usize = REDISTRIBUTORS + 0x1_0300;
+const ICACTIVER0: usize = REDISTRIBUTORS + 0x1_0380;
+
+/// Enables this core's interrupts.
+///
+/// # Safety
+/// Called once, with the GIC's frames mapped as device memory.
+pub unsafe fn init() {
+    // SAFETY: nobody else has a pointer to the distributor.
+    let distributor = unsafe {
+        UniqueMmioPointer::new(NonNull::new_unchecked(DISTRIBUTOR as *mut Gicd))
+    };
+    // SAFETY: ICC_SRE_EL2: system registers for EL2 and below.
+    unsafe { msr!("s3_4_c12_c9_5", 0b1111) }
+    super::sysreg::isb();
+    // SAFETY: the redistributors' frames are mapped and nobody else uses them yet.
+    let gic = unsafe {
+        GicV3::new(
+            distributor,
+            NonNull::new_unchecked(REDISTRIBUTORS as *mut GicrSgi),
+            1,
+        )
+    };
+    let mut gic = gic.unwrap_or_else(|error| fail(format_args!("the GIC: {error}")));
+    gic.setup(0);
+    for intid in [MAINTENANCE, HYPERVISOR_TIMER, VIRTUAL_TIMER, UART] {
+        let (intid, core) = match intid {
+            16..32 => (IntId::ppi(intid - 16), Some(0)),
+            _ => (IntId::spi(intid - 32), None),
+        };
+        let done = gic
+            .set_interrupt_priority(intid, core, 0x80)
+            .and_then(|()| gic.enable_interrupt(intid, core, true));
+        if let Err(error) = done {
+            fail(format_args!("the GIC, interrupt {intid:?}: {error}"));
+        }
+    }
+    // SAFETY: this core's CPU interface is EL2's own; guests have the virtual one.
+    unsafe {
+        msr!("s3_0_c12_c12_4", EOI_MODE);
+        msr!("s3_0_c4_c6_0", 0xff);
+    }
+}
+
+/// Acknowledges the pending interrupt of the highest priority (ICC_IAR1_EL1).
+#[inline]
+pub fn acknowledge() -> u32 {
+    let intid = mrs!("s3_0_c12_c12_0") as u32;
+    super::sysreg::isb();
+    intid
+}
+
+/// Drops the running priority (ICC_EOIR1_EL1). The interrupt stays active.
+#[inline]
+pub fn drop_priority(intid: u32) {
+    // SAFETY: ends what `acknowledge` began.
+    unsafe { msr!("s3_0_c12_c12_1", u64::from(intid)) }
+}
+
+/// Deactivates an interrupt (ICC_DIR_EL1).
+#[inline]
+pub fn deactivate(intid: u32) {
+    // SAFETY: as above.
+    unsafe { msr!("s3_0_c12_c11_1", u64::from(intid)) }
+}
+
+/// Sets whether the physical interrupt of the virtual timer is active on this core.
+pub fn set_virtual_timer_active(active: bool) {
+    let register = if active { ISACTIVER0 } else { ICACTIVER0 };
+    // SAFETY: a register of this core's redistributor that only this function writes; one bit
+    // concerns one interrupt.
+    unsafe { (register as *mut u32).write_volatile(1 << VIRTUAL_TIMER) }
+}
+
+/// Returns the number of list registers (ICH_VTR_EL2.ListRegs).
+pub fn list_registers() -> usize {
+    (mrs!("s3_4_c12_c11_1") & 0x1f) as usize + 1
+}
+
+/// Declares the accessors of ICH_LR<n>_EL2, which are 16 registers of different names.
+macro_rules! list_registers {
+    ($($n:literal = $name:literal,)*) => {
+        /// Reads ICH_LR<n>_EL2.
+        #[inline]
+        pub fn read_list_register(n: usize) -> u64 {
+            match n {
+                $($n => mrs!($name),)*
+                _ => 0,
+            }
+        }
+
+        /// Writes ICH_LR<n>_EL2.
+        ///
+        /// # Safety
+        /// The core has that many; the value is what the virtual GIC of the next guest says.
+        #[inline]
+        pub unsafe fn write_list_register(n: usize, value: u64) {
+            // SAFETY: the caller's; list registers concern the guest alone.
+            unsafe {
+                match n {
+                    $($n => msr!($name, value),)*
+                    _ => {}
+                }
+            }
+        }
+    };
+}
+
+list_registers! {
+    0 = "s3_4_c12_c12_0", 1 = "s3_4_c12_c12_1", 2 = "s3_4_c12_c12_2", 3 = "s3_4_c12_c12_3",
+    4 = "s3_4_c12_c12_4", 5 = "s3_4_c12_c12_5", 6 = "s3_4_c12_c12_6", 7 = "s3_4_c12_c12_7",
+    8 = "s3_4_c12_c13_0", 9 = "s3_4_c12_c13_1", 10 = "s3_4_c12_c13_2", 11 = "s3_4_c12_c13_3",
+    12 = "s3_4_c12_c13_4", 13 = "s3_4_c12_c13_5", 14 = "s3_4_c12_c13_6", 15 = "s3_4_c12_c13_7",
+}
+
+/// Reads ICH_HCR_EL2.
+#[inline]
+pub fn read_ich_hcr() -> u64 {
+    mrs!("s3_4_c12_c11_0")
+}
+
+/// Writes ICH_HCR_EL2.
+///
+/// # Safety
+/// The value is what the virtual GIC of the next guest says.
+#[inline]
+pub unsafe fn write_ich_hcr(value: u64) {
+    // SAFETY: the caller's.
+    unsafe { msr!("s3_4_c12_c11_0", value) }
+}
+
+/// Reads ICH_VMCR_EL2, the guest's priority mask and group enables.
+#[inline]
+pub fn read_vmcr() -> u64 {
+    mrs!("s3_4_c12_c11_7")
+}
+
+/// The state of the virtual CPU interface that is not in list registers.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CpuInterface {
+    vmcr: u64,
+    ap0r0: u64,
+    ap1r0: u64,
+}
+
+impl CpuInterface {
+    /// Saves it. With five bits of priority, ICH_AP0R0_EL2 and ICH_AP1R0_EL2 hold all of it.
+    pub fn save(&mut self) {
+        self.vmcr = read_vmcr();
+        self.ap0r0 = mrs!("s3_4_c12_c8_0");
+        self.ap1r0 = mrs!("s3_4_c12_c9_0");
+    }
+
+    /// Loads it.
+    ///
+    /// # Safety
+    /// The vCPU that it was saved from is entered next.
+    pub unsafe fn load(&self) {
+        // SAFETY: the caller's.
+        unsafe {
+            msr!("s3_4_c12_c11_7", self.vmcr);
+            msr!("s3_4_c12_c8_0", self.ap0r0);
+            msr!("s3_4_c12_c9_0", self.ap1r0);
+        }
+    }
+}
+
+const _: () = assert!(MAX_LIST_REGISTERS == 16);

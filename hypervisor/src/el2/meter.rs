@@ -1,0 +1,102 @@
+//! Counting instructions, exactly where QEMU runs with `-icount`: the PMU's event INST_RETIRED.
+//!
+//! Two event counters are kept from the guests (MDCR_EL2.HPMN): one counts at EL2 alone, one at EL1
+//! and EL0. Both are read by one MRS where it matters, are 32 bits wide and wrap.
+
+use ::core::hint::black_box;
+
+use super::sysreg::isb;
+use crate::{mrs, msr};
+
+/// INST_RETIRED, "Instruction architecturally executed" (Arm ARM, D13 "PMU events").
+const INST_RETIRED: u64 = 0x08;
+/// PMEVTYPER<n>_EL0.P and U: do not count at EL1, EL0.
+const NOT_EL1: u64 = 1 << 31;
+const NOT_EL0: u64 = 1 << 30;
+/// PMEVTYPER<n>_EL0.NSH: count at EL2.
+const EL2: u64 = 1 << 27;
+/// Event counters that the hypervisor's image names: 4 and 5, of six that the board's cores have.
+const COUNTERS: u64 = 6;
+
+/// MDCR_EL2: counters from HPMN on are the hypervisor's, enabled by HPME.
+const MDCR_HPMN: u64 = 4;
+const MDCR_HPME: u64 = 1 << 7;
+/// MDCR_EL2: trap the guest's accesses to the PMU, and to debug registers.
+const MDCR_TPM_TPMCR: u64 = 1 << 6 | 1 << 5;
+const MDCR_TDE_CLASS: u64 = 1 << 11 | 1 << 10 | 1 << 9;
+
+/// The readings of one core.
+#[derive(Clone, Copy, Debug)]
+pub struct Meter {
+    /// The EL2 counter at the end of the last entry's Rust code.
+    pub entered: u32,
+    /// The guest counter when it was last added up.
+    guest: u32,
+    /// The EL2 counter when it was last added up.
+    total: u32,
+    /// The longest masked stretch so far.
+    pub longest: u32,
+}
+
+impl Meter {
+    /// Sets up the counters of this core. Where it has too few, all readings are zero.
+    pub fn new() -> Self {
+        let counters = mrs!("pmcr_el0") >> 11 & 0x1f;
+        if counters >= COUNTERS {
+            // SAFETY: the PMU is EL2's to use; counting changes nothing else.
+            unsafe {
+                msr!("mdcr_el2", MDCR_HPMN | MDCR_HPME);
+                msr!("pmevtyper4_el0", INST_RETIRED | NOT_EL1 | NOT_EL0 | EL2);
+                msr!("pmevtyper5_el0", INST_RETIRED);
+                msr!("pmcntenset_el0", 1 << 4 | 1 << 5);
+            }
+            isb();
+        }
+        Self {
+            entered: instructions(),
+            guest: guest_instructions(),
+            total: instructions(),
+            longest: 0,
+        }
+    }
+
+    /// Returns the instructions at EL2 and below since the last call.
+    pub fn lap(&mut self) -> (u64, u64) {
+        let (total, guest) = (instructions(), guest_instructions());
+        let lap = (
+            u64::from(total.wrapping_sub(::core::mem::replace(&mut self.total, total))),
+            u64::from(guest.wrapping_sub(::core::mem::replace(&mut self.guest, guest))),
+        );
+        black_box(lap)
+    }
+
+    /// Leaves out of the count what ran at EL2 since `since`, such as waiting.
+    pub fn skip(&mut self, since: u32) {
+        let now = instructions();
+        self.total = self.total.wrapping_add(now.wrapping_sub(since));
+    }
+
+    /// Notes that interrupts were masked for `instructions`.
+    #[inline]
+    pub fn masked(&mut self, instructions: u32) {
+        self.longest = self.longest.max(instructions);
+    }
+}
+
+/// MDCR_EL2 for a guest that may use the PMU's first counters, or may not.
+pub fn mdcr(pmu: bool) -> u64 {
+    let pmu_traps = if pmu { 0 } else { MDCR_TPM_TPMCR };
+    MDCR_HPMN | MDCR_HPME | pmu_traps | MDCR_TDE_CLASS
+}
+
+/// Instructions retired at EL2 so far, modulo 2^32; zero without an exact counter.
+#[inline(always)]
+pub fn instructions() -> u32 {
+    mrs!("pmevcntr4_el0") as u32
+}
+
+/// Instructions retired at EL1 and EL0 so far, modulo 2^32; zero without an exact counter.
+#[inline(always)]
+pub fn guest_instructions() -> u32 {
+    mrs!("pmevcntr5_el0") as u32
+}

@@ -1,0 +1,22 @@
+//! What needs EL2 itself: registers, tables, interrupts, guests.
+
+mod boot;
+mod console;
+mod core;
+mod exit;
+mod gic;
+mod host_simd;
+mod memory;
+mod meter;
+mod mmio;
+mod panic;
+mod psci;
+mod registers;
+mod report;
+mod scheduler;
+mod sysreg;
+mod system_registers;
+mod timer;
+mod vcpu;
+mod vectors;
+mod vm;

@@ -1,0 +1,155 @@
+//! HVC: the calls that a guest may make, PSCI and the version of the calling convention.
+
+use arm_psci::{AffinityInfo, Function, FunctionId, PsciFeature, Version};
+
+use super::{
+    console::{self, say},
+    core::Core,
+    exit::{Next, wait},
+    vcpu::Vcpu,
+};
+
+/// SMC Calling Convention (DEN0028), "unknown function identifier".
+pub const NOT_SUPPORTED: u64 = -1i64 as u64;
+const SUCCESS: u64 = 0;
+const INVALID_PARAMETERS: u64 = -2i64 as u64;
+const ALREADY_ON: u64 = -4i64 as u64;
+/// MIGRATE_INFO_TYPE: no trusted OS that would have to be migrated.
+const MIGRATION_NOT_REQUIRED: u64 = 2;
+
+/// PSCI_VERSION, the most frequent call of a guest that does nothing else.
+const PSCI_VERSION: u64 = 0x8400_0000;
+const VERSION: Version = Version { major: 1, minor: 1 };
+/// SMCCC_VERSION and the version 1.1 that it answers.
+const SMCCC_VERSION: u64 = 0x8000_0000;
+const SMCCC_1_1: u64 = 1 << 16 | 1;
+
+/// Answers the guest's call.
+#[inline(always)]
+pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
+    if vcpu.registers[0] as u32 as u64 == PSCI_VERSION {
+        vcpu.registers[0] = u32::from(VERSION).into();
+        return Next::Continue;
+    }
+    other_call(vcpu, core)
+}
+
+#[inline(never)]
+fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
+    if vcpu.registers[0] == SMCCC_VERSION {
+        vcpu.registers[0] = SMCCC_1_1;
+        return Next::Continue;
+    }
+    let [x0, x1, x2, x3, ..] = vcpu.registers;
+    let Ok(function) = Function::try_from(&[x0, x1, x2, x3]) else {
+        vcpu.registers[0] = refusal(x0);
+        return Next::Continue;
+    };
+    let (answer, next) = match function {
+        Function::Version => (u32::from(VERSION).into(), Next::Continue),
+        Function::Features { psci_func_id } => (features(psci_func_id), Next::Continue),
+        Function::CpuOn { target_cpu, entry } => (
+            cpu_on(
+                vcpu,
+                core,
+                target_cpu.try_into().unwrap_or(u32::MAX),
+                entry.entry_point_address(),
+                entry.context_id(),
+            ),
+            Next::Continue,
+        ),
+        Function::CpuOff => {
+            vcpu.vm.state.lock().on[vcpu.index] = false;
+            core.scheduler.power_off(vcpu.slot);
+            (SUCCESS, Next::Schedule)
+        }
+        Function::AffinityInfo {
+            mpidr,
+            lowest_affinity_level: 0,
+        } => (
+            affinity_info(vcpu, mpidr.try_into().unwrap_or(u32::MAX)),
+            Next::Continue,
+        ),
+        Function::AffinityInfo { .. } => (INVALID_PARAMETERS, Next::Continue),
+        Function::MigrateInfoType => (MIGRATION_NOT_REQUIRED, Next::Continue),
+        // A standby state: the call returns when an interrupt comes.
+        Function::CpuSuspend { .. } => (SUCCESS, wait(vcpu, core)),
+        Function::SystemOff => {
+            console::show_prompt(vcpu.vm.number);
+            say!("vm{}: powered off", vcpu.vm.number);
+            core.scheduler.power_off_vm(vcpu.vm.number);
+            (SUCCESS, Next::Schedule)
+        }
+        Function::SystemReset => {
+            console::show_prompt(vcpu.vm.number);
+            say!("vm{}: reset", vcpu.vm.number);
+            vcpu.vm.reset(core);
+            (SUCCESS, Next::Schedule)
+        }
+        _ => (NOT_SUPPORTED, Next::Continue),
+    };
+    vcpu.registers[0] = answer;
+    next
+}
+
+/// Why a call could not be decoded: an argument of a function that exists, or no such function.
+fn refusal(function: u64) -> u64 {
+    match FunctionId::try_from(function as u32) {
+        Ok(id) if is_supported(id) => INVALID_PARAMETERS,
+        _ => NOT_SUPPORTED,
+    }
+}
+
+fn features(feature: PsciFeature) -> u64 {
+    match feature {
+        PsciFeature::SmcccVersion => SUCCESS,
+        PsciFeature::PsciFunction(id) if is_supported(id) => SUCCESS,
+        PsciFeature::PsciFunction(_) => NOT_SUPPORTED,
+    }
+}
+
+fn is_supported(id: FunctionId) -> bool {
+    matches!(
+        id,
+        FunctionId::PsciVersion
+            | FunctionId::CpuSuspend32
+            | FunctionId::CpuSuspend64
+            | FunctionId::CpuOff
+            | FunctionId::CpuOn32
+            | FunctionId::CpuOn64
+            | FunctionId::AffinityInfo32
+            | FunctionId::AffinityInfo64
+            | FunctionId::MigrateInfoType
+            | FunctionId::SystemOff
+            | FunctionId::SystemReset
+            | FunctionId::PsciFeatures
+    )
+}
+
+/// Turns the vCPU with affinity `mpidr` on.
+fn cpu_on(vcpu: &Vcpu, core: &mut Core, mpidr: u32, entry: u64, context: u64) -> u64 {
+    let target = mpidr as usize;
+    if target >= vcpu.vm.settings.vcpus {
+        return INVALID_PARAMETERS;
+    }
+    let mut state = vcpu.vm.state.lock();
+    if state.on[target] {
+        return ALREADY_ON;
+    }
+    state.on[target] = true;
+    state.power_on[target] = Some((entry, context));
+    core.scheduler.power_on(vcpu.vm.number, target);
+    SUCCESS
+}
+
+fn affinity_info(vcpu: &Vcpu, mpidr: u32) -> u64 {
+    let target = mpidr as usize;
+    if target >= vcpu.vm.settings.vcpus {
+        return INVALID_PARAMETERS;
+    }
+    if vcpu.vm.state.lock().on[target] {
+        AffinityInfo::On as u64
+    } else {
+        AffinityInfo::Off as u64
+    }
+}

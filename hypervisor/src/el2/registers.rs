@@ -1,0 +1,146 @@
+//! The EL1 state of a vCPU that is not the core's resident one: system registers and timer.
+
+use super::sysreg::isb;
+use crate::{mrs, msr};
+
+/// Declares the registers that EL2 reaches under two names: with HCR_EL2.E2H = 1 by an alias, as
+/// their own name then stands for EL2's.
+macro_rules! el1_registers {
+    (
+        aliased: $($aliased:ident = $name:literal | $alias:literal,)*
+        shared: $($shared:ident = $only:literal,)*
+    ) => {
+        /// The EL1 and EL0 system registers of a vCPU, by their names in the Arm ARM.
+        #[derive(Clone, Debug, Default)]
+        #[allow(missing_docs)]
+        pub struct El1 {
+            $(pub $aliased: u64,)*
+            $(pub $shared: u64,)*
+        }
+
+        impl El1 {
+            /// Saves the core's registers.
+            pub fn save(&mut self, e2h: bool) {
+                if e2h {
+                    $(self.$aliased = mrs!($alias);)*
+                } else {
+                    $(self.$aliased = mrs!($name);)*
+                }
+                $(self.$shared = mrs!($only);)*
+            }
+
+            /// Loads the core's registers.
+            ///
+            /// # Safety
+            /// No guest runs with them before its own stage-2 tables are in place.
+            pub unsafe fn load(&self, e2h: bool) {
+                // SAFETY: EL1 and EL0 state has no effect at EL2.
+                unsafe {
+                    if e2h {
+                        $(msr!($alias, self.$aliased);)*
+                    } else {
+                        $(msr!($name, self.$aliased);)*
+                    }
+                    $(msr!($only, self.$shared);)*
+                }
+            }
+        }
+    };
+}
+
+// The _EL12 and _EL02 aliases (Arm ARM, D19 "op0=0b11, op1=0b101") by number: the assembler knows
+// their names for newer targets only.
+el1_registers! {
+    aliased:
+    sctlr = "sctlr_el1" | "s3_5_c1_c0_0",
+    cpacr = "cpacr_el1" | "s3_5_c1_c0_2",
+    ttbr0 = "ttbr0_el1" | "s3_5_c2_c0_0",
+    ttbr1 = "ttbr1_el1" | "s3_5_c2_c0_1",
+    tcr = "tcr_el1" | "s3_5_c2_c0_2",
+    spsr = "spsr_el1" | "s3_5_c4_c0_0",
+    elr = "elr_el1" | "s3_5_c4_c0_1",
+    afsr0 = "afsr0_el1" | "s3_5_c5_c1_0",
+    afsr1 = "afsr1_el1" | "s3_5_c5_c1_1",
+    esr = "esr_el1" | "s3_5_c5_c2_0",
+    far = "far_el1" | "s3_5_c6_c0_0",
+    mair = "mair_el1" | "s3_5_c10_c2_0",
+    amair = "amair_el1" | "s3_5_c10_c3_0",
+    vbar = "vbar_el1" | "s3_5_c12_c0_0",
+    contextidr = "contextidr_el1" | "s3_5_c13_c0_1",
+    cntkctl = "cntkctl_el1" | "s3_5_c14_c1_0",
+    cntv_ctl = "cntv_ctl_el0" | "s3_5_c14_c3_1",
+    cntv_cval = "cntv_cval_el0" | "s3_5_c14_c3_2",
+    shared:
+    sp_el0 = "sp_el0",
+    sp_el1 = "sp_el1",
+    tpidr_el0 = "tpidr_el0",
+    tpidrro_el0 = "tpidrro_el0",
+    tpidr_el1 = "tpidr_el1",
+    par = "par_el1",
+    csselr = "csselr_el1",
+}
+
+impl El1 {
+    /// The registers of a vCPU after reset: the MMU off, everything else zero.
+    pub fn reset() -> Self {
+        Self {
+            sctlr: SCTLR_RES1,
+            ..Self::default()
+        }
+    }
+}
+
+/// SCTLR_EL1 with all of its functions off: the bits that are RES1 in Armv8.0.
+const SCTLR_RES1: u64 = 0x30d0_0800;
+
+/// Declares the pointer authentication keys, which exist in pairs of 64 bits.
+macro_rules! keys {
+    ($($key:ident = $low:literal, $high:literal;)*) => {
+        /// The pointer authentication keys of a vCPU (FEAT_PAuth).
+        #[derive(Clone, Debug, Default)]
+        #[allow(missing_docs)]
+        pub struct Keys {
+            $(pub $key: [u64; 2],)*
+        }
+
+        impl Keys {
+            /// Saves the core's keys. Only for a core with FEAT_PAuth.
+            pub fn save(&mut self) {
+                $(self.$key = [mrs!($low), mrs!($high)];)*
+            }
+
+            /// Loads the core's keys.
+            ///
+            /// # Safety
+            /// The core has FEAT_PAuth. EL2's own code does not use it.
+            pub unsafe fn load(&self) {
+                // SAFETY: the keys have no effect at EL2, whose code signs nothing.
+                unsafe {
+                    $(
+                        msr!($low, self.$key[0]);
+                        msr!($high, self.$key[1]);
+                    )*
+                }
+            }
+        }
+    };
+}
+
+keys! {
+    apia = "s3_0_c2_c1_0", "s3_0_c2_c1_1";
+    apib = "s3_0_c2_c1_2", "s3_0_c2_c1_3";
+    apda = "s3_0_c2_c2_0", "s3_0_c2_c2_1";
+    apdb = "s3_0_c2_c2_2", "s3_0_c2_c2_3";
+    apga = "s3_0_c2_c3_0", "s3_0_c2_c3_1";
+}
+
+/// Returns whether the core has FEAT_PAuth: ID_AA64ISAR1_EL1.{APA, API, GPA, GPI} or ISAR2's.
+pub fn has_pauth() -> bool {
+    const APA_API_GPA_GPI: u64 = 0xff << 24 | 0xff << 4;
+    mrs!("id_aa64isar1_el1") & APA_API_GPA_GPI != 0
+}
+
+/// Makes loaded EL1 state count before what follows at EL2 relies on it, such as an AT instruction.
+pub fn synchronize() {
+    isb();
+}

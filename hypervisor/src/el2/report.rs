@@ -1,0 +1,56 @@
+//! The mailbox: where the counters of the run lie for the lab to read.
+
+use trapcast_trace::{
+    MAILBOX_ADDRESS, MAILBOX_SIZE,
+    report::{
+        CORES_OFFSET, CoreReport, Header, MAGIC, MAX_CORES, MAX_VCPUS, State, VCPUS_OFFSET,
+        VERSION, VcpuReport,
+    },
+};
+use zerocopy::FromBytes;
+
+/// The mailbox in its parts.
+pub struct Report {
+    /// The header.
+    pub header: &'static mut Header,
+    /// One record per core.
+    pub cores: &'static mut [CoreReport],
+    /// One record per vCPU.
+    pub vcpus: &'static mut [VcpuReport],
+}
+
+/// Lays the mailbox out, all zero but for its header. To be called once.
+pub fn init() -> Report {
+    // SAFETY: RAM between the FDT and the image that nobody else uses, and whose only other reader
+    // is outside the machine.
+    let mailbox = unsafe {
+        ::core::slice::from_raw_parts_mut(MAILBOX_ADDRESS as *mut u8, MAILBOX_SIZE as usize)
+    };
+    mailbox.fill(0);
+    let (header, rest) = mailbox.split_at_mut(CORES_OFFSET);
+    let (cores, vcpus) = rest.split_at_mut(VCPUS_OFFSET - CORES_OFFSET);
+    let (header, _) = Header::mut_from_prefix(header).expect("the mailbox has room for its header");
+    let (cores, _) = <[CoreReport]>::mut_from_prefix_with_elems(cores, MAX_CORES)
+        .expect("the mailbox has room for the cores");
+    let (vcpus, _) = <[VcpuReport]>::mut_from_prefix_with_elems(vcpus, MAX_VCPUS)
+        .expect("the mailbox has room for the vCPUs");
+    header.magic = MAGIC;
+    header.version = VERSION;
+    header.state = State::Booting as u32;
+    header.cores = 1;
+    Report {
+        header,
+        cores,
+        vcpus,
+    }
+}
+
+/// Sets the state in the header, at the end of everything.
+pub fn finish(state: State, now: u64) {
+    let header = MAILBOX_ADDRESS as *mut Header;
+    // SAFETY: nobody runs after this that would have a reference to the header.
+    unsafe {
+        (&raw mut (*header).finished).write_volatile(now);
+        (&raw mut (*header).state).write_volatile(state as u32);
+    }
+}

@@ -1,0 +1,160 @@
+//! One core's run queue: round robin over its vCPUs, with a time slice where there is competition.
+
+use ::core::ptr::NonNull;
+
+use arrayvec::ArrayVec;
+use trapcast_hypervisor::vgic::VcpuSet;
+use trapcast_trace::report::MAX_VCPUS;
+
+use super::vcpu::Vcpu;
+
+/// Whether a vCPU can run.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// It can, and does or waits for its turn.
+    Runnable,
+    /// It waits in WFI, at most until the physical counter reaches this value.
+    Blocked(u64),
+    /// It is off, by PSCI.
+    Off,
+}
+
+struct Entry {
+    vcpu: NonNull<Vcpu>,
+    vm: usize,
+    index: usize,
+    state: State,
+}
+
+/// A deadline that never comes.
+pub const NEVER: u64 = u64::MAX;
+
+/// The vCPUs of one core.
+pub struct Scheduler {
+    entries: ArrayVec<Entry, MAX_VCPUS>,
+    /// Time slice in ticks of the physical counter.
+    slice: u64,
+    /// Number of the vCPU that ran last.
+    last: usize,
+}
+
+impl Scheduler {
+    /// Returns an empty queue with a time slice of `slice` microseconds of a counter of `frequency`
+    /// hertz.
+    pub fn new(slice: u32, frequency: u64) -> Self {
+        Self {
+            entries: ArrayVec::new(),
+            slice: u64::from(slice) * frequency / 1_000_000,
+            last: 0,
+        }
+    }
+
+    /// Adds a vCPU, which is off, and returns its number in this queue.
+    pub fn add(&mut self, vcpu: NonNull<Vcpu>, vm: usize, index: usize) -> usize {
+        self.entries.push(Entry {
+            vcpu,
+            vm,
+            index,
+            state: State::Off,
+        });
+        self.entries.len() - 1
+    }
+
+    /// Turns vCPU `index` of VM `vm` on.
+    pub fn power_on(&mut self, vm: usize, index: usize) {
+        for entry in &mut self.entries {
+            if entry.vm == vm && entry.index == index {
+                entry.state = State::Runnable;
+            }
+        }
+    }
+
+    /// Turns vCPU `slot` off.
+    pub fn power_off(&mut self, slot: usize) {
+        self.entries[slot].state = State::Off;
+    }
+
+    /// Turns all vCPUs of VM `vm` off.
+    pub fn power_off_vm(&mut self, vm: usize) {
+        for entry in self.entries.iter_mut().filter(|entry| entry.vm == vm) {
+            entry.state = State::Off;
+        }
+    }
+
+    /// Lets vCPU `slot` wait for an interrupt, or for the counter to reach `deadline`.
+    pub fn block(&mut self, slot: usize, deadline: u64) {
+        self.entries[slot].state = State::Blocked(deadline);
+    }
+
+    /// Makes those vCPUs `set` of VM `vm` run that wait.
+    pub fn wake(&mut self, vm: usize, set: VcpuSet) {
+        if set.is_empty() {
+            return;
+        }
+        for entry in self.entries.iter_mut().filter(|entry| entry.vm == vm) {
+            if set.contains(entry.index) && matches!(entry.state, State::Blocked(_)) {
+                entry.state = State::Runnable;
+            }
+        }
+    }
+
+    /// Makes vCPU `slot` run if it waits.
+    pub fn wake_slot(&mut self, slot: usize) {
+        let state = &mut self.entries[slot].state;
+        if matches!(state, State::Blocked(_)) {
+            *state = State::Runnable;
+        }
+    }
+
+    /// Makes those vCPUs run whose deadline has come.
+    pub fn expire(&mut self, now: u64) {
+        for entry in &mut self.entries {
+            if matches!(entry.state, State::Blocked(deadline) if deadline <= now) {
+                entry.state = State::Runnable;
+            }
+        }
+    }
+
+    /// Picks the vCPU whose turn it is, if any can run.
+    pub fn next(&mut self) -> Option<NonNull<Vcpu>> {
+        let count = self.entries.len();
+        let slot = (1..=count)
+            .map(|step| (self.last + step) % count)
+            .find(|&slot| self.entries[slot].state == State::Runnable)?;
+        self.last = slot;
+        Some(self.entries[slot].vcpu)
+    }
+
+    /// Returns whether vCPU `slot` can run.
+    pub fn is_runnable(&self, slot: usize) -> bool {
+        self.entries[slot].state == State::Runnable
+    }
+
+    /// Returns whether every vCPU is off.
+    pub fn is_over(&self) -> bool {
+        self.entries.iter().all(|entry| entry.state == State::Off)
+    }
+
+    /// Returns when the core has to look again while vCPU `running` runs, if one does: at the end
+    /// of its time slice if others can run, and at the first deadline of those that wait.
+    ///
+    /// A vCPU whose timer is in the core needs no deadline; `resident` names it.
+    pub fn deadline(&self, now: u64, running: Option<usize>, resident: Option<usize>) -> u64 {
+        let mut deadline = NEVER;
+        for (slot, entry) in self.entries.iter().enumerate() {
+            match entry.state {
+                State::Runnable if running.is_some() && running != Some(slot) => {
+                    deadline = deadline.min(now + self.slice);
+                }
+                State::Blocked(at) if resident != Some(slot) => deadline = deadline.min(at),
+                _ => {}
+            }
+        }
+        deadline
+    }
+
+    /// Returns every vCPU of this core.
+    pub fn vcpus(&self) -> impl Iterator<Item = NonNull<Vcpu>> {
+        self.entries.iter().map(|entry| entry.vcpu)
+    }
+}

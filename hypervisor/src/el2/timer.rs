@@ -1,0 +1,62 @@
+//! The EL2 physical timer, and the deadline of a guest's virtual timer.
+
+use super::{registers::El1, scheduler::NEVER};
+use crate::{mrs, msr};
+
+/// CNT*_CTL_EL0.ENABLE and IMASK.
+const ENABLE: u64 = 1 << 0;
+const IMASK: u64 = 1 << 1;
+
+/// Returns the physical counter in ticks.
+#[inline]
+pub fn now() -> u64 {
+    mrs!("cntpct_el0")
+}
+
+/// Lets the EL2 timer interrupt when the physical counter reaches `deadline`.
+pub fn set_deadline(deadline: u64) {
+    // SAFETY: the EL2 timer is EL2's own.
+    unsafe {
+        if deadline == NEVER {
+            msr!("cnthp_ctl_el2", 0);
+        } else {
+            msr!("cnthp_cval_el2", deadline);
+            msr!("cnthp_ctl_el2", ENABLE);
+        }
+    }
+}
+
+/// Stops the core's virtual timer, whose state was saved.
+pub fn stop_virtual_timer(e2h: bool) {
+    // SAFETY: no guest runs; the next one loads its own.
+    unsafe {
+        if e2h {
+            msr!("s3_5_c14_c3_1", 0);
+        } else {
+            msr!("cntv_ctl_el0", 0);
+        }
+    }
+}
+
+/// Returns when, by the physical counter, the virtual timer in the core will interrupt.
+pub fn virtual_deadline(e2h: bool, offset: u64) -> u64 {
+    let (ctl, cval) = if e2h {
+        (mrs!("s3_5_c14_c3_1"), mrs!("s3_5_c14_c3_2"))
+    } else {
+        (mrs!("cntv_ctl_el0"), mrs!("cntv_cval_el0"))
+    };
+    deadline(ctl, cval, offset)
+}
+
+/// Returns when a virtual timer that is not in a core would interrupt.
+pub fn saved_deadline(el1: &El1, offset: u64) -> u64 {
+    deadline(el1.cntv_ctl, el1.cntv_cval, offset)
+}
+
+fn deadline(ctl: u64, cval: u64, offset: u64) -> u64 {
+    if ctl & (ENABLE | IMASK) == ENABLE {
+        cval.saturating_add(offset)
+    } else {
+        NEVER
+    }
+}

@@ -1,0 +1,230 @@
+//! A vCPU: what of it is in memory while it is not in the core, and its way in and out.
+
+use ::core::ptr::NonNull;
+
+use trapcast_fpsimd::FpSimd;
+use trapcast_switch::Guest;
+use trapcast_trace::report::VcpuReport;
+
+use super::{
+    boot::{HCR_E2H, HCR_RW},
+    core::{Area, Core},
+    gic::{self, CpuInterface},
+    meter,
+    registers::{El1, Keys, has_pauth},
+    timer,
+    vm::Vm,
+};
+use crate::{mrs, msr};
+
+/// HCR_EL2 for every guest: stage 2 on, physical interrupts to EL2, WFI and SMC and what a guest
+/// may not use trapped, broadcast of its maintenance to all cores.
+const HCR: u64 = HCR_RW
+    | 1 << 0 // VM
+    | 1 << 1 // SWIO
+    | 1 << 3 // FMO
+    | 1 << 4 // IMO
+    | 1 << 5 // AMO
+    | 1 << 9 // FB
+    | 1 << 10 // BSU: inner shareable
+    | 1 << 13 // TWI
+    | 1 << 18 // TID3
+    | 1 << 19 // TSC
+    | 1 << 20 // TIDCP
+    | 1 << 21 // TACR
+    | 1 << 22; // TSW
+/// HCR_EL2.APK and API: the guest's use of pointer authentication does not trap.
+const HCR_PAUTH: u64 = 1 << 40 | 1 << 41;
+
+/// PSTATE of a vCPU after reset: EL1h, all interrupts masked.
+const RESET_PSTATE: u64 = 0x3c5;
+
+/// One vCPU.
+///
+/// The vectors store the general registers at its start and find the core behind them.
+#[repr(C, align(16))]
+pub struct Vcpu {
+    /// x0 to x30, while the vCPU is not running.
+    pub registers: [u64; 31],
+    /// The core that runs it.
+    pub core: *mut Core,
+    /// Its side of the switch.
+    pub guest: Guest<Area>,
+    /// EL2 instructions on its behalf, exits to entries.
+    pub el2_instructions: u64,
+    /// Those spent in switching its registers.
+    pub switch_instructions: u64,
+    /// ELR_EL2 and SPSR_EL2, while it is not resident.
+    pub elr: u64,
+    /// See [`elr`](Self::elr).
+    pub spsr: u64,
+    el1: El1,
+    keys: Keys,
+    interface: CpuInterface,
+    /// Its VM.
+    pub vm: &'static Vm,
+    /// Its number in the VM.
+    pub index: usize,
+    /// Its number in its core's queue.
+    pub slot: usize,
+    /// What the lab reads of it. The state machine's counts are copied there at each put.
+    pub report: &'static mut VcpuReport,
+    fpsimd: NonNull<FpSimd>,
+}
+
+impl Vcpu {
+    /// Returns a vCPU that has not run, and whose registers are kept in `fpsimd`.
+    pub fn new(
+        vm: &'static Vm,
+        index: usize,
+        fpsimd: NonNull<FpSimd>,
+        report: &'static mut VcpuReport,
+    ) -> Self {
+        report.vm = vm.number as u32;
+        report.index = index as u32;
+        report.scheme = vm.settings.scheme as u32;
+        report.observed = u32::from(vm.settings.observe);
+        Self {
+            registers: [0; 31],
+            core: ::core::ptr::null_mut(),
+            guest: Guest::new(Area(fpsimd), vm.settings.scheme, vm.settings.observe),
+            el2_instructions: 0,
+            switch_instructions: 0,
+            elr: 0,
+            spsr: RESET_PSTATE,
+            el1: El1::reset(),
+            keys: Keys::default(),
+            interface: CpuInterface::default(),
+            vm,
+            index,
+            slot: 0,
+            report,
+            fpsimd,
+        }
+    }
+
+    /// Resets it, to begin at `entry` with `argument` in x0. Its registers are not in any core.
+    fn reset(&mut self, entry: u64, argument: u64) {
+        self.registers = [0; 31];
+        self.registers[0] = argument;
+        self.elr = entry;
+        self.spsr = RESET_PSTATE;
+        self.el1 = El1::reset();
+        self.keys = Keys::default();
+        self.interface = CpuInterface::default();
+        // SAFETY: the state machine has evicted this vCPU, so no core writes its area.
+        unsafe { self.fpsimd.write(FpSimd::ZERO) }
+    }
+
+    /// Saves what the core holds of it, but for the FP/SIMD registers.
+    fn save(&mut self, core: &Core) {
+        self.elr = mrs!("elr_el2");
+        self.spsr = mrs!("spsr_el2");
+        self.el1.save(core.e2h);
+        timer::stop_virtual_timer(core.e2h);
+        if has_pauth() {
+            self.keys.save();
+        }
+        self.interface.save();
+    }
+
+    /// Puts it into the core, but for the FP/SIMD registers.
+    ///
+    /// # Safety
+    /// The core's resident vCPU was saved; this one becomes resident and is entered next.
+    unsafe fn load(&mut self, core: &mut Core) {
+        let pauth = has_pauth();
+        let e2h = if core.e2h { HCR_E2H } else { 0 };
+        // SAFETY: all of it concerns EL1 and EL0 alone, which run as this vCPU next: with the
+        // stage-2 tables of its own VM, under its VMID.
+        unsafe {
+            msr!("elr_el2", self.elr);
+            msr!("spsr_el2", self.spsr);
+            msr!("hcr_el2", HCR | e2h | if pauth { HCR_PAUTH } else { 0 });
+            msr!("mdcr_el2", meter::mdcr(self.vm.settings.pmu));
+            msr!("vmpidr_el2", 1 << 31 | self.index as u64);
+            msr!("vtcr_el2", self.vm.vtcr);
+            msr!("vttbr_el2", self.vm.vttbr);
+            msr!("cntvoff_el2", self.vm.counter_offset());
+            self.el1.load(core.e2h);
+            if pauth {
+                self.keys.load();
+            }
+            self.interface.load();
+        }
+        let state = self.vm.state.lock();
+        let list = state.vgic.list(self.index);
+        for (n, &value) in list.iter().enumerate().take(core.list_registers) {
+            // SAFETY: the core has this list register; the vCPU is entered next.
+            unsafe { gic::write_list_register(n, value) }
+        }
+        // SAFETY: as above.
+        unsafe { gic::write_ich_hcr(state.vgic.hcr(self.index)) }
+        gic::set_virtual_timer_active(state.vgic.hardware_active(self.index));
+        self.core = core;
+    }
+
+    /// Returns when its virtual timer interrupts, by the physical counter; `resident` says whether
+    /// the timer is in the core.
+    pub fn timer_deadline(&self, e2h: bool, resident: bool) -> u64 {
+        let offset = self.vm.counter_offset();
+        if resident {
+            timer::virtual_deadline(e2h, offset)
+        } else {
+            timer::saved_deadline(&self.el1, offset)
+        }
+    }
+
+    /// Copies what was counted to where the lab reads it.
+    pub fn publish(&mut self) {
+        let counts = &self.guest.counts;
+        let report = &mut *self.report;
+        report.entries = counts.entries;
+        report.loads_of_vcpu = counts.puts;
+        report.traps = counts.traps;
+        report.observer_traps = counts.observer_traps;
+        report.register_loads = counts.traps + counts.eager_loads;
+        report.register_saves = counts.give_backs;
+        report.bytes_moved = 2
+            * trapcast_fpsimd::FPSIMD_BYTES as u64
+            * (counts.traps + counts.eager_loads + counts.give_backs);
+        report.el2_instructions = self.el2_instructions;
+        report.switch_instructions = self.switch_instructions;
+        report.forecast = counts.forecast;
+        report.wasted_loads = counts.wasted_loads;
+        for (window, tally) in [
+            (&mut report.entry_windows, &counts.entry_windows),
+            (&mut report.load_windows, &counts.load_windows),
+        ] {
+            window.windows = tally.windows;
+            window.used = tally.used;
+            window.pairs = tally.pairs;
+        }
+    }
+}
+
+impl Core {
+    /// Makes `next` the core's resident vCPU, and starts it if it was turned on.
+    pub fn make_resident(&mut self, next: &mut Vcpu) {
+        let next_pointer = NonNull::from(&mut *next);
+        let power_on = next.vm.state.lock().power_on[next.index].take();
+        if self.resident != Some(next_pointer) || power_on.is_some() {
+            if let Some(mut resident) = self.resident.take()
+                && resident != next_pointer
+            {
+                // SAFETY: a vCPU lives as long as the hypervisor, and only its core refers to it;
+                // `next` is another one.
+                unsafe { resident.as_mut() }.save(self);
+                self.report.vcpu_switches += 1;
+            }
+            if let Some((entry, argument)) = power_on {
+                let evicted = self.switch.evict(&mut next.guest);
+                self.exchange(evicted);
+                next.reset(entry, argument);
+            }
+            // SAFETY: the resident vCPU was saved, and the caller enters this one.
+            unsafe { next.load(self) }
+            self.resident = Some(next_pointer);
+        }
+    }
+}

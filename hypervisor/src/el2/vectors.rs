@@ -1,0 +1,197 @@
+//! The exception vectors of EL2 and the way back into a guest.
+//!
+//! While a guest runs, SP_EL2 points at its [`Vcpu`], whose first bytes are the guest's general
+//! registers: a vector saves them with no scratch register to find first. Behind x30 stands a
+//! pointer to the [`Core`], which begins with the top of the core's stack. A handler in Rust gets
+//! both, runs on that stack from its top, and returns the vCPU to enter, the same or another.
+//!
+//! A trap of the closed gate (ESR_EL2.EC = 0x07) takes a path of its own: it saves what a call may
+//! change, asks the state machine what to move, moves it, and returns. No FP/SIMD instruction
+//! stands here; the move is `trapcast_fpsimd_exchange`.
+
+use ::core::{arch::global_asm, mem::offset_of};
+
+use super::{core::Core, vcpu::Vcpu};
+
+/// Instructions from a guest's synchronous exception to the first one of its handler in Rust. The
+/// assembler checks this and the next two.
+pub const SYNCHRONOUS_INSTRUCTIONS: u32 = 26;
+/// Instructions from an interrupt to the first one of its handler in Rust.
+pub const INTERRUPT_INSTRUCTIONS: u32 = 22;
+/// Instructions from the return of a handler to ERET, both included.
+pub const RETURN_INSTRUCTIONS: u32 = 18;
+
+const _: () = {
+    assert!(offset_of!(Vcpu, registers) == 0);
+    assert!(offset_of!(Vcpu, core) == 248);
+    assert!(offset_of!(Core, stack_top) == 0);
+};
+
+global_asm!(
+    // Saves x2 to x30; x0 and x1 are saved already. Leaves the vCPU in x0, the core in x1, the
+    // stack in SP.
+    ".macro save_and_change_stack",
+    "stp x2, x3, [sp, #16]",
+    "stp x4, x5, [sp, #32]",
+    "stp x6, x7, [sp, #48]",
+    "stp x8, x9, [sp, #64]",
+    "stp x10, x11, [sp, #80]",
+    "stp x12, x13, [sp, #96]",
+    "stp x14, x15, [sp, #112]",
+    "stp x16, x17, [sp, #128]",
+    "stp x18, x19, [sp, #144]",
+    "stp x20, x21, [sp, #160]",
+    "stp x22, x23, [sp, #176]",
+    "stp x24, x25, [sp, #192]",
+    "stp x26, x27, [sp, #208]",
+    "stp x28, x29, [sp, #224]",
+    "str x30, [sp, #240]",
+    "mov x0, sp",
+    "ldr x1, [sp, #248]",
+    "ldr x3, [x1]",
+    "mov sp, x3",
+    ".endm",
+    // An exception that is not expected at all.
+    ".macro unexpected number",
+    ".balign 0x80",
+    "mov x18, #\\number",
+    "b el2_unexpected",
+    ".endm",
+    ".pushsection .text.vectors, \"ax\"",
+    ".balign 0x800",
+    ".global el2_vectors",
+    "el2_vectors:",
+    // From EL2 itself, on SP_EL0 and on SP_EL2.
+    "unexpected 0",
+    "unexpected 1",
+    "unexpected 2",
+    "unexpected 3",
+    "unexpected 4",
+    "unexpected 5",
+    "unexpected 6",
+    "unexpected 7",
+    // From a guest in AArch64 state: synchronous.
+    ".balign 0x80",
+    "10:",
+    "stp x0, x1, [sp]",
+    "mrs x0, esr_el2",
+    "lsr x1, x0, #26",
+    "cmp x1, #0x07",
+    "b.eq el2_fp_trap",
+    "b el2_synchronous",
+    "11:",
+    // Interrupt.
+    ".balign 0x80",
+    "stp x0, x1, [sp]",
+    "b el2_interrupt",
+    // Fast interrupt: none is configured.
+    "unexpected 10",
+    // SError.
+    ".balign 0x80",
+    "stp x0, x1, [sp]",
+    "b el2_serror",
+    // From a guest in AArch32 state.
+    "unexpected 12",
+    "unexpected 13",
+    "unexpected 14",
+    "unexpected 15",
+    ".balign 0x80",
+    "el2_synchronous:",
+    "save_and_change_stack",
+    "bl el2_exit_synchronous",
+    ".if (11b - 10b) + (. - el2_synchronous) != 4 * {synchronous_instructions}",
+    ".error \"SYNCHRONOUS_INSTRUCTIONS is wrong\"",
+    ".endif",
+    // x0: the vCPU to enter.
+    ".global el2_enter",
+    "el2_enter:",
+    "mov sp, x0",
+    "ldp x2, x3, [sp, #16]",
+    "ldp x4, x5, [sp, #32]",
+    "ldp x6, x7, [sp, #48]",
+    "ldp x8, x9, [sp, #64]",
+    "ldp x10, x11, [sp, #80]",
+    "ldp x12, x13, [sp, #96]",
+    "ldp x14, x15, [sp, #112]",
+    "ldp x16, x17, [sp, #128]",
+    "ldp x18, x19, [sp, #144]",
+    "ldp x20, x21, [sp, #160]",
+    "ldp x22, x23, [sp, #176]",
+    "ldp x24, x25, [sp, #192]",
+    "ldp x26, x27, [sp, #208]",
+    "ldp x28, x29, [sp, #224]",
+    "ldr x30, [sp, #240]",
+    "ldp x0, x1, [sp]",
+    "eret",
+    ".if (. - el2_enter) != 4 * {return_instructions}",
+    ".error \"RETURN_INSTRUCTIONS is wrong\"",
+    ".endif",
+    "el2_interrupt:",
+    "save_and_change_stack",
+    "bl el2_exit_interrupt",
+    ".if 8 + (. - el2_interrupt) != 4 * {interrupt_instructions}",
+    ".error \"INTERRUPT_INSTRUCTIONS is wrong\"",
+    ".endif",
+    "b el2_enter",
+    "el2_serror:",
+    "save_and_change_stack",
+    "bl el2_exit_serror",
+    "b el2_enter",
+    // The closed gate. A call changes x0 to x18 and x30 at most; the rest stays the guest's.
+    "el2_fp_trap:",
+    "stp x2, x3, [sp, #16]",
+    "stp x4, x5, [sp, #32]",
+    "stp x6, x7, [sp, #48]",
+    "stp x8, x9, [sp, #64]",
+    "stp x10, x11, [sp, #80]",
+    "stp x12, x13, [sp, #96]",
+    "stp x14, x15, [sp, #112]",
+    "stp x16, x17, [sp, #128]",
+    "str x18, [sp, #144]",
+    "str x30, [sp, #240]",
+    "mov x0, sp",
+    "ldr x1, [sp, #248]",
+    "ldr x2, [x1]",
+    "str x0, [x2, #-16]!",
+    "mov sp, x2",
+    "bl el2_gate_trap",
+    // x0: where to save, or 0; x1: where to load from.
+    "cbz x0, 1f",
+    "bl trapcast_fpsimd_exchange",
+    "1:",
+    "ldr x0, [sp]",
+    "mov sp, x0",
+    "ldp x2, x3, [sp, #16]",
+    "ldp x4, x5, [sp, #32]",
+    "ldp x6, x7, [sp, #48]",
+    "ldp x8, x9, [sp, #64]",
+    "ldp x10, x11, [sp, #80]",
+    "ldp x12, x13, [sp, #96]",
+    "ldp x14, x15, [sp, #112]",
+    "ldp x16, x17, [sp, #128]",
+    "ldr x18, [sp, #144]",
+    "ldr x30, [sp, #240]",
+    "ldp x0, x1, [sp]",
+    "eret",
+    // An exception at EL2, or one that no guest can cause. The stack may be what went wrong.
+    "el2_unexpected:",
+    "msr tpidr_el2, x0",
+    "mov x0, sp",
+    "adrp x1, emergency_stack_top",
+    "add x1, x1, :lo12:emergency_stack_top",
+    "mov sp, x1",
+    "stp x28, x29, [sp, #-16]!",
+    "stp x26, x27, [sp, #-16]!",
+    "stp x24, x25, [sp, #-16]!",
+    "stp x22, x23, [sp, #-16]!",
+    "stp x20, x21, [sp, #-16]!",
+    "stp x18, x19, [sp, #-16]!",
+    "stp x30, x0, [sp, #-16]!",
+    "mov x0, x18",
+    "mov x1, sp",
+    "b el2_unexpected_exception",
+    ".popsection",
+    synchronous_instructions = const SYNCHRONOUS_INSTRUCTIONS,
+    interrupt_instructions = const INTERRUPT_INSTRUCTIONS,
+    return_instructions = const RETURN_INSTRUCTIONS,
+);

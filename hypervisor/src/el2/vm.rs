@@ -1,0 +1,329 @@
+//! A VM: its memory, its devices, its vCPUs, and how it begins and ends.
+
+use ::core::{
+    ops::Range,
+    ptr::NonNull,
+    slice,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use alloc::{boxed::Box, vec::Vec};
+use arrayvec::ArrayVec;
+use spin::mutex::SpinMutex;
+use trapcast_fpsimd::FpSimd;
+use trapcast_hypervisor::{
+    guest_fdt::GuestBoard,
+    guest_image::{Image, Layout},
+    modules::{Board, Guest as Module},
+    settings::{MAX_VMS, Settings, VmSettings},
+    stage2::{Frame, Ram, Stage2, Vmid, VmidWidth, Vtcr, frames_needed},
+    vgic::{MAX_VCPUS, Vgic},
+    vpl011::VPl011,
+};
+use trapcast_trace::report::{Header, VcpuReport};
+
+use super::{
+    boot, console, core::Core, memory, panic::fail, sysreg::isb, timer, vcpu::Vcpu,
+};
+use crate::{mrs, msr};
+
+/// What of a VM's RAM is filled and mapped at its first use: 64 KiB.
+pub const CHUNK: u64 = 0x1_0000;
+/// What is filled between two looks for a pending interrupt.
+const PAGE: u64 = 0x1000;
+
+/// What a VM's vCPUs share and change.
+pub struct VmState {
+    /// Its interrupt controller.
+    pub vgic: Vgic,
+    /// Its UART.
+    pub uart: VPl011,
+    /// Its tables.
+    pub stage2: Stage2<'static>,
+    /// For each vCPU, entry point and x0 if it was turned on and has not begun.
+    pub power_on: [Option<(u64, u64)>; MAX_VCPUS],
+    /// Which vCPUs are on.
+    pub on: [bool; MAX_VCPUS],
+    /// A chunk that an interrupt kept from being filled: its address, and how far it is.
+    filling: Option<(u64, u64)>,
+}
+
+/// Part of a VM's first memory image: where the guest sees it, and its bytes.
+struct Segment {
+    ipa: u64,
+    bytes: &'static [u8],
+}
+
+/// One VM.
+pub struct Vm {
+    /// Its number.
+    pub number: usize,
+    /// Its settings.
+    pub settings: VmSettings,
+    /// VTCR_EL2.
+    pub vtcr: u64,
+    /// VTTBR_EL2: its tables and its VMID.
+    pub vttbr: u64,
+    /// What its vCPUs share.
+    pub state: SpinMutex<VmState>,
+    ram: Ram,
+    segments: ArrayVec<Segment, 3>,
+    /// Where vCPU 0 begins, and its x0.
+    start: (u64, u64),
+    /// CNTVOFF_EL2: the physical counter when the VM began.
+    counter_offset: AtomicU64,
+}
+
+impl Vm {
+    /// Returns CNTVOFF_EL2, in ticks.
+    pub fn counter_offset(&self) -> u64 {
+        self.counter_offset.load(Ordering::Relaxed)
+    }
+
+    /// Starts the VM, or starts it again: nothing in its memory, vCPU 0 on.
+    pub fn reset(&self, core: &mut Core) {
+        core.scheduler.power_off_vm(self.number);
+        self.counter_offset.store(timer::now(), Ordering::Relaxed);
+        let mut state = self.state.lock();
+        state.stage2.unmap_all();
+        self.invalidate_tlb();
+        state.vgic = Vgic::new(self.settings.vcpus);
+        state.uart = VPl011::new();
+        state.filling = None;
+        state.power_on = [None; MAX_VCPUS];
+        state.on = [false; MAX_VCPUS];
+        state.power_on[0] = Some(self.start);
+        state.on[0] = true;
+        core.scheduler.power_on(self.number, 0);
+    }
+
+    /// Removes what any TLB holds of this VM's tables.
+    fn invalidate_tlb(&self) {
+        let previous = mrs!("vttbr_el2");
+        // SAFETY: no guest runs until its own VTTBR_EL2 is back: the one before, or that of the
+        // vCPU that is loaded next.
+        unsafe {
+            msr!("vttbr_el2", self.vttbr);
+            isb();
+            ::core::arch::asm!("dsb ishst", "tlbi vmalls12e1is", "dsb ish", "isb");
+            msr!("vttbr_el2", previous);
+            isb();
+        }
+    }
+
+    /// Fills and maps the chunk of RAM around `ipa`; `false` if that is not RAM.
+    ///
+    /// Stops early, between pages, when an interrupt is pending: the guest then runs into the same
+    /// fault again, and the rest follows.
+    pub fn fault_in(&self, core: &mut Core, ipa: u64) -> bool {
+        let chunk = ipa & !(CHUNK - 1);
+        let Some(physical) = self.ram.to_physical(chunk, CHUNK) else {
+            return false;
+        };
+        let mut state = self.state.lock();
+        if state.stage2.translate(ipa).is_some() {
+            // Another vCPU was faster, or the fault is the echo of one that is dealt with.
+            return true;
+        }
+        let mut done = match state.filling.take() {
+            Some((filling, done)) if filling == chunk => done,
+            _ => 0,
+        };
+        core.with_host_simd(|| {
+            while done < CHUNK {
+                self.fill_page(chunk + done, physical + done);
+                done += PAGE;
+                if interrupt_is_pending() {
+                    break;
+                }
+            }
+        });
+        if done < CHUNK {
+            state.filling = Some((chunk, done));
+            return true;
+        }
+        memory::invalidate_instructions();
+        if let Err(error) = state.stage2.map(chunk..chunk + CHUNK) {
+            panic!("vm{}: cannot map {chunk:#x}: {error}", self.number);
+        }
+        // SAFETY: barriers, so that the walk of the guest's next access sees the new entries.
+        unsafe { ::core::arch::asm!("dsb ishst", "isb", options(nostack, preserves_flags)) }
+        true
+    }
+
+    /// Fills one page with what the VM begins with: part of an image, or zeroes.
+    ///
+    /// To be called with the registers free for EL2's use.
+    fn fill_page(&self, ipa: u64, physical: u64) {
+        let page = memory::pointer::<u8>(physical).as_ptr();
+        let size = PAGE as usize;
+        // A page that lies within one segment is copied; any other is zeroed, and then what
+        // segments have of it laid over.
+        let whole = self.segments.iter().find_map(|segment| {
+            let offset = usize::try_from(ipa.checked_sub(segment.ipa)?).ok()?;
+            segment.bytes.get(offset..offset.checked_add(size)?)
+        });
+        // SAFETY: the page is the VM's own RAM, which is not mapped for the guest yet and does not
+        // overlap the modules; the switch has saved whoever's registers these were.
+        unsafe {
+            match whole {
+                Some(bytes) => trapcast_fpsimd::copy(page, bytes.as_ptr(), size),
+                None => {
+                    trapcast_fpsimd::zero(page, size);
+                    let page = slice::from_raw_parts_mut(page, size);
+                    for segment in &self.segments {
+                        segment.overlay(ipa, page);
+                    }
+                }
+            }
+        }
+        memory::clean_to_coherency(page, size);
+    }
+
+}
+
+impl Segment {
+    /// Copies into `page`, which the guest sees at `ipa`, what it has of this segment.
+    fn overlay(&self, ipa: u64, page: &mut [u8]) {
+        let start = self.ipa.max(ipa);
+        let end = (self.ipa + self.bytes.len() as u64).min(ipa + page.len() as u64);
+        if start < end {
+            let length = (end - start) as usize;
+            let (to, from) = ((start - ipa) as usize, (start - self.ipa) as usize);
+            page[to..to + length].copy_from_slice(&self.bytes[from..from + length]);
+        }
+    }
+}
+
+/// Returns whether a physical interrupt waits for this core (ISR_EL1.I).
+fn interrupt_is_pending() -> bool {
+    mrs!("isr_el1") & 1 << 7 != 0
+}
+
+/// Creates every VM and turns its first vCPU on. Refuses to go on if one of them cannot be.
+pub fn create_all(
+    board: &Board,
+    settings: &Settings,
+    core: &mut Core,
+    header: &mut Header,
+    reports: &'static mut [VcpuReport],
+) {
+    let vms = settings
+        .for_vms(board.guests.len())
+        .unwrap_or_else(|error| fail(format_args!("{error}")));
+    console::expect_vms(vms.len());
+    header.vms = vms.len() as u32;
+    let mut reports = reports.iter_mut();
+    for (number, (module, settings)) in board.guests.iter().zip(vms).enumerate() {
+        let vm = create(number, module, settings);
+        for (index, report) in (0..settings.vcpus).zip(&mut reports) {
+            let fpsimd = NonNull::from(Box::leak(Box::new(FpSimd::ZERO)));
+            let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, fpsimd, report)));
+            let pointer = NonNull::from(&mut *vcpu);
+            vcpu.slot = core.scheduler.add(pointer, number, index);
+            header.vcpus += 1;
+        }
+        vm.reset(core);
+    }
+    // SAFETY: no guest has run yet.
+    unsafe { boot::init_guest_controls(core.e2h) }
+}
+
+/// The most vCPUs of all VMs together fit into the report.
+const _: () = assert!(MAX_VMS * MAX_VCPUS <= trapcast_trace::report::MAX_VCPUS);
+
+/// Creates a VM, without its vCPUs.
+fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm {
+    let kernel = module_bytes(&module.kernel);
+    let image = Image::parse(kernel)
+        .unwrap_or_else(|error| fail(format_args!("vm{number}: its kernel {error}")));
+    if let Err(error) = image.check_page_size(mrs!("id_aa64mmfr0_el1")) {
+        fail(format_args!("vm{number}: its kernel {error}"));
+    }
+    let ramdisk = module.ramdisk.as_ref().map(module_bytes);
+    let ramdisk_size = ramdisk.map(|bytes| bytes.len() as u64);
+    let layout = Layout::new(number, &image, ramdisk_size, settings.memory)
+        .unwrap_or_else(|error| fail(format_args!("{error}")));
+    let fdt = GuestBoard {
+        ram: layout.ram.clone(),
+        vcpus: settings.vcpus,
+        command_line: module.command_line,
+        ramdisk: layout.ramdisk.clone(),
+        pmu: settings.pmu,
+    }
+    .to_dtb();
+    if fdt.len() as u64 > layout.fdt.end - layout.fdt.start {
+        fail(format_args!("vm{number}: its device tree takes {} bytes", fdt.len()));
+    }
+
+    let mut segments = ArrayVec::new();
+    segments.push(Segment { ipa: layout.kernel.start, bytes: kernel });
+    if let (Some(range), Some(bytes)) = (&layout.ramdisk, ramdisk) {
+        segments.push(Segment { ipa: range.start, bytes });
+    }
+    segments.push(Segment { ipa: layout.fdt.start, bytes: Vec::leak(fdt) });
+
+    let (ram, stage2) = allocate(number, settings.memory, layout.ram.start);
+    let mmfr0 = mrs!("id_aa64mmfr0_el1");
+    let width = VmidWidth::from_mmfr1(mrs!("id_aa64mmfr1_el1"));
+    let vtcr = Vtcr::new(mmfr0, width)
+        .unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
+    // VMID 0 is nobody's.
+    let vmid = Vmid::new(number as u16 + 1, width).expect("a VMID has eight bits or more");
+    Box::leak(Box::new(Vm {
+        number,
+        settings: *settings,
+        vtcr: vtcr.bits(),
+        vttbr: stage2.vttbr(vmid).bits(),
+        ram,
+        segments,
+        start: (layout.kernel.start, layout.fdt.start),
+        counter_offset: AtomicU64::new(0),
+        state: SpinMutex::new(VmState {
+            vgic: Vgic::new(settings.vcpus),
+            uart: VPl011::new(),
+            stage2,
+            power_on: [None; MAX_VCPUS],
+            on: [false; MAX_VCPUS],
+            filling: None,
+        }),
+    }))
+}
+
+/// Takes a VM's RAM and the frames for its tables.
+fn allocate(number: usize, size: u64, ipa: u64) -> (Ram, Stage2<'static>) {
+    let frames = frames_needed(size);
+    let free = memory::free();
+    let taken = memory::take(size).zip(memory::take((frames * size_of::<Frame>()) as u64));
+    let Some((pa, frames_pa)) = taken else {
+        fail(format_args!(
+            "vm{number}: its memory of {} MiB does not fit in the {} MiB that are left; give the \
+             machine more, or vm{number}.memory less",
+            size >> 20,
+            free >> 20
+        ));
+    };
+    // SAFETY: RAM that was free until now, and is these tables' from here on.
+    let frames = unsafe {
+        let pointer = memory::pointer::<Frame>(frames_pa);
+        for frame in 0..frames {
+            pointer.add(frame).write(Frame::new());
+        }
+        slice::from_raw_parts(pointer.as_ptr(), frames)
+    };
+    let ram = Ram::new(ipa, pa, size).expect("the settings allow what the tables can translate");
+    let stage2 = Stage2::new(ram, frames, frames_pa)
+        .unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
+    (ram, stage2)
+}
+
+/// Returns a module's bytes.
+fn module_bytes(place: &Range<u64>) -> &'static [u8] {
+    // SAFETY: RAM that QEMU loaded the module to; it is not among what is free, so nobody writes it.
+    unsafe {
+        slice::from_raw_parts(
+            memory::pointer(place.start).as_ptr(),
+            (place.end - place.start) as usize,
+        )
+    }
+}

@@ -1,0 +1,173 @@
+//! Tests of the command line's words.
+
+use proptest::{prelude::*, test_runner::RngSeed};
+
+use super::*;
+
+#[test]
+fn an_empty_line_leaves_the_defaults() {
+    let settings = Settings::parse("").unwrap();
+    assert!(settings.vhe);
+    assert_eq!(settings.slice, 10_000);
+    let expected = VmSettings {
+        memory: 0x1000_0000,
+        vcpus: 1,
+        scheme: Scheme::UntilPut,
+        observe: false,
+        pmu: false,
+    };
+    assert_eq!(settings.for_vms(MAX_VMS), Ok(&[expected; MAX_VMS][..]));
+}
+
+#[test]
+fn every_word_sets_its_own_value() {
+    let line = "vhe=off  slice=250 vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
+                vm0.observe=on vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
+    let settings = Settings::parse(line).unwrap();
+    assert!(!settings.vhe);
+    assert_eq!(settings.slice, 250);
+    let vms = settings.for_vms(16).unwrap();
+    let default = VmSettings::DEFAULT;
+    assert_eq!(
+        vms[0],
+        VmSettings {
+            memory: 64 << 20,
+            observe: true,
+            ..default
+        }
+    );
+    assert_eq!(
+        vms[1],
+        VmSettings {
+            vcpus: 4,
+            scheme: Scheme::LastTrap,
+            pmu: true,
+            ..default
+        }
+    );
+    assert_eq!(vms[2].memory, 1 << 30);
+    assert_eq!(vms[3], default);
+    assert_eq!(vms[15].memory, 4 << 20);
+}
+
+#[test]
+fn every_scheme_can_be_chosen() {
+    for scheme in Scheme::ALL {
+        let line = format!("vm0.scheme={scheme}");
+        let settings = Settings::parse(&line).unwrap();
+        assert_eq!(settings.for_vms(1).unwrap()[0].scheme, scheme);
+    }
+}
+
+#[test]
+fn the_last_word_holds() {
+    let settings = Settings::parse("slice=100 vhe=off slice=200 vhe=on").unwrap();
+    assert_eq!((settings.slice, settings.vhe), (200, true));
+}
+
+#[test]
+fn a_wrong_word_is_named_with_what_was_expected() {
+    for (word, expected) in [
+        ("vhe", Expected::Setting),
+        ("quiet=on", Expected::Setting),
+        ("cpu0.memory=64M", Expected::Setting),
+        ("vhe=yes", Expected::Switch),
+        ("vhe=", Expected::Switch),
+        ("slice=0", Expected::Slice),
+        ("slice=10ms", Expected::Slice),
+        ("slice=99999999999999999999", Expected::Slice),
+        ("vm.memory=64M", Expected::VmNumber),
+        ("vm+1.memory=64M", Expected::VmNumber),
+        ("vm16.memory=64M", Expected::VmNumber),
+        ("vm0.size=64M", Expected::VmSetting),
+        ("vm0.memory=64", Expected::Memory),
+        ("vm0.memory=M", Expected::Memory),
+        ("vm0.memory=63M", Expected::Memory),
+        ("vm0.memory=2M", Expected::Memory),
+        ("vm0.memory=512G", Expected::Memory),
+        ("vm0.memory=17179869184G", Expected::Memory),
+        ("vm0.memory=64MiB", Expected::Memory),
+        ("vm0.memory=6\u{20ac}", Expected::Memory),
+        ("vm0.vcpus=0", Expected::Vcpus),
+        ("vm0.vcpus=9", Expected::Vcpus),
+        ("vm0.vcpus=-1", Expected::Vcpus),
+        ("vm0.scheme=lazy", Expected::Scheme),
+        ("vm0.scheme=Eager", Expected::Scheme),
+        ("vm0.observe=1", Expected::Switch),
+        ("vm0.pmu=1", Expected::Switch),
+    ] {
+        let line = format!("vhe=on {word} slice=100");
+        let error = Settings::parse(&line).unwrap_err();
+        assert_eq!(error, SettingsError { word, expected });
+    }
+}
+
+#[test]
+fn sentences_say_what_is_wrong_and_what_to_write() {
+    let sentence = |line| Settings::parse(line).unwrap_err().to_string();
+    assert_eq!(
+        sentence("vm0.memory=63M"),
+        "the setting \"vm0.memory=63M\" is not understood: expected a size such as 64M or 1G, a \
+         multiple of 2M from 4M to 511G"
+    );
+    assert_eq!(
+        sentence("vm0.scheme=lazy"),
+        "the setting \"vm0.scheme=lazy\" is not understood: expected one of the schemes none, \
+         eager, per-entry, last-trap, until-put, counter, credit, owner"
+    );
+    // A console must not be driven by what somebody wrote on the command line.
+    assert!(sentence("\u{1b}[2J").contains("\\u{1b}[2J"));
+}
+
+#[test]
+fn settings_for_a_vm_that_does_not_exist_are_refused() {
+    let settings = Settings::parse("vm1.vcpus=2").unwrap();
+    assert!(settings.for_vms(2).is_ok());
+    let error = settings.for_vms(1).unwrap_err();
+    assert_eq!(error, NoSuchVm(1));
+    assert!(
+        error
+            .to_string()
+            .starts_with("vm1 has settings but no kernel")
+    );
+}
+
+/// A line that looks like settings, with values that are right or wrong.
+fn near_settings() -> impl Strategy<Value = String> {
+    let key = "(vhe|slice|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|pmu)|[a-z.=]{0,6})";
+    let value = "(on|off|[0-9]{0,20}[KMGkmg]?|until-put|eager|\\PC{0,4})";
+    let word = (key, "=?", value).prop_map(|(key, sign, value)| key + &sign + &value);
+    prop::collection::vec(word, 0..6).prop_map(|words| words.join(" "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        rng_seed: RngSeed::Fixed(0x5e77),
+        failure_persistence: None,
+        cases: 1024,
+        ..ProptestConfig::default()
+    })]
+
+    #[test]
+    fn no_line_breaks_it_and_what_it_accepts_is_in_range(line in near_settings()) {
+        match Settings::parse(&line) {
+            Ok(settings) => {
+                prop_assert!(SLICE.contains(&settings.slice));
+                for vm in settings.for_vms(MAX_VMS).unwrap() {
+                    prop_assert!((MIN_MEMORY..=MAX_MEMORY).contains(&vm.memory));
+                    prop_assert!(vm.memory.is_multiple_of(MEMORY_STEP));
+                    prop_assert!((1..=MAX_VCPUS).contains(&vm.vcpus));
+                }
+            }
+            Err(error) => {
+                prop_assert!(line.contains(error.word));
+                prop_assert!(!error.to_string().contains('\n'));
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_at_all_breaks_it(line in any::<String>()) {
+        let _ = Settings::parse(&line).map_err(|error| error.to_string());
+    }
+}

@@ -1,0 +1,143 @@
+//! A core's virtual CPU interface, as the hardware runs it on list registers, and EL2 around it.
+
+use super::Vgic;
+
+const PENDING: u64 = 1 << 62;
+const ACTIVE: u64 = 1 << 63;
+const STATE: u64 = PENDING | ACTIVE;
+const HW: u64 = 1 << 61;
+const EOI: u64 = 1 << 41;
+
+/// The lowest priority: nothing is running.
+pub(super) const IDLE: u8 = 0xff;
+
+/// One physical core with a vCPU loaded, in the guest or (between `exit` and `enter`) at EL2.
+pub(super) struct Core {
+    pub(super) lrs: Vec<u64>,
+    pub(super) hcr: u64,
+    pub(super) loaded: usize,
+    /// The physical interrupt 27 is active.
+    pub(super) physical_active: bool,
+    /// Active priorities of each vCPU, the running one last.
+    running: Vec<Vec<u8>>,
+}
+
+impl Core {
+    pub(super) fn new(vgic: &mut Vgic, list_registers: usize) -> Self {
+        let mut core = Self {
+            lrs: vec![0; list_registers],
+            hcr: 0,
+            loaded: 0,
+            physical_active: false,
+            running: vec![Vec::new(); vgic.vcpus()],
+        };
+        core.load(vgic, 0);
+        core
+    }
+
+    /// At EL2: another vCPU's turn.
+    pub(super) fn load(&mut self, vgic: &mut Vgic, vcpu: usize) {
+        self.loaded = vcpu;
+        let count = self.lrs.len();
+        self.lrs.copy_from_slice(&vgic.list(vcpu)[..count]);
+        self.hcr = vgic.hcr(vcpu);
+        self.physical_active = vgic.hardware_active(vcpu);
+        self.enter(vgic);
+    }
+
+    pub(super) fn enter(&mut self, vgic: &mut Vgic) {
+        if vgic.needs_flush(self.loaded) {
+            let count = vgic.flush(self.loaded, self.lrs.len());
+            self.lrs[..count].copy_from_slice(&vgic.list(self.loaded)[..count]);
+            self.hcr = vgic.hcr(self.loaded);
+        }
+        self.check(vgic);
+    }
+
+    pub(super) fn exit(&mut self, vgic: &mut Vgic) -> u8 {
+        let used = vgic.used(self.loaded);
+        if used == 0 {
+            return 0;
+        }
+        vgic.sync(self.loaded, &self.lrs[..used], self.hcr).bits()
+    }
+
+    /// What must hold at every entry.
+    fn check(&self, vgic: &Vgic) {
+        assert!(!self.maintenance(), "no maintenance interrupt at the entry");
+        let valid: Vec<u64> = self.valid().collect();
+        for (i, lr) in valid.iter().enumerate() {
+            let same = |other: &&u64| **other as u32 == *lr as u32;
+            assert_eq!(valid.iter().filter(same).count(), 1, "listed twice: {i}");
+            assert!(lr & HW == 0 || lr & STATE != STATE, "HW pending and active");
+        }
+        assert_eq!(self.physical_active, vgic.hardware_active(self.loaded));
+    }
+
+    fn valid(&self) -> impl Iterator<Item = u64> {
+        self.lrs.iter().copied().filter(|lr| lr & STATE != 0)
+    }
+
+    /// `ICH_MISR_EL2` is not 0.
+    pub(super) fn maintenance(&self) -> bool {
+        let enabled = |bit: u32| self.hcr >> bit & 1 != 0;
+        let ended = |lr: &u64| lr & (STATE | HW) == 0 && lr & EOI != 0;
+        self.lrs.iter().any(ended)
+            || enabled(1) && self.valid().count() <= 1
+            || enabled(2) && self.hcr >> 27 != 0
+            || enabled(3) && !self.lrs.iter().any(|lr| lr & STATE == PENDING)
+    }
+
+    /// The guest reads `ICC_IAR1_EL1`.
+    pub(super) fn acknowledge(&mut self) -> Option<u32> {
+        let priority = |lr: u64| (lr >> 48) as u8;
+        let running = *self.running[self.loaded].last().unwrap_or(&IDLE);
+        let lr = self
+            .lrs
+            .iter_mut()
+            .filter(|lr| **lr & STATE == PENDING && priority(**lr) < running)
+            .min_by_key(|lr| (priority(**lr), **lr as u32))?;
+        *lr ^= STATE;
+        let (intid, priority) = (*lr as u32, priority(*lr));
+        self.running[self.loaded].push(priority);
+        Some(intid)
+    }
+
+    /// The guest writes `ICC_EOIR1_EL1` with `EOImode` = 0.
+    pub(super) fn end(&mut self, intid: u32) {
+        self.running[self.loaded].pop();
+        self.deactivate(intid);
+    }
+
+    /// The guest writes `ICC_EOIR1_EL1` with `EOImode` = 1: the priority drops only.
+    pub(super) fn drop_priority(&mut self) {
+        self.running[self.loaded].pop();
+    }
+
+    /// The guest writes `ICC_DIR_EL1`, which traps if `TDIR` says so.
+    pub(super) fn deactivate_or_trap(&mut self, vgic: &mut Vgic, intid: u32) {
+        if self.hcr >> 14 & 1 == 0 {
+            self.deactivate(intid);
+            return;
+        }
+        self.exit(vgic);
+        let effects = vgic.deactivate(self.loaded, intid);
+        if effects.hardware.contains(self.loaded) {
+            self.physical_active = vgic.hardware_active(self.loaded);
+        }
+        self.enter(vgic);
+    }
+
+    fn deactivate(&mut self, intid: u32) {
+        let listed = |lr: &&mut u64| **lr as u32 == intid && **lr & ACTIVE != 0;
+        match self.lrs.iter_mut().find(listed) {
+            Some(lr) => {
+                *lr &= !ACTIVE;
+                if *lr & HW != 0 {
+                    self.physical_active = false;
+                }
+            }
+            None => self.hcr += 1 << 27,
+        }
+    }
+}

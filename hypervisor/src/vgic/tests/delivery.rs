@@ -1,0 +1,373 @@
+//! Delivery through list registers, one scenario at a time.
+
+use super::super::{Effects, HARDWARE_INTID, VcpuSet, Vgic};
+use super::core::Core;
+use super::{
+    ICACTIVER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, enabled_vgic, read_bit, sgi_frame,
+    write_bit, write_priority,
+};
+
+const UART: u32 = 33;
+/// `ICH_VMCR_EL2` of a guest that lets everything through.
+const OPEN: u64 = 0xff00_0003;
+
+fn wake(vcpus: u8) -> Effects {
+    Effects {
+        wake: VcpuSet::from_bits(vcpus),
+        hardware: VcpuSet::EMPTY,
+    }
+}
+
+fn vgic_with(vcpus: usize, intids: &[u32]) -> Vgic {
+    let mut vgic = enabled_vgic(vcpus);
+    for vcpu in 0..vcpus {
+        for &intid in intids {
+            let _ = write_bit(&mut vgic, vcpu, ISENABLER, intid);
+        }
+    }
+    vgic
+}
+
+#[test]
+fn nothing_to_do_without_interrupts() {
+    let mut vgic = vgic_with(1, &[UART]);
+    assert_eq!(vgic.flush(0, 4), 0);
+    assert!(!vgic.needs_flush(0));
+    assert_eq!(vgic.used(0), 0);
+    assert_eq!(vgic.hcr(0), 1);
+    assert!(!vgic.has_pending(0, OPEN));
+}
+
+#[test]
+fn list_register_of_a_line() {
+    let mut vgic = vgic_with(1, &[UART]);
+    let _ = write_priority(&mut vgic, 0, UART, 0xa7);
+    assert_eq!(vgic.set_level(0, UART, true), wake(1));
+    assert_eq!(vgic.set_level(0, UART, true), wake(0), "it is high already");
+    assert_eq!(vgic.flush(0, 4), 1);
+    // Pending, Group 1, priority 0xa0, EOI, vINTID 33.
+    assert_eq!(vgic.list(0)[0], 0x50a0_0200_0000_0021);
+}
+
+#[test]
+fn line_that_falls_is_withdrawn() {
+    let mut vgic = vgic_with(1, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_level(0, UART, true);
+    core.enter(&mut vgic);
+    core.exit(&mut vgic);
+    let _ = vgic.set_level(0, UART, false);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+}
+
+#[test]
+fn line_served_in_the_handler_costs_no_maintenance() {
+    let mut vgic = vgic_with(1, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_level(0, UART, true);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(UART));
+    // The driver's access to the device, which lowers the line.
+    core.exit(&mut vgic);
+    assert!(read_bit(&vgic, 0, ISACTIVER, UART));
+    let _ = vgic.set_level(0, UART, false);
+    core.enter(&mut vgic);
+    core.end(UART);
+    assert!(!core.maintenance());
+    core.exit(&mut vgic);
+    assert!(!read_bit(&vgic, 0, ISACTIVER, UART));
+    assert_eq!(vgic.used(0), 0);
+    assert!(!vgic.needs_flush(0), "nothing is left to do");
+}
+
+#[test]
+fn line_that_stays_high_comes_again() {
+    let mut vgic = vgic_with(1, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_level(0, UART, true);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(UART));
+    core.end(UART);
+    assert!(core.maintenance());
+    assert_eq!(core.exit(&mut vgic), 1);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(UART));
+}
+
+#[test]
+fn emptied_maintenance_register_is_rewritten() {
+    let mut vgic = vgic_with(1, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_level(0, UART, true);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(UART));
+    core.end(UART);
+    core.exit(&mut vgic);
+    let _ = vgic.set_level(0, UART, false);
+    // The entry checks that the maintenance interrupt is gone.
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+}
+
+#[test]
+fn disabled_group_or_interrupt_waits() {
+    let mut vgic = Vgic::new(1);
+    let _ = write_bit(&mut vgic, 0, ISENABLER, UART);
+    assert_eq!(vgic.set_level(0, UART, true), wake(0));
+    assert!(!vgic.has_pending(0, OPEN));
+    assert_eq!(
+        vgic.distributor_write(0, 4, 0b01),
+        wake(0),
+        "it is in Group 1"
+    );
+    assert_eq!(vgic.distributor_write(0, 4, 0b10), wake(1));
+    assert!(vgic.has_pending(0, OPEN));
+    assert!(!vgic.has_pending(0, 0xff00_0001), "VENG1 is clear");
+    assert!(!vgic.has_pending(0, 0x0000_0003), "VPMR masks priority 0");
+}
+
+#[test]
+fn group_0_goes_into_the_list_register() {
+    let mut vgic = vgic_with(1, &[UART]);
+    let _ = vgic.distributor_write(0x84, 4, !(1 << 1));
+    let _ = vgic.set_pending(0, UART);
+    let _ = vgic.flush(0, 4);
+    assert_eq!(vgic.list(0)[0] >> 60 & 1, 0);
+}
+
+#[test]
+fn sgi_targets() {
+    // (ICC_SGI1R_EL1, who gets it from vCPU 1 of 4)
+    let table: &[(u64, u8)] = &[
+        (0x0300_0005, 0b0101),
+        (0x0300_000f, 0b1111),
+        (0x0300_00f0, 0),           // no such vCPUs
+        (0x100_0300_0000, 0b1101),  // IRM: all but oneself
+        (0x0301_0001, 0),           // Aff1
+        (0x1_0300_0001, 0),         // Aff2
+        (0x0001_0000_0300_0001, 0), // Aff3
+        (0x1000_0300_0001, 0),      // RS
+    ];
+    for &(value, targets) in table {
+        let mut vgic = vgic_with(4, &[3]);
+        assert_eq!(vgic.send_sgi(1, value), wake(targets), "{value:#x}");
+        for vcpu in 0..4 {
+            let pending = read_bit(&vgic, vcpu, ISPENDR, 3);
+            assert_eq!(pending, targets >> vcpu & 1 != 0, "{value:#x}");
+        }
+    }
+}
+
+#[test]
+fn group_0_sgi_register_reaches_group_0_only() {
+    let mut vgic = vgic_with(2, &[3]);
+    let _ = vgic.redistributor_write(sgi_frame(1, 0x80), 4, !(1 << 3));
+    assert_eq!(vgic.send_sgi_group0(0, 0x0300_0003), wake(0b10));
+}
+
+#[test]
+fn sgi_while_the_same_is_active_comes_after() {
+    let mut vgic = vgic_with(1, &[3]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.send_sgi(0, 0x0300_0001);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(3));
+    core.exit(&mut vgic);
+    let _ = vgic.send_sgi(0, 0x0300_0001);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+    core.end(3);
+    assert_eq!(core.acknowledge(), Some(3));
+    core.end(3);
+    core.exit(&mut vgic);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+}
+
+#[test]
+fn timer_is_mapped_and_deactivated_by_the_guest() {
+    let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
+    let mut core = Core::new(&mut vgic, 4);
+    core.physical_active = true;
+    let effects = vgic.hardware_pending(0);
+    assert_eq!(effects.wake.bits(), 1);
+    core.enter(&mut vgic);
+    // Pending, HW, Group 1, priority 0, pINTID 27, vINTID 27.
+    assert_eq!(core.lrs[0], 0x7000_001b_0000_001b);
+    assert!(vgic.hardware_is_pending(0));
+    assert_eq!(core.acknowledge(), Some(27));
+    core.exit(&mut vgic);
+    assert!(vgic.hardware_active(0) && !vgic.hardware_is_pending(0));
+    core.enter(&mut vgic);
+    core.end(27);
+    assert!(!core.physical_active);
+    core.exit(&mut vgic);
+    assert!(!vgic.hardware_active(0));
+    assert!(!vgic.needs_flush(0));
+}
+
+#[test]
+fn timer_follows_its_vcpu() {
+    let mut vgic = vgic_with(2, &[HARDWARE_INTID]);
+    let mut core = Core::new(&mut vgic, 4);
+    let effects = vgic.hardware_pending(1);
+    assert_eq!(effects.hardware.bits(), 0b10);
+    assert_eq!(effects.wake.bits(), 0b10);
+    assert!(!core.physical_active);
+    core.load(&mut vgic, 1);
+    assert!(core.physical_active);
+    assert_eq!(core.acknowledge(), Some(27));
+    core.exit(&mut vgic);
+    core.load(&mut vgic, 0);
+    assert!(!core.physical_active);
+    core.exit(&mut vgic);
+    core.load(&mut vgic, 1);
+    assert!(core.physical_active);
+    core.end(27);
+    core.exit(&mut vgic);
+    core.enter(&mut vgic);
+}
+
+#[test]
+fn timer_is_never_pending_and_active() {
+    let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
+    let _ = vgic.hardware_pending(0);
+    let effects = write_bit(&mut vgic, 0, ISACTIVER, 27);
+    assert!(effects.hardware.contains(0));
+    assert!(!vgic.hardware_is_pending(0));
+    let _ = vgic.hardware_pending(0);
+    let _ = write_bit(&mut vgic, 0, ISPENDR, 27);
+    let _ = vgic.flush(0, 4);
+    assert_eq!(vgic.list(0)[0] >> 62, 0b10);
+}
+
+#[test]
+fn guest_clears_the_timer() {
+    for (set, clear) in [(ISPENDR, ICPENDR), (ISACTIVER, ICACTIVER)] {
+        let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
+        let effects = write_bit(&mut vgic, 0, set, 27);
+        assert!(effects.hardware.contains(0) && vgic.hardware_active(0));
+        let effects = write_bit(&mut vgic, 0, clear, 27);
+        assert!(effects.hardware.contains(0) && !vgic.hardware_active(0));
+        assert_eq!(vgic.flush(0, 4), 0);
+    }
+}
+
+#[test]
+fn timer_that_was_reprogrammed_is_retracted() {
+    let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.hardware_pending(0);
+    core.physical_active = true;
+    core.enter(&mut vgic);
+    core.exit(&mut vgic);
+    let effects = vgic.hardware_retract(0);
+    assert!(effects.hardware.contains(0));
+    core.physical_active = vgic.hardware_active(0);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+    assert!(vgic.hardware_retract(0).hardware.is_empty());
+}
+
+#[test]
+fn spi_moves_with_its_route() {
+    let mut vgic = vgic_with(2, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_level(0, UART, true);
+    core.enter(&mut vgic);
+    core.exit(&mut vgic);
+    assert_eq!(vgic.distributor_write(0x6108, 8, 1), wake(0b10));
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+    core.load(&mut vgic, 1);
+    assert_eq!(core.acknowledge(), Some(UART));
+    core.exit(&mut vgic);
+    // Nobody has this affinity: the interrupt stays pending, for the vCPU that it comes to.
+    assert_eq!(vgic.distributor_write(0x6108, 8, 0x100), wake(0));
+    core.enter(&mut vgic);
+    core.end(UART);
+    core.exit(&mut vgic);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), None);
+    assert_eq!(vgic.distributor_write(0x6108, 8, 0), wake(0b01));
+}
+
+#[test]
+fn active_spi_goes_to_its_new_target_after_its_end() {
+    let mut vgic = vgic_with(2, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_level(0, UART, true);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(UART));
+    core.exit(&mut vgic);
+    assert_eq!(vgic.distributor_write(0x6108, 8, 1), wake(0));
+    core.enter(&mut vgic);
+    core.end(UART);
+    assert!(core.maintenance());
+    assert_eq!(core.exit(&mut vgic), 0b10);
+}
+
+#[test]
+fn guest_deactivates_another_vcpus_spi() {
+    let mut vgic = vgic_with(2, &[UART]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = vgic.set_pending(0, UART);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(UART));
+    core.exit(&mut vgic);
+    core.load(&mut vgic, 1);
+    core.exit(&mut vgic);
+    let _ = write_bit(&mut vgic, 1, ICACTIVER, UART);
+    core.load(&mut vgic, 0);
+    assert_eq!(core.lrs[0], 0);
+}
+
+#[test]
+fn empty_register_before_a_used_one_is_left_alone() {
+    let mut vgic = vgic_with(1, &[0, 3, 4]);
+    let mut core = Core::new(&mut vgic, 4);
+    let _ = write_priority(&mut vgic, 0, 4, 0x80);
+    let _ = vgic.send_sgi(0, 0x0300_0001);
+    let _ = vgic.send_sgi(0, 0x0400_0001);
+    core.enter(&mut vgic);
+    assert_eq!(core.acknowledge(), Some(3));
+    core.end(3);
+    core.exit(&mut vgic);
+    assert_eq!(vgic.used(0), 2);
+    let _ = write_bit(&mut vgic, 0, ISACTIVER, 0);
+    let before = vgic.clone();
+    core.exit(&mut vgic);
+    assert_eq!(vgic.hardware_active(0), before.hardware_active(0));
+    assert!(read_bit(&vgic, 0, ISACTIVER, 0), "not taken for INTID 0");
+}
+
+/// With two list registers and `EOImode` = 1, a guest that leaves many interrupts active.
+#[test]
+fn deactivations_beyond_the_list_registers_trap() {
+    let intids = [3, 4, 5, 6];
+    let mut vgic = vgic_with(1, &intids);
+    let mut core = Core::new(&mut vgic, 2);
+    for intid in intids {
+        let _ = vgic.set_pending(0, intid);
+    }
+    core.enter(&mut vgic);
+    for intid in intids {
+        if core.maintenance() {
+            core.exit(&mut vgic);
+            core.enter(&mut vgic);
+        }
+        assert_eq!(core.acknowledge(), Some(intid));
+        core.drop_priority();
+    }
+    core.exit(&mut vgic);
+    core.enter(&mut vgic);
+    for (i, intid) in intids.into_iter().enumerate() {
+        core.deactivate_or_trap(&mut vgic, intid);
+        core.exit(&mut vgic);
+        for (j, other) in intids.into_iter().enumerate() {
+            assert_eq!(read_bit(&vgic, 0, ISACTIVER, other), j > i);
+        }
+        core.enter(&mut vgic);
+    }
+}

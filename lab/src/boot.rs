@@ -1,0 +1,132 @@
+//! `trapcast boot`: Linux guests with a live console on the user's terminal.
+
+use std::{
+    io::{IsTerminal, stdin},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
+use trapcast_forecast::Scheme;
+
+use crate::{
+    error::{Error, Result},
+    image::Image,
+    initrd::{self, Task},
+    machine::{Cpu, Machine, Vm},
+    memory::MemoryFile,
+    paths::Paths,
+    qemu::{Console, Qemu},
+};
+
+/// What to boot.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// The kernel; without one, the downloaded Debian kernel.
+    pub kernel: Option<PathBuf>,
+    /// The initrd; without one, busybox with a shell for the Debian kernel, and none for another.
+    pub initrd: Option<PathBuf>,
+    /// What the kernel is told.
+    pub append: String,
+    /// Bytes of memory of each VM.
+    pub memory: u64,
+    /// vCPUs of each VM.
+    pub vcpus: u32,
+    /// VMs.
+    pub vms: u32,
+    /// The scheme of each VM.
+    pub scheme: Scheme,
+    /// QEMU's core.
+    pub cpu: Cpu,
+    /// Whether the hypervisor uses VHE.
+    pub vhe: bool,
+    /// Whether time is counted in instructions.
+    pub icount: bool,
+}
+
+/// Boots and waits until the VMs power off or the user leaves.
+///
+/// # Errors
+/// [`Error::Input`] where something is missing or does not fit, [`Error::Run`] where QEMU fails.
+pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
+    let hypervisor = paths.hypervisor();
+    if !hypervisor.is_file() {
+        return Err(Error::input(format!(
+            "{} is missing: run make build",
+            hypervisor.display()
+        )));
+    }
+    crate::qemu::version()?;
+    let vm = vm(boot, paths)?;
+    let machine = Machine {
+        cpu: boot.cpu,
+        vhe: boot.vhe,
+        icount: boot.icount,
+        vms: vec![vm; boot.vms as usize],
+    };
+    let prepared = machine.prepare(&hypervisor, "mon:stdio")?;
+    if stdin().is_terminal() {
+        eprintln!("trapcast: Ctrl-A x leaves, Ctrl-A c is QEMU's monitor");
+    }
+    let _terminal = SavedTerminal::save();
+    let finished = Qemu::start(&prepared.arguments, Console::Terminal)?.wait(None)?;
+    if finished.status.success() {
+        return Ok(());
+    }
+    Err(Error::run(format!(
+        "QEMU failed ({}); its message stands above",
+        finished.status
+    )))
+}
+
+fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
+    let kernel = match &boot.kernel {
+        Some(kernel) => kernel.clone(),
+        None => downloaded(paths, "Image")?,
+    };
+    let initrd = match (&boot.initrd, &boot.kernel) {
+        (Some(initrd), _) => Some(std::fs::read(initrd).map_err(|error| {
+            Error::input(format!("cannot read initrd {}: {error}", initrd.display()))
+        })?),
+        (None, None) => Some(initrd::build(&downloaded(paths, "busybox")?, Task::Shell)?),
+        (None, Some(_)) => None,
+    };
+    Ok(Vm {
+        kernel: Image::open(&kernel)?,
+        initrd_size: initrd.as_ref().map_or(0, |initrd| initrd.len() as u64),
+        initrd: initrd
+            .map(|initrd| MemoryFile::with_content(&initrd).map(Arc::new))
+            .transpose()?,
+        bootargs: boot.append.clone(),
+        memory: boot.memory,
+        vcpus: boot.vcpus,
+        scheme: boot.scheme,
+        observe: false,
+        pmu: false,
+    })
+}
+
+fn downloaded(paths: &Paths, file: &str) -> Result<PathBuf> {
+    Some(paths.guest(file))
+        .filter(|path| Path::is_file(path))
+        .ok_or_else(|| {
+            Error::input("the Linux guest is not here: run scripts/guest.sh, or give --kernel")
+        })
+}
+
+/// The terminal's settings, put back when this is dropped: QEMU does so itself unless it is killed.
+struct SavedTerminal(Option<Termios>);
+
+impl SavedTerminal {
+    fn save() -> Self {
+        Self(tcgetattr(stdin()).ok())
+    }
+}
+
+impl Drop for SavedTerminal {
+    fn drop(&mut self) {
+        if let Some(settings) = &self.0 {
+            let _ = tcsetattr(stdin(), OptionalActions::Now, settings);
+        }
+    }
+}

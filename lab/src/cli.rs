@@ -1,0 +1,223 @@
+//! The command line of `trapcast`, and its help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use trapcast_forecast::Scheme;
+
+use crate::{
+    machine::{Cpu, Size},
+    workload::LINUX_BOOTARGS,
+};
+
+/// Runs guests under the Trapcast hypervisor in QEMU, and measures what switching their FP/SIMD
+/// registers costs under each scheme.
+#[derive(Debug, Parser)]
+#[command(name = "trapcast", version, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// The directory that holds what was built and downloaded [default: the checkout's target]
+    #[arg(long, global = true, env = "TRAPCAST_TARGET", value_name = "DIR")]
+    pub target: Option<PathBuf>,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status: 0 if all went well, 1 if a run failed or registers were lost, 2 if the input or the machine
+cannot serve.
+
+Start with:
+  trapcast doctor          what is missing on this machine
+  trapcast study --quick   the table, in under three minutes
+  trapcast boot            a Linux guest on this terminal";
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Boots Linux guests with a live console on this terminal
+    #[command(after_help = BOOT_EXAMPLES)]
+    Boot(BootArgs),
+    /// Lists the workloads of the study
+    Guests(GuestsArgs),
+    /// Says what is missing on this machine, and the command that installs it
+    Doctor(JsonArgs),
+    /// Runs every workload under every scheme and prints what each scheme costs
+    #[command(after_help = STUDY_EXAMPLES)]
+    Study(StudyArgs),
+    /// Measures the hypervisor's fast paths in instructions, beside those of Linux KVM
+    #[command(after_help = BENCH_EXAMPLES)]
+    Bench(BenchArgs),
+    /// Checks that FP/SIMD instructions stand only where they may in a hypervisor's ELF file
+    CheckImage(CheckImageArgs),
+}
+
+const BOOT_EXAMPLES: &str = "\
+Examples:
+  trapcast boot                                     Debian's kernel with a busybox shell
+  trapcast boot --vms 2 --scheme owner              two of them on one core
+  trapcast boot --cpu cortex-a57 --vcpus 2          a core without VHE
+  trapcast boot --kernel Image --initrd initrd.gz   your own
+
+Ctrl-A x leaves; Ctrl-A h lists what else Ctrl-A does. Several VMs share the console: each line tells whose
+it is.";
+
+const STUDY_EXAMPLES: &str = "\
+Examples:
+  trapcast study                                    everything; also writes target/study/results.json
+  trapcast study --quick                            the same on shorter workloads
+  trapcast study --workload linux --scheme owner --scheme until-put
+  trapcast study --cpu cortex-a57 -o a57 --json | jq '.results[].figures'";
+
+const BENCH_EXAMPLES: &str = "\
+Examples:
+  trapcast bench                                    all of it; also writes target/bench/results.json
+  trapcast bench --json | jq '.paths'";
+
+/// Arguments of `trapcast boot`.
+#[derive(Debug, Args)]
+pub struct BootArgs {
+    /// An uncompressed arm64 Image [default: the downloaded Debian kernel]
+    #[arg(long, value_name = "FILE")]
+    pub kernel: Option<PathBuf>,
+    /// An initrd [default: busybox with a shell, if --kernel is not given either]
+    #[arg(long, value_name = "FILE")]
+    pub initrd: Option<PathBuf>,
+    /// What the kernel is told
+    #[arg(long, value_name = "WORDS", default_value = LINUX_BOOTARGS)]
+    pub append: String,
+    /// Memory of each VM, such as 128M or 1G
+    #[arg(long, value_name = "SIZE", default_value = "256M")]
+    pub memory: Size,
+    /// vCPUs of each VM
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    pub vcpus: u32,
+    /// VMs, all alike
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub vms: u32,
+    /// How FP/SIMD registers are switched
+    #[arg(long, value_name = "NAME", default_value = "until-put", value_parser = scheme)]
+    pub scheme: Scheme,
+    /// Counts time in instructions, so that a run can be repeated exactly
+    #[arg(long)]
+    pub icount: bool,
+    /// The core
+    #[command(flatten)]
+    pub core: CoreArgs,
+}
+
+/// Which core, and how the hypervisor uses it.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct CoreArgs {
+    /// QEMU's core
+    #[arg(long, value_name = "CPU", default_value = "neoverse-n1")]
+    pub cpu: Cpu,
+    /// Whether the hypervisor uses VHE [default: on where the core has it]
+    #[arg(long, value_name = "WHETHER")]
+    pub vhe: Option<Switch>,
+}
+
+impl CoreArgs {
+    /// Whether to use VHE.
+    ///
+    /// # Errors
+    /// Where VHE is asked for and the core has none.
+    pub fn vhe(self) -> crate::error::Result<bool> {
+        self.cpu.vhe(self.vhe.map(|vhe| vhe == Switch::On))
+    }
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Switch {
+    /// Use it.
+    On,
+    /// Do not.
+    Off,
+}
+
+/// Arguments of `trapcast guests`.
+#[derive(Debug, Args)]
+pub struct GuestsArgs {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of a command that prints one thing.
+#[derive(Debug, Args)]
+pub struct JsonArgs {
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast study`.
+#[derive(Debug, Args)]
+pub struct StudyArgs {
+    /// Shorter workloads: a table in under three minutes
+    #[arg(long)]
+    pub quick: bool,
+    /// Only this workload; may be repeated [default: all, see trapcast guests]
+    #[arg(long, value_name = "NAME")]
+    pub workload: Vec<String>,
+    /// Only this scheme; may be repeated [default: all]
+    #[arg(long, value_name = "NAME", value_parser = scheme)]
+    pub scheme: Vec<Scheme>,
+    /// The core
+    #[command(flatten)]
+    pub core: CoreArgs,
+    /// QEMUs at once [default: one per core of this machine]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Where results.json goes [default: target/study]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Prints results.json instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast bench`.
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// Measured rounds of each path
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub rounds: u32,
+    /// Boots of each kind for the wall time, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
+    pub boots: u32,
+    /// Where results.json goes [default: target/bench]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+    /// Prints results.json instead of the tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast check-image`.
+#[derive(Debug, Args)]
+pub struct CheckImageArgs {
+    /// The ELF file
+    pub file: PathBuf,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn scheme(name: &str) -> Result<Scheme, String> {
+    name.parse()
+        .map_err(|error: trapcast_forecast::UnknownScheme| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

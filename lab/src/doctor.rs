@@ -1,0 +1,132 @@
+//! `trapcast doctor`: what is missing on this machine, and the command that installs it.
+
+use std::path::Path;
+
+use crate::{error::Result, image::Image, paths::Paths, qemu, results};
+
+/// One thing that is needed.
+#[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Check {
+    /// What it is.
+    pub name: &'static str,
+    /// Whether it is there.
+    pub ok: bool,
+    /// What was found, or what is wrong.
+    pub found: String,
+    /// The command that puts it right, where something is wrong.
+    pub command: Option<&'static str>,
+}
+
+impl Check {
+    fn new(name: &'static str, found: Result<String>, command: &'static str) -> Self {
+        match found {
+            Ok(found) => Self {
+                name,
+                ok: true,
+                found,
+                command: None,
+            },
+            Err(error) => Self {
+                name,
+                ok: false,
+                found: error.to_string(),
+                command: Some(command),
+            },
+        }
+    }
+}
+
+/// Looks at everything, without changing anything.
+pub fn checks(paths: &Paths) -> Vec<Check> {
+    let mut checks = vec![
+        Check::new("QEMU", qemu::version(), "scripts/setup.sh"),
+        Check::new("Rust for EL2", el2_toolchain(paths), "scripts/setup.sh"),
+        Check::new("Linux kernel", kernel(paths), "scripts/guest.sh"),
+        Check::new("busybox", file(&paths.guest("busybox")), "scripts/guest.sh"),
+        Check::new("hypervisor", file(&paths.hypervisor()), "make build"),
+    ];
+    for (name, program) in [("guest: checker", "checker"), ("guest: bench", "bench")] {
+        let found =
+            Image::open(&paths.built(program)).map(|image| image.path.display().to_string());
+        checks.push(Check::new(name, found, "make build"));
+    }
+    checks.push(Check::new(
+        "guest: linux-simd",
+        file(&paths.built("linux-simd")),
+        "make build",
+    ));
+    checks
+}
+
+/// The checks as people read them.
+pub fn render(checks: &[Check]) -> String {
+    checks
+        .iter()
+        .map(|check| match check.command {
+            None => format!("ok       {:<18} {}\n", check.name, check.found),
+            Some(command) => format!(
+                "MISSING  {:<18} {}\n         {:<18} to do: {command}\n",
+                check.name, check.found, ""
+            ),
+        })
+        .collect()
+}
+
+fn el2_toolchain(paths: &Paths) -> Result<String> {
+    file(&paths.el2_cargo())?;
+    results::rustc(paths).ok_or_else(|| {
+        crate::error::Error::input(
+            "its compiler does not run: the choice was made for another machine",
+        )
+    })
+}
+
+fn kernel(paths: &Paths) -> Result<String> {
+    let image = Image::open(&paths.guest("Image"))?;
+    let versions = std::fs::read_to_string(paths.guest("versions.json")).unwrap_or_default();
+    let versions: serde_json::Value = serde_json::from_str(&versions).unwrap_or_default();
+    let package = versions["kernel_package"]
+        .as_str()
+        .unwrap_or("of unknown version");
+    Ok(format!("{package}, {} bytes", image.file_size))
+}
+
+fn file(path: &Path) -> Result<String> {
+    if path.is_file() {
+        return Ok(path.display().to_string());
+    }
+    Err(crate::error::Error::input(format!(
+        "there is no {}",
+        path.display()
+    )))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everything_missing_is_told_with_its_command() {
+        let empty = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(empty.path().to_path_buf())).unwrap();
+        let checks = checks(&paths);
+        let missing: Vec<_> = checks.iter().filter_map(|check| check.command).collect();
+        assert_eq!(
+            missing
+                .iter()
+                .filter(|command| **command == "make build")
+                .count(),
+            4
+        );
+        assert_eq!(
+            missing
+                .iter()
+                .filter(|command| **command == "scripts/guest.sh")
+                .count(),
+            2
+        );
+        let text = render(&checks);
+        assert!(text.contains("MISSING  hypervisor"), "{text}");
+        assert!(text.contains("to do: make build"), "{text}");
+    }
+}

@@ -1,0 +1,324 @@
+//! Counters as results hold them, and the figures derived from them.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use trapcast_forecast::{Scheme, Window};
+use trapcast_trace::report::{CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
+
+/// Windows of one kind.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Windows {
+    /// Windows in all.
+    pub windows: u64,
+    /// Windows that nobody watched.
+    pub blind: u64,
+    /// Watched windows that used the registers.
+    pub used: u64,
+    /// Watched windows, `[used before][used]`.
+    pub pairs: [[u64; 2]; 2],
+}
+
+/// What one vCPU did, or several together.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Counters {
+    /// Entries into the guest.
+    pub entries: u64,
+    /// Exits by reason.
+    pub exits: BTreeMap<&'static str, u64>,
+    /// Loads of the vCPU onto a core.
+    pub vcpu_loads: u64,
+    /// Traps that the scheme armed.
+    pub traps: u64,
+    /// Traps that only the observer armed.
+    pub observer_traps: u64,
+    /// Loads of the registers.
+    pub register_loads: u64,
+    /// Saves of the registers.
+    pub register_saves: u64,
+    /// Bytes moved.
+    pub bytes_moved: u64,
+    /// Instructions at EL2.
+    pub el2_instructions: u64,
+    /// Those of them that switched the registers and decided about it.
+    pub switch_instructions: u64,
+    /// Windows from entry to exit.
+    pub entry_windows: Windows,
+    /// Windows from load to put.
+    pub load_windows: Windows,
+    /// Watched windows of the scheme's kind, `[forecast use][used]`.
+    pub forecast: [[u64; 2]; 2],
+    /// Loads at the start of a watched window that then did not use the registers.
+    pub wasted_loads: u64,
+}
+
+/// What one core did.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+pub struct Core {
+    /// Instructions at EL2.
+    pub el2_instructions: u64,
+    /// Instructions at EL1 and EL0.
+    pub guest_instructions: u64,
+    /// The longest stretch of instructions at EL2 with interrupts masked.
+    pub longest_masked: u64,
+    /// Sections of EL2 code that used the registers for themselves.
+    pub host_uses: u64,
+    /// Saves of the host's registers.
+    pub host_saves: u64,
+    /// Loads of the host's registers.
+    pub host_loads: u64,
+    /// Comparisons of the host's registers with the canary.
+    pub canary_checks: u64,
+    /// Comparisons that failed.
+    pub canary_mismatches: u64,
+    /// Times that the core had nothing to run.
+    pub idles: u64,
+    /// Switches from one vCPU to another.
+    pub vcpu_switches: u64,
+}
+
+impl From<&WindowReport> for Windows {
+    fn from(report: &WindowReport) -> Self {
+        Self {
+            windows: report.windows,
+            blind: report.blind,
+            used: report.used,
+            pairs: report.pairs,
+        }
+    }
+}
+
+impl From<&VcpuReport> for Counters {
+    fn from(report: &VcpuReport) -> Self {
+        Self {
+            entries: report.entries,
+            exits: EXIT_NAMES.into_iter().zip(report.exits).collect(),
+            vcpu_loads: report.loads_of_vcpu,
+            traps: report.traps,
+            observer_traps: report.observer_traps,
+            register_loads: report.register_loads,
+            register_saves: report.register_saves,
+            bytes_moved: report.bytes_moved,
+            el2_instructions: report.el2_instructions,
+            switch_instructions: report.switch_instructions,
+            entry_windows: (&report.entry_windows).into(),
+            load_windows: (&report.load_windows).into(),
+            forecast: report.forecast,
+            wasted_loads: report.wasted_loads,
+        }
+    }
+}
+
+impl From<&CoreReport> for Core {
+    fn from(report: &CoreReport) -> Self {
+        Self {
+            el2_instructions: report.el2_instructions,
+            guest_instructions: report.guest_instructions,
+            longest_masked: report.longest_masked,
+            host_uses: report.host_uses,
+            host_saves: report.host_saves,
+            host_loads: report.host_loads,
+            canary_checks: report.canary_checks,
+            canary_mismatches: report.canary_mismatches,
+            idles: report.idles,
+            vcpu_switches: report.vcpu_switches,
+        }
+    }
+}
+
+impl Windows {
+    fn add(&mut self, other: &Self) {
+        self.windows += other.windows;
+        self.blind += other.blind;
+        self.used += other.used;
+        add_table(&mut self.pairs, &other.pairs);
+    }
+
+    /// The share of watched windows that used the registers.
+    pub fn used_share(&self) -> Option<f64> {
+        ratio(self.used, self.windows - self.blind.min(self.windows))
+    }
+
+    /// P(use | the window before used them, or did not).
+    pub fn use_after(&self, used_before: bool) -> Option<f64> {
+        let [unused, used] = self.pairs[usize::from(used_before)];
+        ratio(used, unused + used)
+    }
+}
+
+impl Counters {
+    /// The sum over these vCPUs.
+    pub fn sum<'a>(counters: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut sum = Self::default();
+        for one in counters {
+            sum.add(one);
+        }
+        sum
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.entries += other.entries;
+        for (reason, count) in &other.exits {
+            *self.exits.entry(reason).or_default() += count;
+        }
+        self.vcpu_loads += other.vcpu_loads;
+        self.traps += other.traps;
+        self.observer_traps += other.observer_traps;
+        self.register_loads += other.register_loads;
+        self.register_saves += other.register_saves;
+        self.bytes_moved += other.bytes_moved;
+        self.el2_instructions += other.el2_instructions;
+        self.switch_instructions += other.switch_instructions;
+        self.entry_windows.add(&other.entry_windows);
+        self.load_windows.add(&other.load_windows);
+        add_table(&mut self.forecast, &other.forecast);
+        self.wasted_loads += other.wasted_loads;
+    }
+
+    /// The windows that a scheme's decisions cover.
+    pub fn windows_of(&self, scheme: Scheme) -> &Windows {
+        match scheme.window() {
+            Window::Entry => &self.entry_windows,
+            Window::Load => &self.load_windows,
+        }
+    }
+}
+
+fn add_table(into: &mut [[u64; 2]; 2], from: &[[u64; 2]; 2]) {
+    for (row, other) in into.iter_mut().zip(from) {
+        for (cell, count) in row.iter_mut().zip(other) {
+            *cell += count;
+        }
+    }
+}
+
+/// A quotient; none of nothing.
+pub fn ratio(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}
+
+/// What the counters of a scheme on a workload amount to.
+///
+/// Counts and instructions come from the plain run; what only an observer sees (windows, the
+/// forecast's quality, wasted loads) comes from the observed run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figures {
+    /// Windows of the scheme's own kind: "entry" or "load".
+    pub window_kind: &'static str,
+    /// Windows of that kind.
+    pub windows: u64,
+    /// In how many of them the registers were used.
+    pub used: u64,
+    /// Their share.
+    pub used_share: Option<f64>,
+    /// P(use | used before).
+    pub use_after_use: Option<f64>,
+    /// P(use | not used before).
+    pub use_after_none: Option<f64>,
+    /// Share of forecasts that came true.
+    pub accuracy: Option<f64>,
+    /// Share of forecasts of use that came true.
+    pub precision: Option<f64>,
+    /// Share of uses that were forecast.
+    pub recall: Option<f64>,
+    /// Loads that a window then did not use.
+    pub wasted_loads: u64,
+    /// EL2 instructions per entry that switched the registers or decided about it.
+    pub switch_per_entry: Option<f64>,
+    /// EL2 instructions per entry.
+    pub el2_per_entry: Option<f64>,
+    /// The longest stretch of instructions at EL2 with interrupts masked.
+    pub longest_masked: u64,
+}
+
+impl Figures {
+    /// Derives the figures of a scheme from its two runs.
+    pub fn derive(scheme: Scheme, plain: &Counters, observed: &Counters, cores: &[Core]) -> Self {
+        let windows = observed.windows_of(scheme);
+        let [[true_none, false_none], [false_use, true_use]] = observed.forecast;
+        Self {
+            window_kind: match scheme.window() {
+                Window::Entry => "entry",
+                Window::Load => "load",
+            },
+            windows: windows.windows,
+            used: windows.used,
+            used_share: windows.used_share(),
+            use_after_use: windows.use_after(true),
+            use_after_none: windows.use_after(false),
+            accuracy: ratio(
+                true_use + true_none,
+                true_use + true_none + false_use + false_none,
+            ),
+            precision: ratio(true_use, true_use + false_use),
+            recall: ratio(true_use, true_use + false_none),
+            wasted_loads: observed.wasted_loads,
+            switch_per_entry: ratio(plain.switch_instructions, plain.entries),
+            el2_per_entry: ratio(plain.el2_instructions, plain.entries),
+            longest_masked: cores
+                .iter()
+                .map(|core| core.longest_masked)
+                .max()
+                .unwrap_or(0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn counters() -> Counters {
+        Counters {
+            entries: 10,
+            exits: [("wait", 4), ("mmio", 6)].into(),
+            switch_instructions: 50,
+            el2_instructions: 1000,
+            load_windows: Windows {
+                windows: 9,
+                blind: 1,
+                used: 4,
+                pairs: [[1, 2], [3, 1]],
+            },
+            forecast: [[5, 1], [2, 2]],
+            wasted_loads: 2,
+            ..Counters::default()
+        }
+    }
+
+    #[test]
+    fn figures_follow_from_the_counters() {
+        let figures = Figures::derive(Scheme::UntilPut, &counters(), &counters(), &[]);
+        assert_eq!(
+            (figures.window_kind, figures.windows, figures.used),
+            ("load", 9, 4)
+        );
+        assert_eq!(figures.used_share, Some(0.5));
+        assert_eq!(figures.use_after_use, Some(0.25));
+        assert_eq!(figures.use_after_none, Some(2.0 / 3.0));
+        assert_eq!(figures.accuracy, Some(0.7));
+        assert_eq!(figures.precision, Some(0.5));
+        assert_eq!(figures.recall, Some(2.0 / 3.0));
+        assert_eq!(figures.switch_per_entry, Some(5.0));
+        assert_eq!(figures.el2_per_entry, Some(100.0));
+    }
+
+    #[test]
+    fn nothing_counted_gives_no_figure() {
+        let nothing = Counters::default();
+        let figures = Figures::derive(Scheme::Eager, &nothing, &nothing, &[]);
+        assert_eq!(figures.window_kind, "entry");
+        assert_eq!(
+            (figures.used_share, figures.accuracy, figures.el2_per_entry),
+            (None, None, None)
+        );
+    }
+
+    #[test]
+    fn vcpus_add_up() {
+        let sum = Counters::sum([&counters(), &counters()]);
+        assert_eq!((sum.entries, sum.exits["mmio"]), (20, 12));
+        assert_eq!(sum.load_windows.pairs, [[2, 4], [6, 2]]);
+        assert_eq!(sum.forecast, [[10, 2], [4, 4]]);
+    }
+}

@@ -1,0 +1,16 @@
+#!/bin/busybox sh
+# The init of the Linux guest: mounts what programs expect, then runs the script or a shell.
+/bin/busybox mkdir -p /proc /sys /dev /tmp /bin /sbin /usr/bin /usr/sbin
+/bin/busybox mount -t proc proc /proc
+/bin/busybox mount -t sysfs sysfs /sys
+/bin/busybox mount -t devtmpfs devtmpfs /dev
+/bin/busybox --install -s
+export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/tmp
+hostname trapcast
+if [ -e /script ]; then
+    . /script
+else
+    echo "A busybox shell. 'exit' or 'poweroff -f' powers the VM off."
+    setsid cttyhack sh
+fi
+poweroff -f

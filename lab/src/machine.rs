@@ -1,0 +1,343 @@
+//! A board with its hypervisor and VMs, and the QEMU command line that starts it.
+
+use std::{ffi::OsString, fmt, path::Path, str::FromStr};
+
+use trapcast_forecast::Scheme;
+
+use crate::{
+    board::{BLOCK, Layout, Load, available_memory},
+    error::{Error, Result},
+    image::Image,
+    memory::MemoryFile,
+};
+
+/// A core that the hypervisor was tried on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub enum Cpu {
+    /// Armv8.0: no VHE.
+    CortexA57,
+    /// Armv8.2 with VHE, without SVE.
+    NeoverseN1,
+    /// All that QEMU has.
+    Max,
+}
+
+impl Cpu {
+    /// QEMU's name of it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CortexA57 => "cortex-a57",
+            Self::NeoverseN1 => "neoverse-n1",
+            Self::Max => "max",
+        }
+    }
+
+    /// Whether it has the Virtualization Host Extensions.
+    pub const fn has_vhe(self) -> bool {
+        !matches!(self, Self::CortexA57)
+    }
+
+    /// What follows `-cpu`.
+    const fn argument(self) -> &'static str {
+        match self {
+            // The architected PAuth is four times slower to emulate.
+            Self::Max => "max,pauth-impdef=on",
+            other => other.name(),
+        }
+    }
+
+    /// Whether to use VHE, from what the user asked for.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where VHE is asked for and the core has none.
+    pub fn vhe(self, asked: Option<bool>) -> Result<bool> {
+        if asked == Some(true) && !self.has_vhe() {
+            return Err(Error::input(format!(
+                "{} has no VHE: leave --vhe out, or take --cpu neoverse-n1 or max",
+                self.name()
+            )));
+        }
+        Ok(asked.unwrap_or(self.has_vhe()))
+    }
+}
+
+impl fmt::Display for Cpu {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A size of memory as users write it: `64M`, `1G`, or bytes; rounded up to whole blocks.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Size(pub u64);
+
+impl FromStr for Size {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        let (digits, shift) = match text.char_indices().next_back() {
+            Some((at, 'K' | 'k')) => (&text[..at], 10),
+            Some((at, 'M' | 'm')) => (&text[..at], 20),
+            Some((at, 'G' | 'g')) => (&text[..at], 30),
+            _ => (text, 0),
+        };
+        let number: u64 = digits
+            .parse()
+            .map_err(|_| format!("'{text}' is not a size: write it as 128M or 1G"))?;
+        number
+            .checked_mul(1 << shift)
+            .filter(|size| *size > 0 && *size <= 1 << 40)
+            .map(|size| Self(size.next_multiple_of(BLOCK)))
+            .ok_or_else(|| format!("'{text}' is not between 1 byte and 1024G"))
+    }
+}
+
+/// One VM.
+#[derive(Clone, Debug)]
+pub struct Vm {
+    /// Its kernel.
+    pub kernel: Image,
+    /// Its initrd.
+    pub initrd: Option<std::sync::Arc<MemoryFile>>,
+    /// Bytes of its initrd.
+    pub initrd_size: u64,
+    /// What its kernel is told.
+    pub bootargs: String,
+    /// Bytes of its memory: whole blocks of stage 2.
+    pub memory: u64,
+    /// Its vCPUs.
+    pub vcpus: u32,
+    /// Its scheme.
+    pub scheme: Scheme,
+    /// Whether every window is watched.
+    pub observe: bool,
+    /// Whether the guest may count events itself.
+    pub pmu: bool,
+}
+
+/// The board and what runs on it.
+#[derive(Clone, Debug)]
+pub struct Machine {
+    /// Its core.
+    pub cpu: Cpu,
+    /// Whether the hypervisor uses VHE.
+    pub vhe: bool,
+    /// Whether time is counted in instructions, so that a run can be repeated exactly.
+    pub icount: bool,
+    /// Its VMs.
+    pub vms: Vec<Vm>,
+}
+
+/// A QEMU command line, with the files that it names.
+#[derive(Debug)]
+pub struct Prepared {
+    /// What follows `qemu-system-aarch64`.
+    pub arguments: Vec<OsString>,
+    /// The board's RAM.
+    pub ram: MemoryFile,
+}
+
+impl Machine {
+    /// Prepares the command line that boots `hypervisor` with these VMs. `serial` is what follows
+    /// `-serial`.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the VMs do not fit.
+    pub fn prepare(&self, hypervisor: &Path, serial: &str) -> Result<Prepared> {
+        let loads: Vec<Load> = self.vms.iter().map(Vm::load).collect();
+        let layout = Layout::of(&loads, available_memory()?)?;
+        let ram = MemoryFile::zeroed(layout.ram)?;
+        let mut arguments = board_arguments(self.cpu, self.icount, &ram, layout.ram, serial);
+        arguments.extend(["-kernel".into(), hypervisor.into()]);
+        arguments.extend(["-append".into(), self.settings().into()]);
+        for (vm, place) in self.vms.iter().zip(&layout.places) {
+            arguments.extend([
+                "-device".into(),
+                format!(
+                    "guest-loader,addr={:#x},kernel={},bootargs={}",
+                    place.kernel,
+                    escaped(&vm.kernel.path.to_string_lossy()),
+                    escaped(&vm.bootargs)
+                )
+                .into(),
+            ]);
+            if let (Some(initrd), Some(address)) = (&vm.initrd, place.initrd) {
+                let path = initrd.path();
+                arguments.extend([
+                    "-device".into(),
+                    format!("guest-loader,addr={address:#x},initrd={}", path.display()).into(),
+                ]);
+            }
+        }
+        Ok(Prepared { arguments, ram })
+    }
+
+    /// The hypervisor's settings, as they become its bootargs.
+    fn settings(&self) -> String {
+        let on = |flag: bool| if flag { "on" } else { "off" };
+        let mut words = vec![format!("vhe={}", on(self.vhe))];
+        for (number, vm) in self.vms.iter().enumerate() {
+            words.push(format!(
+                "vm{number}.memory={}M vm{number}.vcpus={} vm{number}.scheme={} vm{number}.observe={} \
+                 vm{number}.pmu={}",
+                vm.memory >> 20,
+                vm.vcpus,
+                vm.scheme,
+                on(vm.observe),
+                on(vm.pmu)
+            ));
+        }
+        words.join(" ")
+    }
+}
+
+impl Vm {
+    fn load(&self) -> Load {
+        Load {
+            memory: self.memory,
+            kernel_file: self.kernel.file_size,
+            kernel_memory: self.kernel.text_offset + self.kernel.memory_size,
+            initrd: self.initrd.is_some().then_some(self.initrd_size),
+        }
+    }
+}
+
+/// The command line of the same board with a kernel at EL1 and no hypervisor.
+///
+/// # Errors
+/// Where the machine has no memory for the board's RAM.
+pub fn prepare_without_hypervisor(cpu: Cpu, icount: bool, vm: &Vm) -> Result<Prepared> {
+    let ram = MemoryFile::zeroed(vm.memory)?;
+    let mut arguments = board_arguments(cpu, icount, &ram, vm.memory, "stdio");
+    // EL2 stays out: nothing is there to run at it.
+    arguments[1] = arguments[1]
+        .to_string_lossy()
+        .replace("virtualization=on", "virtualization=off")
+        .into();
+    arguments.extend(["-kernel".into(), vm.kernel.path.clone().into()]);
+    arguments.extend(["-append".into(), vm.bootargs.clone().into()]);
+    if let Some(initrd) = &vm.initrd {
+        arguments.extend(["-initrd".into(), initrd.path().into()]);
+    }
+    Ok(Prepared { arguments, ram })
+}
+
+/// What every board has. Nothing in it depends on the day or on chance: the clock starts at a fixed
+/// time and runs with the guest, and random numbers come from a seed.
+fn board_arguments(
+    cpu: Cpu,
+    icount: bool,
+    ram: &MemoryFile,
+    size: u64,
+    serial: &str,
+) -> Vec<OsString> {
+    let backend = format!(
+        "memory-backend-file,id=ram,size={size},mem-path={},share=on",
+        ram.path().display()
+    );
+    let size = format!("{}k", size >> 10);
+    let mut arguments: Vec<OsString> = [
+        "-machine",
+        "virt,virtualization=on,gic-version=3,memory-backend=ram,dtb-randomness=off",
+        "-cpu",
+        cpu.argument(),
+        "-m",
+        &size,
+        "-object",
+        &backend,
+        "-nic",
+        "none",
+        "-display",
+        "none",
+        "-no-reboot",
+        "-rtc",
+        "base=2026-01-01,clock=vm",
+        "-seed",
+        "1",
+        "-serial",
+        serial,
+    ]
+    .map(OsString::from)
+    .into();
+    if serial == "stdio" {
+        arguments.extend(["-monitor", "none"].map(OsString::from));
+    }
+    if icount {
+        arguments.extend(["-icount", "shift=0,sleep=off"].map(OsString::from));
+    }
+    arguments
+}
+
+/// A value as QEMU's option parser takes it: commas doubled.
+fn escaped(value: &str) -> String {
+    value.replace(',', ",,")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vm(scheme: Scheme) -> Vm {
+        Vm {
+            kernel: Image {
+                path: "/some, where/Image".into(),
+                file_size: 1 << 20,
+                memory_size: 2 << 20,
+                text_offset: 0,
+            },
+            initrd: None,
+            initrd_size: 0,
+            bootargs: "workload=never a,b".into(),
+            memory: 16 << 20,
+            vcpus: 2,
+            scheme,
+            observe: true,
+            pmu: false,
+        }
+    }
+
+    #[test]
+    fn the_command_line_holds_every_setting() {
+        let machine = Machine {
+            cpu: Cpu::CortexA57,
+            vhe: false,
+            icount: true,
+            vms: vec![vm(Scheme::Owner), vm(Scheme::None)],
+        };
+        let prepared = machine.prepare(Path::new("/el2"), "stdio").unwrap();
+        let line: Vec<_> = prepared
+            .arguments
+            .iter()
+            .map(|word| word.to_string_lossy())
+            .collect();
+        let line = line.join("\n");
+        for wanted in [
+            "-cpu\ncortex-a57\n",
+            "-icount\nshift=0,sleep=off\n",
+            "-kernel\n/el2\n-append\nvhe=off vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
+             vm0.observe=on vm0.pmu=off vm1.memory=16M",
+            "guest-loader,addr=0x48000000,kernel=/some,, where/Image,bootargs=workload=never a,,b",
+            "guest-loader,addr=0x48200000,",
+        ] {
+            assert!(line.contains(wanted), "{wanted} is not in {line}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        assert_eq!("64M".parse(), Ok(Size(64 << 20)));
+        assert_eq!("1G".parse(), Ok(Size(1 << 30)));
+        assert_eq!("4096".parse(), Ok(Size(2 << 20)));
+        for bad in ["", "M", "-1M", "1.5G", "0", "18446744073709551615G", "64 M"] {
+            assert!(bad.parse::<Size>().is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn vhe_is_used_where_it_is_and_refused_where_it_is_not() {
+        assert_eq!(Cpu::NeoverseN1.vhe(None), Ok(true));
+        assert_eq!(Cpu::Max.vhe(Some(false)), Ok(false));
+        assert_eq!(Cpu::CortexA57.vhe(None), Ok(false));
+        assert!(Cpu::CortexA57.vhe(Some(true)).is_err());
+    }
+}

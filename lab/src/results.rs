@@ -1,0 +1,275 @@
+//! What a study leaves: `results.json`, whose parts but `timing` are the same whenever the same
+//! study runs on the same versions.
+
+use std::{
+    collections::BTreeMap,
+    io::Write,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use serde::Serialize;
+use trapcast_forecast::Scheme;
+
+use crate::{
+    console::Findings,
+    error::{Error, Result},
+    figures::{Core, Counters, Figures},
+    paths::Paths,
+    qemu,
+    workload::Scale,
+};
+
+/// Version of the file's layout.
+pub const FORMAT: u32 = 1;
+
+/// A whole study.
+#[derive(Clone, Debug, Serialize)]
+pub struct Results {
+    /// [`FORMAT`].
+    pub format: u32,
+    /// What it ran on.
+    pub versions: Versions,
+    /// QEMU's core.
+    pub cpu: &'static str,
+    /// Whether the hypervisor used VHE.
+    pub vhe: bool,
+    /// How long the workloads were.
+    pub scale: Scale,
+    /// One per workload and scheme that ran.
+    pub results: Vec<SchemeResult>,
+    /// Runs that failed: what and why.
+    pub failures: Vec<String>,
+    /// Wall times, which are never the same twice.
+    pub timing: Timing,
+}
+
+/// What a study ran on.
+#[derive(Clone, Debug, Serialize)]
+pub struct Versions {
+    /// The lab's.
+    pub trapcast: &'static str,
+    /// The checkout's commit, with "-dirty" where files differ from it.
+    pub commit: Option<String>,
+    /// QEMU's first line.
+    pub qemu: String,
+    /// The compiler that built the hypervisor and the guests.
+    pub rustc: Option<String>,
+    /// What `scripts/guest.sh` wrote.
+    pub guest: serde_json::Value,
+}
+
+/// One scheme on one workload.
+#[derive(Clone, Debug, Serialize)]
+pub struct SchemeResult {
+    /// The workload's name.
+    pub workload: &'static str,
+    /// The scheme's name.
+    pub scheme: &'static str,
+    /// What the runs amount to.
+    pub figures: Option<Figures>,
+    /// Whether the registers were kept apart.
+    pub integrity: Integrity,
+    /// The run that counts.
+    pub plain: Option<RunCounters>,
+    /// The run in which every window is watched.
+    pub observed: Option<RunCounters>,
+}
+
+/// Raw counters of one run.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct RunCounters {
+    /// Ticks of the board's counter from the first entry to the last power-off.
+    pub ticks: u64,
+    /// One per core.
+    pub cores: Vec<Core>,
+    /// One per vCPU.
+    pub vcpus: Vec<VcpuCounters>,
+    /// The sum over the vCPUs.
+    pub total: Counters,
+}
+
+/// Raw counters of one vCPU.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+pub struct VcpuCounters {
+    /// Its VM.
+    pub vm: u32,
+    /// Its number in the VM.
+    pub index: u32,
+    /// What it did.
+    #[serde(flatten)]
+    pub counters: Counters,
+}
+
+/// What the checks found, over both runs of a scheme.
+#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+pub struct Integrity {
+    /// What became of the check.
+    pub verdict: Verdict,
+    /// Registers and results that were not what a guest expected.
+    pub guest_mismatches: u64,
+    /// Times that the host had lost its registers.
+    pub host_mismatches: u64,
+    /// Guests that did not come to their end.
+    pub failures: Vec<String>,
+}
+
+/// What became of the check of integrity.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Nothing was amiss.
+    #[default]
+    Clean,
+    /// The negative control was caught, as it must be.
+    Caught,
+    /// The negative control was not caught where it must be: the check is worth nothing.
+    Missed,
+    /// A scheme lost somebody's registers.
+    Corrupt,
+}
+
+impl Verdict {
+    /// Whether it speaks against the hypervisor or its checks.
+    pub const fn is_failure(self) -> bool {
+        matches!(self, Self::Missed | Self::Corrupt)
+    }
+}
+
+impl Integrity {
+    /// Adds what one run found.
+    pub fn add(&mut self, findings: &Findings, host_mismatches: u64) {
+        self.guest_mismatches += findings.guest_mismatches;
+        self.host_mismatches += host_mismatches;
+        self.failures.extend(findings.failures.iter().cloned());
+    }
+
+    /// Judges what was found.
+    pub fn judge(&mut self, scheme: Scheme, must_catch_none: bool) {
+        let found =
+            self.guest_mismatches > 0 || self.host_mismatches > 0 || !self.failures.is_empty();
+        self.verdict = match (scheme, found) {
+            (Scheme::None, true) => Verdict::Caught,
+            (Scheme::None, false) if must_catch_none => Verdict::Missed,
+            (_, false) => Verdict::Clean,
+            (_, true) => Verdict::Corrupt,
+        };
+    }
+}
+
+/// Wall times.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Timing {
+    /// The whole study, in seconds.
+    pub seconds: f64,
+    /// Each run, in seconds, by "workload/scheme/run".
+    pub runs: BTreeMap<String, f64>,
+}
+
+impl Versions {
+    /// Looks at what is here.
+    ///
+    /// # Errors
+    /// Where there is no QEMU.
+    pub fn look(paths: &Paths) -> Result<Self> {
+        let guest = std::fs::read_to_string(paths.guest("versions.json")).ok();
+        Ok(Self {
+            trapcast: env!("CARGO_PKG_VERSION"),
+            commit: first_line(
+                Command::new("git")
+                    .args(["describe", "--always", "--dirty", "--abbrev=12"])
+                    .current_dir(paths.checkout()),
+            ),
+            qemu: qemu::version()?,
+            rustc: rustc(paths),
+            guest: guest
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default(),
+        })
+    }
+}
+
+/// The compiler that the EL2 toolchain uses, by what `scripts/setup.sh` decided.
+pub fn rustc(paths: &Paths) -> Option<String> {
+    let script = std::fs::read_to_string(paths.el2_cargo()).ok()?;
+    let program = if script.contains("RUSTC=/usr/bin/rustc") {
+        "/usr/bin/rustc"
+    } else {
+        "rustc"
+    };
+    first_line(Command::new(program).arg("--version"))
+}
+
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.lines().next()?.to_string())
+}
+
+/// Writes JSON to a file at once: it is the old one or the new one, never a half.
+///
+/// # Errors
+/// [`Error::Run`] where the directory cannot be made or written to.
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Error::run(format!("cannot write {}: {error}", path.display()))
+    };
+    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+    std::fs::create_dir_all(&directory).map_err(|error| failed(&error))?;
+    let mut file = tempfile::NamedTempFile::new_in(&directory).map_err(|error| failed(&error))?;
+    serde_json::to_writer_pretty(&mut file, value).map_err(|error| failed(&error))?;
+    writeln!(file).map_err(|error| failed(&error))?;
+    file.persist(path).map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(scheme: Scheme, mismatches: u64, must_catch: bool) -> Verdict {
+        let mut integrity = Integrity::default();
+        let findings = Findings {
+            guest_mismatches: mismatches,
+            ..Findings::default()
+        };
+        integrity.add(&findings, 0);
+        integrity.judge(scheme, must_catch);
+        integrity.verdict
+    }
+
+    #[test]
+    fn the_negative_control_must_be_caught_and_nobody_else() {
+        assert_eq!(judged(Scheme::None, 3, true), Verdict::Caught);
+        assert_eq!(judged(Scheme::None, 0, true), Verdict::Missed);
+        assert_eq!(judged(Scheme::None, 0, false), Verdict::Clean);
+        assert_eq!(judged(Scheme::Owner, 1, false), Verdict::Corrupt);
+        assert_eq!(judged(Scheme::Owner, 0, true), Verdict::Clean);
+    }
+
+    #[test]
+    fn a_guest_that_did_not_end_speaks_against_a_scheme() {
+        let mut integrity = Integrity::default();
+        let findings = Findings {
+            failures: vec!["vm0: stopped".to_string()],
+            ..Findings::default()
+        };
+        integrity.add(&findings, 0);
+        integrity.judge(Scheme::Eager, false);
+        assert_eq!(integrity.verdict, Verdict::Corrupt);
+    }
+
+    #[test]
+    fn a_file_is_replaced_at_once_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/results.json");
+        write_json(&path, &1).unwrap();
+        write_json(&path, &2).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
+        let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(files.count(), 1);
+    }
+}

@@ -1,0 +1,147 @@
+//! One run: a machine from its start to its power-off, and what it left in the mailbox.
+
+use std::{path::Path, time::Duration};
+
+use trapcast_trace::report::{CoreReport, Header, ReadError, Report, State, VcpuReport};
+
+use crate::{
+    error::{Error, Result},
+    machine::Machine,
+    memory::Mailbox,
+    qemu::{Console, Finished, Qemu, last_lines},
+};
+
+/// What a run left.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The mailbox's header.
+    pub header: Header,
+    /// One per core.
+    pub cores: Vec<CoreReport>,
+    /// One per vCPU.
+    pub vcpus: Vec<VcpuReport>,
+    /// All that was printed.
+    pub console: String,
+    /// From QEMU's start to its end.
+    pub wall: Duration,
+}
+
+/// Runs a machine to its power-off.
+///
+/// # Errors
+/// [`Error::Run`] where QEMU or the hypervisor fails or hangs, with the console's last lines;
+/// [`Error::Input`] where the machine cannot be started.
+pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
+    let prepared = machine.prepare(hypervisor, "stdio")?;
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(limit))?;
+    outcome(finished, &prepared.ram.mailbox()?)
+}
+
+fn outcome(finished: Finished, mailbox: &Mailbox) -> Result<Outcome> {
+    let failed = |reason: &str| {
+        let lines = last_lines(&finished.console, &finished.errors);
+        Err(Error::run(format!("{reason}.{lines}")))
+    };
+    if !finished.status.success() {
+        return failed(&format!("QEMU failed ({})", finished.status));
+    }
+    let report = match Report::read(mailbox.bytes()) {
+        Ok(report) => report,
+        Err(error) => return failed(&unreadable(error)),
+    };
+    if report.header.state != State::Done as u32 {
+        return failed("the hypervisor stopped before its VMs were done");
+    }
+    Ok(Outcome {
+        header: *report.header,
+        cores: report.cores.to_vec(),
+        vcpus: report.vcpus.to_vec(),
+        console: finished.console,
+        wall: finished.wall,
+    })
+}
+
+fn unreadable(error: ReadError) -> String {
+    match error {
+        ReadError::NoMagic => "the hypervisor did not start".to_string(),
+        ReadError::Version(version) => format!(
+            "the hypervisor writes version {version} of the report and this lab reads version {}: \
+             run make build",
+            trapcast_trace::report::VERSION
+        ),
+        ReadError::Truncated | ReadError::Counts => {
+            "the report in the mailbox is damaged".to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use trapcast_trace::{MAILBOX_OFFSET, MAILBOX_SIZE, report};
+    use zerocopy::IntoBytes;
+
+    use super::*;
+    use crate::memory::MemoryFile;
+
+    fn finished(code: i32) -> Finished {
+        Finished {
+            status: std::process::ExitStatus::from_raw(code << 8),
+            console: "trapcast: up\n".to_string(),
+            errors: String::new(),
+            wall: Duration::ZERO,
+        }
+    }
+
+    /// A mailbox as a hypervisor of one core and one vCPU would leave it.
+    fn mailbox(state: u32, version: u32) -> Mailbox {
+        let ram = MemoryFile::zeroed(MAILBOX_OFFSET + MAILBOX_SIZE).unwrap();
+        let header = Header {
+            magic: report::MAGIC,
+            version,
+            state,
+            cores: 1,
+            vms: 1,
+            vcpus: 1,
+            vhe: 1,
+            counter_frequency: 62_500_000,
+            started: 1,
+            finished: 2,
+        };
+        ram.write_at(header.as_bytes(), MAILBOX_OFFSET);
+        ram.mailbox().unwrap()
+    }
+
+    #[test]
+    fn a_finished_mailbox_is_read() {
+        let done = outcome(finished(0), &mailbox(State::Done as u32, report::VERSION)).unwrap();
+        assert_eq!((done.cores.len(), done.vcpus.len()), (1, 1));
+        assert_eq!(done.header.finished, 2);
+    }
+
+    #[test]
+    fn each_way_to_fail_has_its_sentence() {
+        let sentence = |code, mailbox| outcome(finished(code), &mailbox).unwrap_err().to_string();
+        let done = State::Done as u32;
+        let cases = [
+            (
+                sentence(1, mailbox(done, report::VERSION)),
+                "QEMU failed (exit status: 1)",
+            ),
+            (
+                sentence(0, mailbox(State::Running as u32, report::VERSION)),
+                "before its VMs were done",
+            ),
+            (sentence(0, mailbox(done, 999)), "version 999"),
+            (
+                sentence(0, MemoryFile::zeroed(4 << 20).unwrap().mailbox().unwrap()),
+                "did not start",
+            ),
+        ];
+        for (sentence, wanted) in cases {
+            assert!(sentence.contains(wanted), "{sentence}");
+            assert!(sentence.contains("trapcast: up"), "{sentence}");
+        }
+    }
+}

@@ -1,0 +1,28 @@
+# What the Linux guest of the study runs: programs with and without floating point, each of whose
+# results is known. @ROUNDS@ and @SIMD_ROUNDS@ are filled in by the lab.
+mismatches=0
+check() {
+    [ "$3" = "$2" ] && return
+    echo "linux: MISMATCH in $1: expected $2, found $3"
+    mismatches=$((mismatches + 1))
+}
+busy() {
+    i=0 sum=0
+    while [ $i -lt 500 ]; do sum=$((sum + i * i)) i=$((i + 1)); done
+    echo $sum
+}
+round=0
+while [ $round -lt @ROUNDS@ ]; do
+    check awk 1.6439345667 "$(awk 'BEGIN { for (i = 1; i <= 1000; i++) s += 1 / (i * i); printf "%.10f", s }')"
+    check awk-trigonometry 0.0000 "$(awk 'BEGIN { for (i = 0; i < 200; i++) { x = i / 7; s += 1 - sin(x) ^ 2 - cos(x) ^ 2 }; printf "%.4f", s < 0 ? -s : s }')"
+    check shell 41541750 "$(busy)"
+    seq 1 1000 >/tmp/numbers
+    check md5sum 53d025127ae99ab79e8502aae2d9bea6 "$(md5sum </tmp/numbers | cut -d' ' -f1)"
+    check sort 1000,999,998, "$(sort -rn /tmp/numbers | head -n 3 | tr '\n' ,)"
+    gzip -c /tmp/numbers >/tmp/numbers.gz
+    check gzip 53d025127ae99ab79e8502aae2d9bea6 "$(gunzip -c /tmp/numbers.gz | md5sum | cut -d' ' -f1)"
+    round=$((round + 1))
+done
+echo "linux: done rounds=$round mismatches=$mismatches"
+linux-simd @SIMD_ROUNDS@
+echo TRAPCAST-LINUX-DONE

@@ -1,0 +1,334 @@
+//! The study: every workload under every scheme, each in a run that counts and a run that observes.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use trapcast_forecast::Scheme;
+
+use crate::{
+    console,
+    error::{Error, Result},
+    figures::{Counters, Figures},
+    machine::{Cpu, Machine},
+    paths::Paths,
+    progress::Progress,
+    results::{
+        FORMAT, Integrity, Results, RunCounters, SchemeResult, Timing, VcpuCounters, Versions,
+    },
+    run::{self, Outcome},
+    workload::{Images, Scale, Workload},
+};
+
+/// How long one run may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// What to study.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The workloads.
+    pub workloads: Vec<&'static Workload>,
+    /// The schemes.
+    pub schemes: Vec<Scheme>,
+    /// QEMU's core.
+    pub cpu: Cpu,
+    /// Whether the hypervisor uses VHE.
+    pub vhe: bool,
+    /// How long the workloads are.
+    pub scale: Scale,
+    /// QEMUs at once.
+    pub jobs: usize,
+}
+
+/// One run of a study.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Job {
+    workload: &'static Workload,
+    scheme: Scheme,
+    observe: bool,
+}
+
+impl Job {
+    fn name(&self) -> String {
+        let kind = if self.observe { "observed" } else { "plain" };
+        format!("{}/{}/{kind}", self.workload.name, self.scheme)
+    }
+}
+
+type Outcomes = BTreeMap<String, Result<Outcome>>;
+
+/// Runs a study.
+///
+/// Runs that fail are in [`Results::failures`]; the others go on.
+///
+/// # Errors
+/// [`Error::Input`] where images are missing, [`Error::Interrupted`] on Ctrl-C.
+pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
+    let started = Instant::now();
+    let versions = Versions::look(paths)?;
+    let images = Images::load(paths, &plan.workloads, plan.scale)?;
+    let hypervisor = existing(paths.hypervisor())?;
+    let jobs = jobs(plan);
+    let progress = Progress::new(jobs.iter().map(|job| job.workload.weight()).sum());
+    let outcomes = in_parallel(&jobs, plan.jobs, |job| {
+        progress.start(&job.name());
+        let machine = Machine {
+            cpu: plan.cpu,
+            vhe: plan.vhe,
+            icount: true,
+            vms: images.vms(job.workload, job.scheme, job.observe, plan.scale),
+        };
+        let outcome = run::run(&machine, &hypervisor, LIMIT);
+        progress.end(&job.name(), job.workload.weight(), outcome.as_ref().err());
+        outcome
+    })?;
+    progress.finish();
+    let mut results = Results {
+        format: FORMAT,
+        versions,
+        cpu: plan.cpu.name(),
+        vhe: plan.vhe,
+        scale: plan.scale,
+        results: Vec::new(),
+        failures: Vec::new(),
+        timing: timing(&outcomes),
+    };
+    for workload in &plan.workloads {
+        for scheme in &plan.schemes {
+            results
+                .results
+                .push(judge(workload, *scheme, &outcomes, &mut results.failures));
+        }
+    }
+    results.timing.seconds = started.elapsed().as_secs_f64();
+    Ok(results)
+}
+
+fn existing(path: PathBuf) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::input(format!(
+        "{} is missing: run make build",
+        path.display()
+    )))
+}
+
+/// All runs, the longest first, so that none of them is left over at the end.
+fn jobs(plan: &Plan) -> Vec<Job> {
+    let mut jobs = Vec::new();
+    for workload in &plan.workloads {
+        for scheme in &plan.schemes {
+            jobs.extend([false, true].map(|observe| Job {
+                workload,
+                scheme: *scheme,
+                observe,
+            }));
+        }
+    }
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.workload.weight()));
+    jobs
+}
+
+/// Does all jobs, `workers` at a time.
+fn in_parallel(
+    jobs: &[Job],
+    workers: usize,
+    run: impl Fn(&Job) -> Result<Outcome> + Sync,
+) -> Result<Outcomes> {
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Outcomes::new());
+    let work = || {
+        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let outcome = run(job);
+            if matches!(outcome, Err(Error::Interrupted)) {
+                next.store(jobs.len(), Ordering::Relaxed);
+            }
+            let mut outcomes = outcomes.lock().expect("no worker panics");
+            outcomes.insert(job.name(), outcome);
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..workers.max(1) {
+            scope.spawn(work);
+        }
+    });
+    let outcomes = outcomes.into_inner().expect("no worker panics");
+    // Input errors are the same for every run: one sentence about them is enough.
+    for outcome in outcomes.values() {
+        if let Err(error @ (Error::Interrupted | Error::Input(_))) = outcome {
+            return Err(error.clone());
+        }
+    }
+    Ok(outcomes)
+}
+
+fn timing(outcomes: &Outcomes) -> Timing {
+    let seconds = |outcome: &Outcome| outcome.wall.as_secs_f64();
+    Timing {
+        seconds: 0.0,
+        runs: outcomes
+            .iter()
+            .filter_map(|(name, outcome)| Some((name.clone(), seconds(outcome.as_ref().ok()?))))
+            .collect(),
+    }
+}
+
+/// Puts a scheme's two runs together.
+fn judge(
+    workload: &'static Workload,
+    scheme: Scheme,
+    outcomes: &Outcomes,
+    failures: &mut Vec<String>,
+) -> SchemeResult {
+    let mut integrity = Integrity::default();
+    let [plain, observed] = [false, true].map(|observe| {
+        let job = Job {
+            workload,
+            scheme,
+            observe,
+        };
+        let name = job.name();
+        match &outcomes[&name] {
+            Ok(outcome) => {
+                let findings = console::findings(&outcome.console, &workload.expected());
+                integrity.add(&findings, host_mismatches(outcome));
+                Some(counters(outcome))
+            }
+            // Without its switches a guest may well hang: that is what the control is to show.
+            Err(error) if scheme == Scheme::None => {
+                integrity.failures.push(format!("{name}: {error}"));
+                None
+            }
+            Err(error) => {
+                failures.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    });
+    integrity.judge(scheme, workload.must_catch_none);
+    if integrity.verdict.is_failure() {
+        failures.push(sentence(workload, scheme, &integrity));
+    }
+    SchemeResult {
+        workload: workload.name,
+        scheme: scheme.name(),
+        figures: plain
+            .as_ref()
+            .zip(observed.as_ref())
+            .map(|(plain, observed)| {
+                Figures::derive(scheme, &plain.total, &observed.total, &plain.cores)
+            }),
+        integrity,
+        plain,
+        observed,
+    }
+}
+
+fn sentence(workload: &Workload, scheme: Scheme, integrity: &Integrity) -> String {
+    format!(
+        "{}/{scheme}: integrity {:?}: {} mismatches in guests, {} in the host{}",
+        workload.name,
+        integrity.verdict,
+        integrity.guest_mismatches,
+        integrity.host_mismatches,
+        integrity
+            .failures
+            .iter()
+            .map(|failure| format!("; {failure}"))
+            .collect::<String>()
+    )
+}
+
+fn host_mismatches(outcome: &Outcome) -> u64 {
+    outcome
+        .cores
+        .iter()
+        .map(|core| core.canary_mismatches)
+        .sum()
+}
+
+fn counters(outcome: &Outcome) -> RunCounters {
+    let vcpus: Vec<VcpuCounters> = outcome
+        .vcpus
+        .iter()
+        .map(|report| VcpuCounters {
+            vm: report.vm,
+            index: report.index,
+            counters: report.into(),
+        })
+        .collect();
+    RunCounters {
+        ticks: outcome.header.finished.wrapping_sub(outcome.header.started),
+        cores: outcome.cores.iter().map(Into::into).collect(),
+        total: Counters::sum(vcpus.iter().map(|vcpu| &vcpu.counters)),
+        vcpus,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workload;
+
+    fn plan() -> Plan {
+        Plan {
+            workloads: vec![
+                workload::find("never").unwrap(),
+                workload::find("linux-mix").unwrap(),
+            ],
+            schemes: vec![Scheme::None, Scheme::Owner],
+            cpu: Cpu::NeoverseN1,
+            vhe: true,
+            scale: Scale::QUICK,
+            jobs: 2,
+        }
+    }
+
+    #[test]
+    fn every_workload_runs_twice_under_every_scheme_longest_first() {
+        let names: Vec<String> = jobs(&plan()).iter().map(Job::name).collect();
+        assert_eq!(names.len(), 8);
+        assert_eq!(names[0], "linux-mix/none/plain");
+        assert_eq!(names[7], "never/owner/observed");
+    }
+
+    #[test]
+    fn a_failed_run_does_not_stop_the_others() {
+        let jobs = jobs(&plan());
+        let outcomes = in_parallel(&jobs, 2, |_| Err(Error::run("it broke"))).unwrap();
+        assert_eq!(outcomes.len(), jobs.len());
+        let mut failures = Vec::new();
+        let never = workload::find("never").unwrap();
+        judge(never, Scheme::Owner, &outcomes, &mut failures);
+        assert_eq!(
+            failures,
+            [
+                "never/owner/plain: it broke",
+                "never/owner/observed: it broke"
+            ]
+        );
+        failures.clear();
+        let control = judge(never, Scheme::None, &outcomes, &mut failures);
+        assert_eq!(control.integrity.verdict, crate::results::Verdict::Caught);
+        assert_eq!(failures, [""; 0]);
+    }
+
+    #[test]
+    fn an_interrupt_ends_the_study() {
+        let ran = AtomicUsize::new(0);
+        let outcome = in_parallel(&jobs(&plan()), 1, |_| {
+            ran.fetch_add(1, Ordering::Relaxed);
+            Err(Error::Interrupted)
+        });
+        assert_eq!(outcome.err(), Some(Error::Interrupted));
+        assert_eq!(ran.into_inner(), 1);
+    }
+}

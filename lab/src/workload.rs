@@ -1,0 +1,325 @@
+//! What can be run: the guests of a study, by name.
+
+use std::sync::Arc;
+
+use trapcast_forecast::Scheme;
+
+use crate::{
+    console::Expected,
+    error::{Error, Result},
+    image::Image,
+    initrd::{self, Task},
+    machine::Vm,
+    memory::MemoryFile,
+    paths::Paths,
+};
+
+/// What the Linux guest's kernel is told.
+pub const LINUX_BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet";
+
+/// Memory of a Linux guest.
+pub const LINUX_MEMORY: u64 = 128 << 20;
+
+/// Memory of a bare-metal guest.
+const CHECKER_MEMORY: u64 = 16 << 20;
+
+/// The seed of every study.
+pub const SEED: u64 = 1;
+
+/// One guest of a workload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Guest {
+    /// The checker, with these bootargs besides its size and seed.
+    Checker(&'static str),
+    /// Linux with the script.
+    Linux,
+}
+
+/// A workload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Workload {
+    /// Its name on the command line and in results.
+    pub name: &'static str,
+    /// What it does, in a few words.
+    pub about: &'static str,
+    guests: &'static [Guest],
+    /// Whether the scheme `none` must be caught on it: several users of the registers share a core.
+    pub must_catch_none: bool,
+}
+
+/// How long the workloads of a study are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+pub struct Scale {
+    /// Windows of each bare-metal guest.
+    pub windows: u64,
+    /// Rounds of Linux's script.
+    pub linux_rounds: u32,
+    /// Rounds of Linux's SIMD program.
+    pub simd_rounds: u32,
+}
+
+impl Scale {
+    /// The default study.
+    pub const FULL: Self = Self {
+        windows: 4000,
+        linux_rounds: 3,
+        simd_rounds: 200,
+    };
+
+    /// A study to look at.
+    pub const QUICK: Self = Self {
+        windows: 1000,
+        linux_rounds: 1,
+        simd_rounds: 20,
+    };
+}
+
+/// Every workload, in the order in which tables show them.
+pub const ALL: &[Workload] = &[
+    checker(
+        "never",
+        "never uses the registers",
+        &[Guest::Checker("workload=never")],
+    ),
+    checker(
+        "always",
+        "uses them in every window",
+        &[Guest::Checker("workload=always")],
+    ),
+    checker(
+        "alternating",
+        "uses them in every second window",
+        &[Guest::Checker("workload=alternating")],
+    ),
+    checker(
+        "random-5",
+        "uses them by chance, in 5 % of windows",
+        &[Guest::Checker("workload=random p=5")],
+    ),
+    checker(
+        "random-29",
+        "uses them by chance, in 29 % of windows",
+        &[Guest::Checker("workload=random p=29")],
+    ),
+    checker(
+        "random-50",
+        "uses them by chance, in 50 % of windows",
+        &[Guest::Checker("workload=random p=50")],
+    ),
+    checker(
+        "random-83",
+        "uses them by chance, in 83 % of windows",
+        &[Guest::Checker("workload=random p=83")],
+    ),
+    checker(
+        "random-95",
+        "uses them by chance, in 95 % of windows",
+        &[Guest::Checker("workload=random p=95")],
+    ),
+    checker(
+        "bursts",
+        "uses them in runs of windows",
+        &[Guest::Checker("workload=bursts")],
+    ),
+    checker(
+        "resume-point",
+        "kernel-like code that does not, user-like code that does",
+        &[Guest::Checker("workload=resume-point")],
+    ),
+    checker(
+        "random-29-long",
+        "as random-29, with a WFI in every fourth window only",
+        &[Guest::Checker("workload=random p=29 exits=4")],
+    ),
+    checker(
+        "bursts-long",
+        "as bursts, with a WFI in every fourth window only",
+        &[Guest::Checker("workload=bursts exits=4")],
+    ),
+    Workload {
+        name: "pair",
+        about: "two bare-metal guests on one core that use them in every window",
+        guests: &[
+            Guest::Checker("workload=always"),
+            Guest::Checker("workload=always exits=4"),
+        ],
+        must_catch_none: true,
+    },
+    checker(
+        "linux",
+        "Linux: busybox programs with and without floating point, and one in SIMD",
+        &[Guest::Linux],
+    ),
+    Workload {
+        name: "linux-mix",
+        about: "two Linux VMs and a bare-metal guest on one core",
+        guests: &[
+            Guest::Linux,
+            Guest::Linux,
+            Guest::Checker("workload=random p=50"),
+        ],
+        must_catch_none: true,
+    },
+];
+
+const fn checker(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
+    Workload {
+        name,
+        about,
+        guests,
+        must_catch_none: false,
+    }
+}
+
+/// Finds a workload by its name.
+///
+/// # Errors
+/// [`Error::Input`] with the names there are.
+pub fn find(name: &str) -> Result<&'static Workload> {
+    ALL.iter()
+        .find(|workload| workload.name == name)
+        .ok_or_else(|| {
+            let known: Vec<&str> = ALL.iter().map(|workload| workload.name).collect();
+            Error::input(format!(
+                "unknown workload '{name}'; one of {}",
+                known.join(" ")
+            ))
+        })
+}
+
+impl Workload {
+    /// How long one run takes beside that of a bare-metal guest, for the time left.
+    pub fn weight(&self) -> u64 {
+        let weight = |guest: &Guest| match guest {
+            Guest::Checker(_) => 1,
+            Guest::Linux => 20,
+        };
+        self.guests.iter().map(weight).sum()
+    }
+
+    /// What each VM has to say by the end.
+    pub fn expected(&self) -> Vec<Expected> {
+        let expected = |guest: &Guest| match guest {
+            Guest::Checker(_) => Expected::Checker,
+            Guest::Linux => Expected::LinuxScript,
+        };
+        self.guests.iter().map(expected).collect()
+    }
+}
+
+/// The images of all workloads, read once.
+#[derive(Debug)]
+pub struct Images {
+    checker: Image,
+    linux: Option<(Image, Arc<MemoryFile>, u64)>,
+}
+
+impl Images {
+    /// Reads what these workloads need.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where an image is missing or damaged.
+    pub fn load(paths: &Paths, workloads: &[&Workload], scale: Scale) -> Result<Self> {
+        let needs_linux = workloads
+            .iter()
+            .any(|workload| workload.guests.contains(&Guest::Linux));
+        let linux = needs_linux.then(|| linux(paths, scale)).transpose()?;
+        Ok(Self {
+            checker: Image::open(&paths.built("checker"))?,
+            linux,
+        })
+    }
+
+    /// The VMs of a workload.
+    ///
+    /// # Panics
+    /// On a workload that the images were not loaded for.
+    pub fn vms(&self, workload: &Workload, scheme: Scheme, observe: bool, scale: Scale) -> Vec<Vm> {
+        // Two guests with one seed would leave the same patterns in the registers.
+        let seeds = SEED..;
+        let mut vms = Vec::new();
+        for (guest, seed) in workload.guests.iter().zip(seeds) {
+            vms.push(Vm {
+                scheme,
+                observe,
+                ..self.vm(guest, seed, scale)
+            });
+        }
+        vms
+    }
+
+    fn vm(&self, guest: &Guest, seed: u64, scale: Scale) -> Vm {
+        let common = |kernel: &Image| Vm {
+            kernel: kernel.clone(),
+            initrd: None,
+            initrd_size: 0,
+            bootargs: LINUX_BOOTARGS.to_string(),
+            memory: LINUX_MEMORY,
+            vcpus: 1,
+            scheme: Scheme::UntilPut,
+            observe: false,
+            pmu: false,
+        };
+        match guest {
+            Guest::Checker(words) => Vm {
+                bootargs: format!("{words} seed={seed} windows={}", scale.windows),
+                memory: CHECKER_MEMORY,
+                ..common(&self.checker)
+            },
+            Guest::Linux => {
+                let (kernel, initrd, size) = self.linux.as_ref().expect("loaded for this workload");
+                Vm {
+                    initrd: Some(Arc::clone(initrd)),
+                    initrd_size: *size,
+                    ..common(kernel)
+                }
+            }
+        }
+    }
+}
+
+fn linux(paths: &Paths, scale: Scale) -> Result<(Image, Arc<MemoryFile>, u64)> {
+    let kernel = Image::open(&paths.guest("Image"))?;
+    let initrd = initrd::build(
+        &paths.guest("busybox"),
+        Task::Script {
+            rounds: scale.linux_rounds,
+            simd_rounds: scale.simd_rounds,
+            simd: &paths.built("linux-simd"),
+        },
+    )?;
+    Ok((
+        kernel,
+        Arc::new(MemoryFile::with_content(&initrd)?),
+        initrd.len() as u64,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_found() {
+        for workload in ALL {
+            assert_eq!(find(workload.name), Ok(workload));
+        }
+        let names: std::collections::BTreeSet<_> =
+            ALL.iter().map(|workload| workload.name).collect();
+        assert_eq!(names.len(), ALL.len());
+        let sentence = find("nothing").unwrap_err().to_string();
+        assert!(sentence.contains("linux-mix"), "{sentence}");
+    }
+
+    #[test]
+    fn only_workloads_that_share_a_core_must_catch_none() {
+        for workload in ALL {
+            assert_eq!(
+                workload.must_catch_none,
+                workload.guests.len() > 1,
+                "{}",
+                workload.name
+            );
+        }
+    }
+}
