@@ -7,6 +7,7 @@ pub mod modules;
 pub mod settings;
 pub mod stage2;
 pub mod vgic;
-pub mod id_registers;
+
 pub mod syndrome;
 pub mod vpl011;
+pub mod id_registers;

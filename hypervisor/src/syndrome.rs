@@ -217,8 +217,9 @@ impl SystemRegister {
 
     /// The register `S<op0>_<op1>_C<crn>_C<crm>_<op2>`.
     pub const fn new(op0: u8, op1: u8, crn: u8, crm: u8, op2: u8) -> Self {
-        let field =
-            |value: u8, width: u32, shift: u32| (value as u32 & ((1 << width) - 1)) << shift;
+        const fn field(value: u8, width: u32, shift: u32) -> u32 {
+            (value as u32 & ((1 << width) - 1)) << shift
+        }
         Self(
             field(op0, 2, 20)
                 | field(op2, 3, 17)

@@ -1,6 +1,6 @@
 //! `trapcast bench`: the fast paths in EL2 instructions for each core and scheme, and a Linux boot.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use trapcast_forecast::Scheme;
@@ -16,7 +16,7 @@ use crate::{
     memory::MemoryFile,
     paths::Paths,
     progress::Progress,
-    qemu::{Console, Qemu, last_lines},
+    qemu::{Console, Finished, Qemu, last_lines},
     results::Versions,
     run,
     workload::{LINUX_BOOTARGS, LINUX_MEMORY},
@@ -129,11 +129,43 @@ pub struct Goal {
     pub met: bool,
 }
 
+/// What the runs need, read once.
+struct Inputs {
+    hypervisor: PathBuf,
+    bench: Image,
+    linux: Vm,
+}
+
+impl Inputs {
+    fn load(paths: &Paths) -> Result<Self> {
+        let hypervisor = paths.hypervisor()?;
+        let bench = Image::open(&paths.built("bench")?)?;
+        let initrd = initrd::build(&paths.guest("busybox")?, Task::PowerOff)?;
+        let linux = Vm {
+            kernel: Image::open(&paths.guest("Image")?)?,
+            initrd_size: initrd.len() as u64,
+            initrd: Some(Arc::new(MemoryFile::with_content(&initrd)?)),
+            bootargs: LINUX_BOOTARGS.to_string(),
+            memory: LINUX_MEMORY,
+            vcpus: 1,
+            scheme: PEER_SCHEME,
+            observe: false,
+            pmu: false,
+        };
+        Ok(Self {
+            hypervisor,
+            bench,
+            linux,
+        })
+    }
+}
+
 /// Measures everything.
 ///
 /// # Errors
 /// [`Error::Input`] where something is missing, [`Error::Run`] where a run fails.
 pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
+    let inputs = Inputs::load(paths)?;
     let versions = Versions::look(paths)?;
     let runs = CORES.len() * (Scheme::ALL.len() + 1 + 2 * plan.boots as usize);
     let progress = Progress::new(runs as u64);
@@ -142,11 +174,11 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     for cpu in CORES {
         for scheme in Scheme::ALL {
             let name = format!("paths/{cpu}/{scheme}");
-            measured.extend(progress.one(&name, || measure_paths(plan, paths, cpu, scheme))?);
+            let paths = || measure_paths(plan.rounds, &inputs, cpu, scheme);
+            measured.extend(progress.one(&name, paths)?);
         }
-        let boot = Boot::new(paths, cpu)?;
-        let counted = progress.one(&format!("boot/{cpu}/counted"), || boot.count())?;
-        boots.push(counted);
+        let boot = Boot::new(&inputs, cpu);
+        boots.push(progress.one(&format!("boot/{cpu}/counted"), || boot.count())?);
         timings.push(boot.time(plan.boots, &progress)?);
     }
     progress.finish();
@@ -162,16 +194,16 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
 }
 
 /// Runs the bench's guest once.
-fn measure_paths(plan: Plan, paths: &Paths, cpu: Cpu, scheme: Scheme) -> Result<Vec<Path>> {
+fn measure_paths(rounds: u32, inputs: &Inputs, cpu: Cpu, scheme: Scheme) -> Result<Vec<Path>> {
     let machine = Machine {
         cpu,
         vhe: cpu.has_vhe(),
         icount: true,
         vms: vec![Vm {
-            kernel: Image::open(&paths.built("bench"))?,
+            kernel: inputs.bench.clone(),
             initrd: None,
             initrd_size: 0,
-            bootargs: format!("rounds={}", plan.rounds),
+            bootargs: format!("rounds={rounds}"),
             memory: GUEST_MEMORY,
             vcpus: 1,
             scheme,
@@ -179,7 +211,7 @@ fn measure_paths(plan: Plan, paths: &Paths, cpu: Cpu, scheme: Scheme) -> Result<
             pmu: true,
         }],
     };
-    let outcome = run::run(&machine, &paths.hypervisor(), LIMIT)?;
+    let outcome = run::run(&machine, &inputs.hypervisor, LIMIT)?;
     let lines: Vec<Path> = outcome
         .console
         .lines()
@@ -208,34 +240,22 @@ fn path_of(line: &str, cpu: Cpu, scheme: Scheme) -> Option<Path> {
 }
 
 /// A Linux guest that boots, prints its marker and powers off.
-struct Boot {
+struct Boot<'a> {
     machine: Machine,
-    hypervisor: std::path::PathBuf,
+    hypervisor: &'a std::path::Path,
 }
 
-impl Boot {
-    fn new(paths: &Paths, cpu: Cpu) -> Result<Self> {
-        let initrd = initrd::build(&paths.guest("busybox"), Task::PowerOff)?;
-        let vm = Vm {
-            kernel: Image::open(&paths.guest("Image"))?,
-            initrd_size: initrd.len() as u64,
-            initrd: Some(Arc::new(MemoryFile::with_content(&initrd)?)),
-            bootargs: LINUX_BOOTARGS.to_string(),
-            memory: LINUX_MEMORY,
-            vcpus: 1,
-            scheme: PEER_SCHEME,
-            observe: false,
-            pmu: false,
-        };
-        Ok(Self {
+impl<'a> Boot<'a> {
+    fn new(inputs: &'a Inputs, cpu: Cpu) -> Self {
+        Self {
             machine: Machine {
                 cpu,
                 vhe: cpu.has_vhe(),
                 icount: false,
-                vms: vec![vm],
+                vms: vec![inputs.linux.clone()],
             },
-            hypervisor: paths.hypervisor(),
-        })
+            hypervisor: &inputs.hypervisor,
+        }
     }
 
     /// Boots once with instructions counted.
@@ -244,7 +264,7 @@ impl Boot {
             icount: true,
             ..self.machine.clone()
         };
-        let outcome = run::run(&machine, &self.hypervisor, LIMIT)?;
+        let outcome = run::run(&machine, self.hypervisor, LIMIT)?;
         booted(&outcome.console)?;
         let counters: Vec<Counters> = outcome.vcpus.iter().map(Into::into).collect();
         let total = Counters::sum(&counters);
@@ -271,13 +291,15 @@ impl Boot {
         let (mut hypervisor, mut without) = (Vec::new(), Vec::new());
         for _ in 0..boots {
             hypervisor.push(progress.one(&format!("boot/{cpu}/hypervisor"), || {
-                let outcome = run::run(&self.machine, &self.hypervisor, LIMIT)?;
+                let outcome = run::run(&self.machine, self.hypervisor, LIMIT)?;
                 booted(&outcome.console)?;
                 Ok(outcome.wall.as_secs_f64())
             })?);
             without.push(progress.one(&format!("boot/{cpu}/without"), || {
                 let vm = &self.machine.vms[0];
-                boot_without_hypervisor(cpu, vm).map(|wall| wall.as_secs_f64())
+                let finished = boot_without_hypervisor(cpu, vm)?;
+                booted(&finished.console)?;
+                Ok(finished.wall.as_secs_f64())
             })?);
         }
         Ok(BootTiming {
@@ -289,15 +311,13 @@ impl Boot {
     }
 }
 
-/// Boots a Linux guest at EL1 of a board without EL2 and returns the wall time.
+/// Boots a Linux guest at EL1 of a board without EL2, to its power-off.
 ///
 /// # Errors
-/// [`Error::Run`] where it does not come to its marker.
-pub fn boot_without_hypervisor(cpu: Cpu, vm: &Vm) -> Result<Duration> {
+/// [`Error::Run`] where it does not end.
+pub fn boot_without_hypervisor(cpu: Cpu, vm: &Vm) -> Result<Finished> {
     let prepared = prepare_without_hypervisor(cpu, false, vm)?;
-    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
-    booted(&finished.console)?;
-    Ok(finished.wall)
+    Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))
 }
 
 fn booted(text: &str) -> Result<()> {

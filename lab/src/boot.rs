@@ -2,7 +2,7 @@
 
 use std::{
     io::{IsTerminal, stdin},
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::Arc,
 };
 
@@ -49,13 +49,7 @@ pub struct Boot {
 /// # Errors
 /// [`Error::Input`] where something is missing or does not fit, [`Error::Run`] where QEMU fails.
 pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
-    let hypervisor = paths.hypervisor();
-    if !hypervisor.is_file() {
-        return Err(Error::input(format!(
-            "{} is missing: run make build",
-            hypervisor.display()
-        )));
-    }
+    let hypervisor = paths.hypervisor()?;
     crate::qemu::version()?;
     let vm = vm(boot, paths)?;
     let machine = Machine {
@@ -82,13 +76,13 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
 fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
     let kernel = match &boot.kernel {
         Some(kernel) => kernel.clone(),
-        None => downloaded(paths, "Image")?,
+        None => paths.guest("Image")?,
     };
     let initrd = match (&boot.initrd, &boot.kernel) {
         (Some(initrd), _) => Some(std::fs::read(initrd).map_err(|error| {
             Error::input(format!("cannot read initrd {}: {error}", initrd.display()))
         })?),
-        (None, None) => Some(initrd::build(&downloaded(paths, "busybox")?, Task::Shell)?),
+        (None, None) => Some(initrd::build(&paths.guest("busybox")?, Task::Shell)?),
         (None, Some(_)) => None,
     };
     Ok(Vm {
@@ -104,14 +98,6 @@ fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
         observe: false,
         pmu: false,
     })
-}
-
-fn downloaded(paths: &Paths, file: &str) -> Result<PathBuf> {
-    Some(paths.guest(file))
-        .filter(|path| Path::is_file(path))
-        .ok_or_else(|| {
-            Error::input("the Linux guest is not here: run scripts/guest.sh, or give --kernel")
-        })
 }
 
 /// The terminal's settings, put back when this is dropped: QEMU does so itself unless it is killed.

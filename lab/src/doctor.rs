@@ -1,6 +1,6 @@
 //! `trapcast doctor`: what is missing on this machine, and the command that installs it.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use crate::{error::Result, image::Image, paths::Paths, qemu, results};
 
@@ -42,17 +42,16 @@ pub fn checks(paths: &Paths) -> Vec<Check> {
         Check::new("QEMU", qemu::version(), "scripts/setup.sh"),
         Check::new("Rust for EL2", el2_toolchain(paths), "scripts/setup.sh"),
         Check::new("Linux kernel", kernel(paths), "scripts/guest.sh"),
-        Check::new("busybox", file(&paths.guest("busybox")), "scripts/guest.sh"),
-        Check::new("hypervisor", file(&paths.hypervisor()), "make build"),
+        Check::new("busybox", shown(paths.guest("busybox")), "scripts/guest.sh"),
+        Check::new("hypervisor", shown(paths.hypervisor()), "make build"),
     ];
     for (name, program) in [("guest: checker", "checker"), ("guest: bench", "bench")] {
-        let found =
-            Image::open(&paths.built(program)).map(|image| image.path.display().to_string());
+        let found = image(paths.built(program));
         checks.push(Check::new(name, found, "make build"));
     }
     checks.push(Check::new(
         "guest: linux-simd",
-        file(&paths.built("linux-simd")),
+        shown(paths.built("linux-simd")),
         "make build",
     ));
     checks
@@ -73,7 +72,7 @@ pub fn render(checks: &[Check]) -> String {
 }
 
 fn el2_toolchain(paths: &Paths) -> Result<String> {
-    file(&paths.el2_cargo())?;
+    paths.el2_cargo()?;
     results::rustc(paths).ok_or_else(|| {
         crate::error::Error::input(
             "its compiler does not run: the choice was made for another machine",
@@ -82,8 +81,8 @@ fn el2_toolchain(paths: &Paths) -> Result<String> {
 }
 
 fn kernel(paths: &Paths) -> Result<String> {
-    let image = Image::open(&paths.guest("Image"))?;
-    let versions = std::fs::read_to_string(paths.guest("versions.json")).unwrap_or_default();
+    let image = Image::open(&paths.guest("Image")?)?;
+    let versions = std::fs::read_to_string(paths.guest("versions.json")?).unwrap_or_default();
     let versions: serde_json::Value = serde_json::from_str(&versions).unwrap_or_default();
     let package = versions["kernel_package"]
         .as_str()
@@ -91,14 +90,12 @@ fn kernel(paths: &Paths) -> Result<String> {
     Ok(format!("{package}, {} bytes", image.file_size))
 }
 
-fn file(path: &Path) -> Result<String> {
-    if path.is_file() {
-        return Ok(path.display().to_string());
-    }
-    Err(crate::error::Error::input(format!(
-        "there is no {}",
-        path.display()
-    )))
+fn shown(path: Result<PathBuf>) -> Result<String> {
+    path.map(|path| path.display().to_string())
+}
+
+fn image(path: Result<PathBuf>) -> Result<String> {
+    Ok(Image::open(&path?)?.path.display().to_string())
 }
 
 #[cfg(test)]

@@ -47,27 +47,54 @@ impl Paths {
         self.target.parent().unwrap_or(Path::new("."))
     }
 
-    /// A program for EL2 or below, as built by `make build`.
-    pub fn built(&self, program: &str) -> PathBuf {
-        self.target
-            .join("el2/aarch64-unknown-none-softfloat/release")
-            .join(program)
+    /// A program for EL2 or below, as `make build` leaves it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is not there.
+    pub fn built(&self, program: &str) -> Result<PathBuf> {
+        let directory = self
+            .target
+            .join("el2/aarch64-unknown-none-softfloat/release");
+        required(directory.join(program), "make build")
     }
 
     /// The hypervisor.
-    pub fn hypervisor(&self) -> PathBuf {
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is not there.
+    pub fn hypervisor(&self) -> Result<PathBuf> {
         self.built("trapcast-el2")
     }
 
     /// Something that `scripts/guest.sh` downloads.
-    pub fn guest(&self, file: &str) -> PathBuf {
-        self.target.join("guest").join(file)
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is not there.
+    pub fn guest(&self, file: &str) -> Result<PathBuf> {
+        required(self.target.join("guest").join(file), "scripts/guest.sh")
     }
 
     /// The script that runs cargo for EL2, as `scripts/setup.sh` leaves it.
-    pub fn el2_cargo(&self) -> PathBuf {
-        self.target.join("el2-cargo")
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is not there.
+    pub fn el2_cargo(&self) -> Result<PathBuf> {
+        required(self.target.join("el2-cargo"), "scripts/setup.sh")
     }
+}
+
+/// A file that a command leaves, with the sentence that names the command where it is not there.
+///
+/// # Errors
+/// [`Error::Input`] where the file is not there.
+fn required(path: PathBuf, command: &str) -> Result<PathBuf> {
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(Error::input(format!(
+        "there is no {}: run {command}",
+        path.display()
+    )))
 }
 
 fn checkout_above(start: &Path) -> Option<PathBuf> {

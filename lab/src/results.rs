@@ -172,7 +172,7 @@ impl Versions {
     /// # Errors
     /// Where there is no QEMU.
     pub fn look(paths: &Paths) -> Result<Self> {
-        let guest = std::fs::read_to_string(paths.guest("versions.json")).ok();
+        let guest = std::fs::read_to_string(paths.target().join("guest/versions.json")).ok();
         Ok(Self {
             trapcast: env!("CARGO_PKG_VERSION"),
             commit: first_line(
@@ -191,7 +191,7 @@ impl Versions {
 
 /// The compiler that the EL2 toolchain uses, by what `scripts/setup.sh` decided.
 pub fn rustc(paths: &Paths) -> Option<String> {
-    let script = std::fs::read_to_string(paths.el2_cargo()).ok()?;
+    let script = std::fs::read_to_string(paths.el2_cargo().ok()?).ok()?;
     let program = if script.contains("RUSTC=/usr/bin/rustc") {
         "/usr/bin/rustc"
     } else {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -72,9 +71,9 @@ type Outcomes = BTreeMap<String, Result<Outcome>>;
 /// [`Error::Input`] where images are missing, [`Error::Interrupted`] on Ctrl-C.
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
+    let hypervisor = paths.hypervisor()?;
     let versions = Versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?;
-    let hypervisor = existing(paths.hypervisor())?;
     let jobs = jobs(plan);
     let progress = Progress::new(jobs.iter().map(|job| job.workload.weight()).sum());
     let outcomes = in_parallel(&jobs, plan.jobs, |job| {
@@ -109,16 +108,6 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     }
     results.timing.seconds = started.elapsed().as_secs_f64();
     Ok(results)
-}
-
-fn existing(path: PathBuf) -> Result<PathBuf> {
-    if path.is_file() {
-        return Ok(path);
-    }
-    Err(Error::input(format!(
-        "{} is missing: run make build",
-        path.display()
-    )))
 }
 
 /// All runs, the longest first, so that none of them is left over at the end.

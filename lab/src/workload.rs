@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What the Linux guest's kernel is told.
-pub const LINUX_BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet";
+pub const LINUX_BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0";
 
 /// Memory of a Linux guest.
 pub const LINUX_MEMORY: u64 = 128 << 20;
@@ -225,7 +225,7 @@ impl Images {
             .any(|workload| workload.guests.contains(&Guest::Linux));
         let linux = needs_linux.then(|| linux(paths, scale)).transpose()?;
         Ok(Self {
-            checker: Image::open(&paths.built("checker"))?,
+            checker: Image::open(&paths.built("checker")?)?,
             linux,
         })
     }
@@ -279,13 +279,13 @@ impl Images {
 }
 
 fn linux(paths: &Paths, scale: Scale) -> Result<(Image, Arc<MemoryFile>, u64)> {
-    let kernel = Image::open(&paths.guest("Image"))?;
+    let kernel = Image::open(&paths.guest("Image")?)?;
     let initrd = initrd::build(
-        &paths.guest("busybox"),
+        &paths.guest("busybox")?,
         Task::Script {
             rounds: scale.linux_rounds,
             simd_rounds: scale.simd_rounds,
-            simd: &paths.built("linux-simd"),
+            simd: &paths.built("linux-simd")?,
         },
     )?;
     Ok((

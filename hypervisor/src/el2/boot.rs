@@ -3,6 +3,7 @@
 use ::core::{arch::global_asm, ptr::NonNull};
 
 use alloc::boxed::Box;
+use dtoolkit::fdt::Fdt;
 use trapcast_fpsimd::FpSimd;
 use trapcast_hypervisor::{modules::Board, settings::Settings};
 use trapcast_trace::report::State;
@@ -119,7 +120,9 @@ extern "C" fn el2_main() -> ! {
         vcpus,
     } = report::init();
     let fdt = memory::board_fdt();
-    let board = Board::read(fdt).unwrap_or_else(|error| fail(format_args!("{error}")));
+    let fdt = Fdt::new(fdt)
+        .unwrap_or_else(|error| fail(format_args!("the board's device tree: {error}")));
+    let board = Board::from_fdt(fdt).unwrap_or_else(|error| fail(format_args!("{error}")));
     let settings = Settings::parse(board.command_line)
         .unwrap_or_else(|error| fail(format_args!("{error}")));
     let e2h = settings.vhe && has_vhe();

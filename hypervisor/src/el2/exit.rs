@@ -50,7 +50,7 @@ extern "C" fn el2_exit_synchronous(vcpu: &mut Vcpu, core: &mut Core) -> NonNull<
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core) -> NonNull<Vcpu> {
     let start = core.exited(vcpu, INTERRUPT_INSTRUCTIONS);
-    let (reason, next) = core.interrupt(Some(vcpu));
+    let (reason, next) = core.interrupt();
     vcpu.report.exits[reason as usize] += 1;
     core.resume(vcpu, next, start, INTERRUPT_INSTRUCTIONS)
 }
@@ -193,7 +193,7 @@ impl Core {
             self.meter.masked(meter::instructions().wrapping_sub(began));
             self.idle();
             began = meter::instructions();
-            self.interrupt(None);
+            self.interrupt();
         }
     }
 
@@ -217,9 +217,9 @@ impl Core {
         self.meter.skip(since);
     }
 
-    /// Takes the pending physical interrupt, if there is one, with `running` in the guest or no
-    /// vCPU at all. Returns its kind and what becomes of the vCPU.
-    fn interrupt(&mut self, running: Option<&Vcpu>) -> (Exit, Next) {
+    /// Takes the pending physical interrupt, if there is one. Returns its kind and what becomes of
+    /// the vCPU that it interrupted.
+    fn interrupt(&mut self) -> (Exit, Next) {
         let intid = gic::acknowledge();
         if intid >= gic::FIRST_SPECIAL {
             return (Exit::Interrupt, Next::Continue);
@@ -236,16 +236,9 @@ impl Core {
                 isb();
                 (Exit::HypervisorTimer, Next::Schedule)
             }
-            // An underflow; the entry refills the list registers. Until then the cause stays.
-            gic::MAINTENANCE => {
-                // SAFETY: the entry writes what the guest needs.
-                unsafe { gic::write_ich_hcr(0) }
-                if let Some(vcpu) = running {
-                    vcpu.vm.state.lock().vgic.mark(vcpu.index);
-                }
-                isb();
-                (Exit::Maintenance, Next::Continue)
-            }
+            // An underflow, or an end of interrupt without a list register. The exit has folded it
+            // back; the entry refills the list registers, which ends the cause.
+            gic::MAINTENANCE => (Exit::Maintenance, Next::Continue),
             gic::UART => {
                 mmio::receive(self);
                 (Exit::Interrupt, Next::Continue)
@@ -304,10 +297,10 @@ impl Core {
 /// Deals with a guest's synchronous exception.
 #[inline(always)]
 fn synchronous(vcpu: &mut Vcpu, core: &mut Core) -> (Exit, Next) {
-    let syndrome = Syndrome(mrs!("esr_el2"));
+    let syndrome = Syndrome::new(mrs!("esr_el2"));
     match syndrome.class() {
         // HVC leaves the preferred return address behind itself; SMC, trapped, does not.
-        ExceptionClass::Hvc64 => (Exit::Hypercall, psci::call(vcpu, core)),
+        ExceptionClass::HVC64 => (Exit::Hypercall, psci::call(vcpu, core)),
         other => uncommon(vcpu, core, syndrome, other),
     }
 }
@@ -320,18 +313,19 @@ fn uncommon(
     class: ExceptionClass,
 ) -> (Exit, Next) {
     match class {
-        ExceptionClass::DataAbortLower | ExceptionClass::InstructionAbortLower => {
-            mmio::abort(vcpu, core, syndrome)
+        ExceptionClass::DATA_ABORT_LOWER => mmio::data_abort(vcpu, core, syndrome.abort()),
+        ExceptionClass::INSTRUCTION_ABORT_LOWER => {
+            mmio::instruction_abort(vcpu, core, syndrome.abort())
         }
-        ExceptionClass::SystemRegister => {
+        ExceptionClass::SYSTEM_REGISTER => {
             system_registers::access(vcpu, core, syndrome.system_register());
             (Exit::SystemRegister, Next::Continue)
         }
-        ExceptionClass::Wfx => {
+        ExceptionClass::WFX => {
             skip_instruction();
             (Exit::Wait, wait(vcpu, core))
         }
-        ExceptionClass::Smc64 => {
+        ExceptionClass::SMC64 => {
             skip_instruction();
             vcpu.registers[0] = psci::NOT_SUPPORTED;
             (Exit::SecureMonitorCall, Next::Continue)

@@ -1,7 +1,7 @@
 //! A guest's aborts: its own memory at first use, its emulated devices, and what is nothing at all.
 
 use trapcast_hypervisor::{
-    syndrome::{DataAbort, Syndrome},
+    syndrome::{Abort, Access, Fault},
     vgic::{DISTRIBUTOR_SIZE, Effects, REDISTRIBUTOR_SIZE},
 };
 use trapcast_trace::report::Exit;
@@ -31,24 +31,41 @@ enum Device {
     Uart,
 }
 
-/// Deals with a data or instruction abort.
-pub fn abort(vcpu: &mut Vcpu, core: &mut Core, syndrome: Syndrome) -> (Exit, Next) {
-    let far = mrs!("far_el2");
-    // HPFAR_EL2.FIPA holds bits 12 and up of the address, from its bit 4 on.
-    let ipa = (mrs!("hpfar_el2") & !0xf) << 8 | far & 0xfff;
-    if let Some((device, offset)) = device(vcpu.vm, ipa)
-        && let Some(access) = syndrome.data_abort()
+/// Deals with a data abort: a device's register, or memory.
+pub fn data_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
+    if let Some(ipa) = abort.ipa(mrs!("far_el2"), mrs!("hpfar_el2"))
+        && let Some(access) = abort.access()
+        && let Some((device, offset)) = device(vcpu.vm, ipa)
     {
-        emulate(vcpu, core, device, offset, &access);
+        emulate(vcpu, core, device, offset, access);
         skip_instruction();
         return (Exit::Mmio, Next::Continue);
     }
-    if syndrome.is_translation_fault() && vcpu.vm.fault_in(core, ipa) {
+    memory_abort(vcpu, core, abort, false)
+}
+
+/// Deals with an instruction abort.
+pub fn instruction_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
+    memory_abort(vcpu, core, abort, true)
+}
+
+/// Maps the VM's own memory at its first use. Where there is none, or a device that takes no such
+/// access, the guest takes an external abort.
+fn memory_abort(
+    vcpu: &mut Vcpu,
+    core: &mut Core,
+    abort: Abort,
+    instruction: bool,
+) -> (Exit, Next) {
+    let far = mrs!("far_el2");
+    if let Fault::Translation { .. } = abort.fault()
+        && let Some(ipa) = abort.ipa(far, mrs!("hpfar_el2"))
+        && vcpu.vm.fault_in(core, ipa)
+    {
         return (Exit::Stage2Fault, Next::Continue);
     }
-    // Nothing is there, or no device takes such an access.
-    inject_abort(syndrome.is_instruction_abort(), far);
-    (Exit::Mmio, Next::Continue)
+    inject_abort(instruction, far);
+    (Exit::Other, Next::Continue)
 }
 
 /// Returns the device at `ipa`, and where in it that is.
@@ -66,11 +83,11 @@ fn device(vm: &Vm, ipa: u64) -> Option<(Device, u64)> {
     })
 }
 
-fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access: &DataAbort) {
+fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access: Access) {
     let mut state = vcpu.vm.state.lock();
-    let size = access.size();
-    if access.is_write() {
-        let value = access.store_value(&vcpu.registers);
+    let size = access.size;
+    if access.write {
+        let value = access.stored(register(vcpu, access.register));
         let effects = match device {
             Device::Distributor => state.vgic.distributor_write(offset, size, value),
             Device::Redistributors => state.vgic.redistributor_write(offset, size, value),
@@ -93,7 +110,19 @@ fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access
                 value.into()
             }
         };
-        access.load_value(&mut vcpu.registers, value);
+        set_register(vcpu, access.register, access.loaded(value));
+    }
+}
+
+/// Returns general register `n`, of which 31 is XZR.
+pub fn register(vcpu: &Vcpu, n: u8) -> u64 {
+    vcpu.registers.get(usize::from(n)).copied().unwrap_or(0)
+}
+
+/// Sets general register `n`, of which 31 is XZR.
+pub fn set_register(vcpu: &mut Vcpu, n: u8, value: u64) {
+    if let Some(register) = vcpu.registers.get_mut(usize::from(n)) {
+        *register = value;
     }
 }
 

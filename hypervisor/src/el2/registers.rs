@@ -7,8 +7,8 @@ use crate::{mrs, msr};
 /// their own name then stands for EL2's.
 macro_rules! el1_registers {
     (
-        aliased: $($aliased:ident = $name:literal | $alias:literal,)*
-        shared: $($shared:ident = $only:literal,)*
+        aliased { $($aliased:ident = $name:literal | $alias:literal,)* }
+        shared { $($shared:ident = $only:literal,)* }
     ) => {
         /// The EL1 and EL0 system registers of a vCPU, by their names in the Arm ARM.
         #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ macro_rules! el1_registers {
 // The _EL12 and _EL02 aliases (Arm ARM, D19 "op0=0b11, op1=0b101") by number: the assembler knows
 // their names for newer targets only.
 el1_registers! {
-    aliased:
+    aliased {
     sctlr = "sctlr_el1" | "s3_5_c1_c0_0",
     cpacr = "cpacr_el1" | "s3_5_c1_c0_2",
     ttbr0 = "ttbr0_el1" | "s3_5_c2_c0_0",
@@ -70,7 +70,8 @@ el1_registers! {
     cntkctl = "cntkctl_el1" | "s3_5_c14_c1_0",
     cntv_ctl = "cntv_ctl_el0" | "s3_5_c14_c3_1",
     cntv_cval = "cntv_cval_el0" | "s3_5_c14_c3_2",
-    shared:
+    }
+    shared {
     sp_el0 = "sp_el0",
     sp_el1 = "sp_el1",
     tpidr_el0 = "tpidr_el0",
@@ -78,6 +79,7 @@ el1_registers! {
     tpidr_el1 = "tpidr_el1",
     par = "par_el1",
     csselr = "csselr_el1",
+    }
 }
 
 impl El1 {

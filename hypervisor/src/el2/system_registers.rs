@@ -5,7 +5,7 @@ use trapcast_hypervisor::{id_registers, syndrome::SystemRegisterAccess};
 use super::{
     core::Core,
     exit::{inject_undefined, skip_instruction},
-    mmio::apply,
+    mmio::{apply, register, set_register},
     registers::has_pauth,
     vcpu::Vcpu,
 };
@@ -21,20 +21,17 @@ const ICC_SGI0R_EL1: Encoding = (3, 0, 12, 11, 7);
 
 /// Answers an access, or lets the guest take an undefined-instruction exception.
 pub fn access(vcpu: &mut Vcpu, core: &mut Core, access: SystemRegisterAccess) {
-    let encoding = (access.op0, access.op1, access.crn, access.crm, access.op2);
-    let done = if access.is_write() {
-        let value = access.rt.map_or(0, |n| vcpu.registers[n]);
-        write(vcpu, core, encoding, value)
-    } else {
-        match read(vcpu, encoding) {
-            Some(value) => {
-                if let Some(n) = access.rt {
-                    vcpu.registers[n] = value;
-                }
-                true
-            }
-            None => false,
+    let name = access.register;
+    let encoding = (name.op0(), name.op1(), name.crn(), name.crm(), name.op2());
+    let done = if access.read {
+        let value = read(vcpu, encoding);
+        if let Some(value) = value {
+            set_register(vcpu, access.rt, value);
         }
+        value.is_some()
+    } else {
+        let value = register(vcpu, access.rt);
+        write(vcpu, core, encoding, value)
     };
     if done {
         skip_instruction();

@@ -204,6 +204,15 @@ impl Vcpu {
 }
 
 impl Core {
+    /// Returns VM `number`, if this core runs a vCPU of it.
+    pub fn vm(&self, number: usize) -> Option<&'static Vm> {
+        self.scheduler
+            .vcpus()
+            // SAFETY: a vCPU lives as long as the hypervisor, and its VM never changes.
+            .map(|vcpu| unsafe { (*vcpu.as_ptr()).vm })
+            .find(|vm| vm.number == number)
+    }
+
     /// Makes `next` the core's resident vCPU, and starts it if it was turned on.
     pub fn make_resident(&mut self, next: &mut Vcpu) {
         let next_pointer = NonNull::from(&mut *next);

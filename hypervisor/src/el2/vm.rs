@@ -18,7 +18,7 @@ use trapcast_hypervisor::{
     settings::{MAX_VMS, Settings, VmSettings},
     stage2::{Frame, Ram, Stage2, Vmid, VmidWidth, Vtcr, frames_needed},
     vgic::{MAX_VCPUS, Vgic},
-    vpl011::VPl011,
+    vpl011::Vpl011,
 };
 use trapcast_trace::report::{Header, VcpuReport};
 
@@ -37,7 +37,7 @@ pub struct VmState {
     /// Its interrupt controller.
     pub vgic: Vgic,
     /// Its UART.
-    pub uart: VPl011,
+    pub uart: Vpl011,
     /// Its tables.
     pub stage2: Stage2<'static>,
     /// For each vCPU, entry point and x0 if it was turned on and has not begun.
@@ -88,7 +88,7 @@ impl Vm {
         state.stage2.unmap_all();
         self.invalidate_tlb();
         state.vgic = Vgic::new(self.settings.vcpus);
-        state.uart = VPl011::new();
+        state.uart = Vpl011::new();
         state.filling = None;
         state.power_on = [None; MAX_VCPUS];
         state.on = [false; MAX_VCPUS];
@@ -236,9 +236,9 @@ const _: () = assert!(MAX_VMS * MAX_VCPUS <= trapcast_trace::report::MAX_VCPUS);
 fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm {
     let kernel = module_bytes(&module.kernel);
     let image = Image::parse(kernel)
-        .unwrap_or_else(|error| fail(format_args!("vm{number}: its kernel {error}")));
+        .unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
     if let Err(error) = image.check_page_size(mrs!("id_aa64mmfr0_el1")) {
-        fail(format_args!("vm{number}: its kernel {error}"));
+        fail(format_args!("vm{number}: {error}"));
     }
     let ramdisk = module.ramdisk.as_ref().map(module_bytes);
     let ramdisk_size = ramdisk.map(|bytes| bytes.len() as u64);
@@ -281,7 +281,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm 
         counter_offset: AtomicU64::new(0),
         state: SpinMutex::new(VmState {
             vgic: Vgic::new(settings.vcpus),
-            uart: VPl011::new(),
+            uart: Vpl011::new(),
             stage2,
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],

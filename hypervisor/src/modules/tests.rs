@@ -144,6 +144,15 @@ fn cell_counts_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn a_module_in_two_places_is_refused() {
+    let mut twice = kernel(0x4800_0000);
+    let places = [0_u32, 0x4800_0000, 0, 0x1000, 0, 0x4900_0000, 0, 0x1000];
+    twice.add_property(property("reg", places));
+    let found = error_of(&board_with("", vec![twice]));
+    assert!(found.contains("the reg of module@0x48000000"), "{found}");
+}
+
+#[test]
 fn ram_may_be_in_several_ranges() {
     let mut tree = board_with("", vec![kernel(0x1_0000_1000)]);
     tree.root.add_child(memory_node(0x1_0000_0000, 0x1000_0000));

@@ -85,7 +85,7 @@ fn a_wrong_word_is_named_with_what_was_expected() {
         ("vm0.memory=63M", Expected::Memory),
         ("vm0.memory=2M", Expected::Memory),
         ("vm0.memory=512G", Expected::Memory),
-        ("vm0.memory=17179869184G", Expected::Memory),
+        ("vm0.memory=17179869185G", Expected::Memory),
         ("vm0.memory=64MiB", Expected::Memory),
         ("vm0.memory=6\u{20ac}", Expected::Memory),
         ("vm0.vcpus=0", Expected::Vcpus),

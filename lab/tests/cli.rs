@@ -1,0 +1,298 @@
+//! The command line from outside: what it refuses, what it says, and what it exits with.
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// A directory with a built hypervisor that is none, so that commands get as far as their input.
+fn target() -> tempfile::TempDir {
+    let target = tempfile::tempdir().unwrap();
+    let release = target
+        .path()
+        .join("el2/aarch64-unknown-none-softfloat/release");
+    std::fs::create_dir_all(&release).unwrap();
+    std::fs::write(release.join("trapcast-el2"), b"no hypervisor").unwrap();
+    target
+}
+
+fn trapcast(target: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trapcast"))
+        .arg("--target")
+        .arg(target)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Runs a command that must be refused with exit status 2, and returns its sentence.
+fn refused(arguments: &[&str]) -> String {
+    let target = target();
+    let output = trapcast(target.path(), arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+    assert_eq!(
+        String::from_utf8(output.stdout).unwrap(),
+        "",
+        "{arguments:?}"
+    );
+    told
+}
+
+/// An arm64 Image that consists of its header and zeroes.
+fn image(directory: &Path, length: usize) -> String {
+    let mut bytes = vec![0; length];
+    bytes[16..24].copy_from_slice(&(1u64 << 20).to_le_bytes());
+    bytes[56..60].copy_from_slice(b"ARM\x64");
+    let path = directory.join("Image");
+    std::fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_string()
+}
+
+#[test]
+fn the_help_teaches_with_examples() {
+    for (command, example) in [
+        ("boot", "trapcast boot --vms 2 --scheme owner"),
+        ("study", "trapcast study --quick"),
+        ("bench", "trapcast bench --json"),
+    ] {
+        let output = trapcast(Path::new("/"), &[command, "--help"]);
+        let help = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success() && help.contains(example), "{help}");
+    }
+}
+
+#[test]
+fn guests_are_listed() {
+    let output = trapcast(Path::new("/"), &["guests", "--json"]);
+    let guests: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let names: Vec<_> = guests
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|guest| &guest["name"])
+        .collect();
+    assert!(names.iter().any(|name| *name == "linux-mix"), "{names:?}");
+}
+
+#[test]
+fn an_unknown_scheme_is_answered_with_the_known_ones() {
+    for command in ["boot", "study"] {
+        let told = refused(&[command, "--scheme", "lazy"]);
+        assert!(
+            told.contains("lazy") && told.contains("until-put"),
+            "{told}"
+        );
+    }
+}
+
+#[test]
+fn an_unknown_workload_is_answered_with_the_known_ones() {
+    let told = refused(&["study", "--workload", "windows"]);
+    assert!(
+        told.contains("windows") && told.contains("linux-mix"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_unknown_core_and_vhe_without_it_are_refused() {
+    assert!(refused(&["boot", "--cpu", "i486"]).contains("neoverse-n1"));
+    let told = refused(&["study", "--cpu", "cortex-a57", "--vhe", "on"]);
+    assert!(told.contains("has no VHE"), "{told}");
+}
+
+#[test]
+fn a_kernel_that_is_none_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let text = directory.path().join("text");
+    std::fs::write(&text, "x".repeat(1000)).unwrap();
+    let told = refused(&["boot", "--kernel", text.to_str().unwrap()]);
+    assert!(
+        told.contains("not an arm64 Image") && told.contains("text"),
+        "{told}"
+    );
+
+    std::fs::write(&text, "x").unwrap();
+    let told = refused(&["boot", "--kernel", text.to_str().unwrap()]);
+    assert!(told.contains("truncated"), "{told}");
+
+    let told = refused(&["boot", "--kernel", "/no/such/file"]);
+    assert!(told.contains("/no/such/file"), "{told}");
+}
+
+#[test]
+fn an_initrd_that_is_missing_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = image(directory.path(), 4096);
+    let told = refused(&["boot", "--kernel", &kernel, "--initrd", "/no/such/initrd"]);
+    assert!(
+        told.contains("cannot read initrd /no/such/initrd"),
+        "{told}"
+    );
+}
+
+#[test]
+fn what_does_not_fit_into_memory_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = image(directory.path(), 4096);
+    let initrd = directory.path().join("initrd");
+    std::fs::write(&initrd, vec![0; 8 << 20]).unwrap();
+    let initrd = initrd.to_str().unwrap();
+    let told = refused(&[
+        "boot", "--kernel", &kernel, "--initrd", initrd, "--memory", "8M",
+    ]);
+    assert!(told.contains("give a larger --memory"), "{told}");
+    let told = refused(&[
+        "boot", "--kernel", &kernel, "--memory", "1024G", "--vms", "64",
+    ]);
+    assert!(told.contains("fewer --vms"), "{told}");
+    let told = refused(&["boot", "--kernel", &kernel, "--memory", "lots"]);
+    assert!(told.contains("is not a size"), "{told}");
+}
+
+#[test]
+fn what_was_not_built_or_downloaded_is_named_with_its_command() {
+    let empty = tempfile::tempdir().unwrap();
+    for command in ["boot", "study", "bench"] {
+        let output = trapcast(empty.path(), &[command]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("trapcast-el2: run make build"), "{told}");
+    }
+    assert!(refused(&["boot"]).contains("guest/Image: run scripts/guest.sh"));
+}
+
+#[test]
+fn doctor_names_what_is_missing() {
+    let empty = tempfile::tempdir().unwrap();
+    let output = trapcast(empty.path(), &["doctor"]);
+    let told = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    for command in ["scripts/setup.sh", "scripts/guest.sh", "make build"] {
+        assert!(told.contains(&format!("to do: {command}")), "{told}");
+    }
+}
+
+/// `trapcast boot` with a `qemu-system-aarch64` that is this shell script, in this directory.
+fn with_fake_qemu(directory: &Path, script: &str) -> Command {
+    let kernel = image(directory, 4096);
+    let qemu = directory.join("qemu-system-aarch64");
+    std::fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
+    std::fs::set_permissions(&qemu, PermissionsExt::from_mode(0o755)).unwrap();
+    let release = directory.join("el2/aarch64-unknown-none-softfloat/release");
+    std::fs::create_dir_all(&release).unwrap();
+    std::fs::write(release.join("trapcast-el2"), b"no hypervisor").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trapcast"));
+    command
+        .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
+        .arg("--target")
+        .arg(directory)
+        .args(["boot", "--kernel", &kernel])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Passes for a QEMU that serves.
+const VERSION: &str = "[ \"$1\" = --version ] && echo QEMU emulator version 7.2.0 && exit\n";
+
+fn ended(mut command: Command) -> (Option<i32>, String) {
+    let output = command.output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stderr).unwrap(),
+    )
+}
+
+#[test]
+fn no_qemu_or_one_that_is_too_old_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let script = "echo QEMU emulator version 5.2.0";
+    let (code, told) = ended(with_fake_qemu(directory.path(), script));
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("version 5.2, which is too old"), "{told}");
+
+    let mut command = with_fake_qemu(directory.path(), script);
+    command.env("PATH", "/var/empty");
+    let (code, told) = ended(command);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(told.contains("apt-get install qemu-system-arm"), "{told}");
+}
+
+#[test]
+fn a_qemu_that_dies_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let (code, told) = ended(with_fake_qemu(
+        directory.path(),
+        &format!("{VERSION}exit 3"),
+    ));
+    assert_eq!(code, Some(1), "{told}");
+    assert!(told.contains("QEMU failed (exit status: 3)"), "{told}");
+}
+
+/// Waits until a condition holds; the test fails if it never does.
+fn eventually<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
+    let limit = Instant::now() + Duration::from_secs(20);
+    loop {
+        match condition() {
+            Some(value) => return value,
+            None if Instant::now() > limit => panic!("{what} did not come about in 20 s"),
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_stops_qemu_even_one_that_does_not_listen() {
+    for (signal, listens) in [
+        (Signal::INT, true),
+        (Signal::TERM, true),
+        (Signal::INT, false),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let ignore = if listens { "" } else { "trap '' TERM INT\n" };
+        let script = format!(
+            "{VERSION}{ignore}echo $$ >{0}.new; mv {0}.new {0}\nexec sleep 1000",
+            file.display()
+        );
+        let mut trapcast = with_fake_qemu(directory.path(), &script).spawn().unwrap();
+        let qemu = eventually("QEMU's start", || std::fs::read_to_string(&file).ok());
+        kill_process(Pid::from_child(&trapcast), signal).unwrap();
+        assert_eq!(trapcast.wait().unwrap().code(), Some(130));
+        let process = format!("/proc/{}", qemu.trim());
+        assert!(!Path::new(&process).exists(), "QEMU still runs");
+    }
+}
+
+#[test]
+fn a_killed_trapcast_leaves_no_qemu() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pid");
+    let script = format!(
+        "{VERSION}echo $$ >{0}.new; mv {0}.new {0}\nexec sleep 1000",
+        file.display()
+    );
+    let mut trapcast = with_fake_qemu(directory.path(), &script).spawn().unwrap();
+    let qemu = eventually("QEMU's start", || std::fs::read_to_string(&file).ok());
+    trapcast.kill().unwrap();
+    trapcast.wait().unwrap();
+    // A process that nobody has waited for yet may still be listed: what it runs is gone.
+    let command_line = format!("/proc/{}/cmdline", qemu.trim());
+    eventually("QEMU's end", || {
+        let text = std::fs::read(&command_line).unwrap_or_default();
+        text.is_empty().then_some(())
+    });
+}
+
+#[test]
+fn an_image_to_check_must_be_one() {
+    let told = refused(&["check-image", env!("CARGO_BIN_EXE_trapcast")]);
+    assert!(told.contains("AArch64"), "{told}");
+    assert!(refused(&["check-image", "/no/such/file"]).contains("/no/such/file"));
+}

@@ -1,0 +1,320 @@
+//! End to end under QEMU: every scheme on cores with and without VHE, Linux, the negative control,
+//! and what the tools say about what was built.
+//!
+//! Needs what `make build guest` leaves. Cases are generated, so each has its own name and time.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use trapcast::{
+    bench,
+    console::{self, Expected, Findings},
+    fpcheck,
+    image::Image,
+    initrd::{self, Task},
+    machine::{Cpu, Machine, Vm},
+    memory::MemoryFile,
+    paths::Paths,
+    run::{self, Outcome},
+    study,
+    workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Scale, Workload},
+};
+use trapcast_forecast::Scheme;
+
+/// Short workloads: enough windows for every scheme to go through all of its states.
+const SCALE: Scale = Scale {
+    windows: 700,
+    linux_rounds: 1,
+    simd_rounds: 10,
+};
+
+/// How long a run may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(240);
+
+type Outcomes = Result<(), Failed>;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
+        Ok(paths) => Arc::new(paths),
+        Err(error) => panic!("{error}"),
+    };
+    libtest_mimic::run(&arguments, trials(&paths)).exit();
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |name: String, test: Box<dyn FnOnce(&Paths) -> Outcomes + Send>| {
+        let paths = Arc::clone(paths);
+        trials.push(Trial::test(name, move || test(&paths)));
+    };
+    add(
+        "image/fpsimd_only_in_its_functions".into(),
+        Box::new(image_is_clean),
+    );
+    add(
+        "script/linux_without_hypervisor".into(),
+        Box::new(script_is_sound),
+    );
+    for cpu in [Cpu::NeoverseN1, Cpu::CortexA57] {
+        for scheme in switching() {
+            let pair = move |paths: &Paths| clean(paths, "pair", scheme, cpu, true);
+            add(format!("pair/{cpu}/{scheme}"), Box::new(pair));
+        }
+        let control = move |paths: &Paths| caught(paths, cpu);
+        add(format!("pair/{cpu}/none"), Box::new(control));
+    }
+    for scheme in switching() {
+        let linux = move |paths: &Paths| clean(paths, "linux", scheme, Cpu::NeoverseN1, false);
+        add(format!("linux/neoverse-n1/{scheme}"), Box::new(linux));
+    }
+    for (name, workload, scheme, cpu) in [
+        ("pair/max/owner", "pair", Scheme::Owner, Cpu::Max),
+        ("linux/max/until-put", "linux", Scheme::UntilPut, Cpu::Max),
+        (
+            "linux/cortex-a57/last-trap",
+            "linux",
+            Scheme::LastTrap,
+            Cpu::CortexA57,
+        ),
+        (
+            "linux-mix/neoverse-n1/owner",
+            "linux-mix",
+            Scheme::Owner,
+            Cpu::NeoverseN1,
+        ),
+        (
+            "linux-mix/cortex-a57/credit",
+            "linux-mix",
+            Scheme::Credit,
+            Cpu::CortexA57,
+        ),
+    ] {
+        let test = move |paths: &Paths| clean(paths, workload, scheme, cpu, false);
+        add(name.into(), Box::new(test));
+    }
+    add("pair/neoverse-n1/vhe-off".into(), Box::new(vhe_refused));
+    add("linux/two_vcpus".into(), Box::new(two_vcpus));
+    add("study/same_figures_twice".into(), Box::new(same_twice));
+    add(
+        "study/observed_agrees_with_guest".into(),
+        Box::new(observer_agrees),
+    );
+    add(
+        "hang/is_stopped_with_its_last_lines".into(),
+        Box::new(hang_is_stopped),
+    );
+    trials
+}
+
+fn switching() -> impl Iterator<Item = Scheme> {
+    Scheme::ALL
+        .into_iter()
+        .filter(|scheme| *scheme != Scheme::None)
+}
+
+fn check(holds: bool, sentence: impl FnOnce() -> String) -> Outcomes {
+    if holds {
+        Ok(())
+    } else {
+        Err(sentence().into())
+    }
+}
+
+/// Runs a workload and reads its console.
+fn run_workload(
+    paths: &Paths,
+    name: &str,
+    scheme: Scheme,
+    machine: (Cpu, bool),
+    observe: bool,
+) -> Result<(Outcome, Findings), Failed> {
+    let workload: &Workload = workload::find(name)?;
+    let images = Images::load(paths, &[workload], SCALE)?;
+    let (cpu, vhe) = machine;
+    let machine = Machine {
+        cpu,
+        vhe,
+        icount: true,
+        vms: images.vms(workload, scheme, observe, SCALE),
+    };
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let findings = console::findings(&outcome.console, &workload.expected());
+    Ok((outcome, findings))
+}
+
+/// Nothing may be amiss, and guests and host must have been at it.
+fn clean(paths: &Paths, workload: &str, scheme: Scheme, cpu: Cpu, observe: bool) -> Outcomes {
+    let (outcome, findings) = run_workload(paths, workload, scheme, (cpu, cpu.has_vhe()), observe)?;
+    sound(&outcome, &findings)?;
+    check(
+        outcome.vcpus.iter().all(|vcpu| vcpu.register_loads > 0),
+        || format!("a vCPU never had its registers loaded\n{}", outcome.console),
+    )?;
+    check(outcome.header.vhe == u32::from(cpu.has_vhe()), || {
+        "the wrong kind of EL2".to_string()
+    })
+}
+
+fn sound(outcome: &Outcome, findings: &Findings) -> Outcomes {
+    let canary: u64 = outcome
+        .cores
+        .iter()
+        .map(|core| core.canary_mismatches)
+        .sum();
+    let checks: u64 = outcome.cores.iter().map(|core| core.canary_checks).sum();
+    check(
+        findings.guest_mismatches == 0 && findings.failures.is_empty() && canary == 0,
+        || {
+            format!(
+                "{findings:?}, canary mismatches: {canary}\n{}",
+                outcome.console
+            )
+        },
+    )?;
+    check(checks > 0, || {
+        "nobody compared the host's registers with the canary".to_string()
+    })
+}
+
+/// Without switching, two guests on one core must be seen to lose their registers.
+fn caught(paths: &Paths, cpu: Cpu) -> Outcomes {
+    let machine = (cpu, cpu.has_vhe());
+    let (outcome, findings) = run_workload(paths, "pair", Scheme::None, machine, false)?;
+    check(findings.guest_mismatches > 0, || {
+        format!(
+            "the checkers did not notice: {findings:?}\n{}",
+            outcome.console
+        )
+    })
+}
+
+fn vhe_refused(paths: &Paths) -> Outcomes {
+    let machine = (Cpu::NeoverseN1, false);
+    let (outcome, findings) = run_workload(paths, "pair", Scheme::LastTrap, machine, false)?;
+    sound(&outcome, &findings)?;
+    check(outcome.header.vhe == 0, || "VHE was used".to_string())
+}
+
+fn linux_vm(paths: &Paths, task: Task<'_>) -> Result<Vm, Failed> {
+    let initrd = initrd::build(&paths.guest("busybox")?, task)?;
+    Ok(Vm {
+        kernel: Image::open(&paths.guest("Image")?)?,
+        initrd_size: initrd.len() as u64,
+        initrd: Some(Arc::new(MemoryFile::with_content(&initrd)?)),
+        bootargs: LINUX_BOOTARGS.to_string(),
+        memory: LINUX_MEMORY,
+        vcpus: 1,
+        scheme: Scheme::UntilPut,
+        observe: false,
+        pmu: false,
+    })
+}
+
+fn two_vcpus(paths: &Paths) -> Outcomes {
+    let machine = Machine {
+        cpu: Cpu::NeoverseN1,
+        vhe: true,
+        icount: true,
+        vms: vec![Vm {
+            vcpus: 2,
+            ..linux_vm(paths, Task::PowerOff)?
+        }],
+    };
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let findings = console::findings(&outcome.console, &[Expected::LinuxMarker]);
+    sound(&outcome, &findings)?;
+    check(
+        outcome.vcpus.len() == 2 && outcome.vcpus.iter().all(|vcpu| vcpu.entries > 0),
+        || "not both vCPUs ran".to_string(),
+    )
+}
+
+/// What the script expects of each program is what it does without any hypervisor.
+fn script_is_sound(paths: &Paths) -> Outcomes {
+    let vm = linux_vm(
+        paths,
+        Task::Script {
+            rounds: 1,
+            simd_rounds: 10,
+            simd: &paths.built("linux-simd")?,
+        },
+    )?;
+    let console = bench::boot_without_hypervisor(Cpu::CortexA57, &vm)?.console;
+    let findings = console::findings(&console, &[Expected::LinuxScript]);
+    check(findings == Findings::default(), || {
+        format!("{findings:?}\n{console}")
+    })
+}
+
+fn image_is_clean(paths: &Paths) -> Outcomes {
+    let report = fpcheck::check_file(&paths.hypervisor()?)?;
+    check(report.misplaced.is_empty(), || fpcheck::render(&report))?;
+    // 16 LDP and 16 STP of 32 registers at the least: else the check looks at the wrong thing.
+    check(report.allowed >= 32, || {
+        format!("only {} FP/SIMD instructions", report.allowed)
+    })
+}
+
+fn small_study(paths: &Paths) -> Result<serde_json::Value, Failed> {
+    let plan = study::Plan {
+        workloads: vec![workload::find("bursts")?, workload::find("pair")?],
+        schemes: vec![Scheme::LastTrap, Scheme::Owner],
+        cpu: Cpu::NeoverseN1,
+        vhe: true,
+        scale: SCALE,
+        jobs: 2,
+    };
+    let results = study::study(&plan, paths)?;
+    check(results.failures.is_empty(), || results.failures.join("\n"))?;
+    Ok(serde_json::to_value(&results)?)
+}
+
+fn same_twice(paths: &Paths) -> Outcomes {
+    let [first, second] = [small_study(paths)?, small_study(paths)?];
+    check(first["results"] == second["results"], || {
+        format!("{}\n\n{}", first["results"], second["results"])
+    })
+}
+
+/// The guest knows how many windows used the registers, and so must the observer.
+fn observer_agrees(paths: &Paths) -> Outcomes {
+    let machine = (Cpu::NeoverseN1, true);
+    let (outcome, findings) = run_workload(paths, "random-29", Scheme::Eager, machine, true)?;
+    sound(&outcome, &findings)?;
+    let windows = outcome.vcpus[0].entry_windows;
+    check(
+        windows.blind == 0 && windows.used == findings.guest_used,
+        || {
+            format!(
+                "the observer saw {windows:?}, the guest had {}",
+                findings.guest_used
+            )
+        },
+    )
+}
+
+/// A shell that waits for keys never ends by itself.
+fn hang_is_stopped(paths: &Paths) -> Outcomes {
+    let machine = Machine {
+        cpu: Cpu::NeoverseN1,
+        vhe: true,
+        icount: false,
+        vms: vec![linux_vm(paths, Task::Shell)?],
+    };
+    let began = Instant::now();
+    let error = match run::run(&machine, &paths.hypervisor()?, Duration::from_secs(12)) {
+        Ok(outcome) => return Err(format!("it ended\n{}", outcome.console).into()),
+        Err(error) => error.to_string(),
+    };
+    check(began.elapsed() < Duration::from_secs(20), || {
+        "it was not stopped in time".to_string()
+    })?;
+    check(
+        error.contains("did not end within 12 s") && error.contains("A busybox shell."),
+        || error,
+    )
+}
