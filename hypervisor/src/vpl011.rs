@@ -248,7 +248,7 @@ impl Vpl011 {
 
 /// Registers are words; narrower accesses reach their low bytes.
 const fn served(offset: u64, size: usize) -> bool {
-    matches!(size, 1 | 2 | 4) && offset % 4 == 0
+    matches!(size, 1 | 2 | 4) && offset.is_multiple_of(4)
 }
 
 const fn mask(size: usize) -> u32 {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{error::Result, image::Image, paths::Paths, qemu, results};
+use crate::{error::Result, image::Image, paths::Paths, qemu, toolchain};
 
 /// One thing that is needed.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
@@ -40,7 +40,7 @@ impl Check {
 pub fn checks(paths: &Paths) -> Vec<Check> {
     let mut checks = vec![
         Check::new("QEMU", qemu::version(), "scripts/setup.sh"),
-        Check::new("Rust for EL2", el2_toolchain(paths), "scripts/setup.sh"),
+        Check::new("Rust for EL2", toolchain::check(paths), "scripts/setup.sh"),
         Check::new("Linux kernel", kernel(paths), "scripts/guest.sh"),
         Check::new("busybox", shown(paths.guest("busybox")), "scripts/guest.sh"),
         Check::new("hypervisor", shown(paths.hypervisor()), "make build"),
@@ -69,15 +69,6 @@ pub fn render(checks: &[Check]) -> String {
             ),
         })
         .collect()
-}
-
-fn el2_toolchain(paths: &Paths) -> Result<String> {
-    paths.el2_cargo()?;
-    results::rustc(paths).ok_or_else(|| {
-        crate::error::Error::input(
-            "its compiler does not run: the choice was made for another machine",
-        )
-    })
 }
 
 fn kernel(paths: &Paths) -> Result<String> {

@@ -24,4 +24,5 @@ pub mod run;
 pub mod signals;
 pub mod study;
 pub mod table;
+pub mod toolchain;
 pub mod workload;

@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     figures::{Core, Counters, Figures},
     paths::Paths,
-    qemu,
+    qemu, toolchain,
     workload::Scale,
 };
 
@@ -175,38 +175,18 @@ impl Versions {
         let guest = std::fs::read_to_string(paths.target().join("guest/versions.json")).ok();
         Ok(Self {
             trapcast: env!("CARGO_PKG_VERSION"),
-            commit: first_line(
+            commit: toolchain::first_line(
                 Command::new("git")
                     .args(["describe", "--always", "--dirty", "--abbrev=12"])
                     .current_dir(paths.checkout()),
             ),
             qemu: qemu::version()?,
-            rustc: rustc(paths),
+            rustc: toolchain::version(paths),
             guest: guest
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .unwrap_or_default(),
         })
     }
-}
-
-/// The compiler that the EL2 toolchain uses, by what `scripts/setup.sh` decided.
-pub fn rustc(paths: &Paths) -> Option<String> {
-    let script = std::fs::read_to_string(paths.el2_cargo().ok()?).ok()?;
-    let program = if script.contains("RUSTC=/usr/bin/rustc") {
-        "/usr/bin/rustc"
-    } else {
-        "rustc"
-    };
-    first_line(Command::new(program).arg("--version"))
-}
-
-fn first_line(command: &mut Command) -> Option<String> {
-    let output = command
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
-    let text = String::from_utf8(output.stdout).ok()?;
-    Some(text.lines().next()?.to_string())
 }
 
 /// Writes JSON to a file at once: it is the old one or the new one, never a half.

@@ -1,26 +1,28 @@
 //! The main table of a study: one block per workload, one line per scheme.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, Width, presets};
 
 use crate::results::{Results, SchemeResult, Verdict};
 
-/// Columns: the heading and, below it, what it counts.
-const HEADINGS: [&str; 15] = [
-    "scheme",
-    "entries",
-    "windows",
-    "used\n%",
-    "P(u|u)",
-    "P(u|-)",
-    "traps",
-    "loads",
-    "wasted",
-    "kB\nmoved",
-    "acc\n%",
-    "prec\n%",
-    "rec\n%",
-    "EL2 instr./entry\nswitch    all",
-    "masked\nmax",
+/// Columns: their headings, and the width that most figures need, so that blocks are aligned.
+const COLUMNS: [(&str, u16); 17] = [
+    ("scheme", 9),
+    ("entries", 7),
+    ("windows", 7),
+    ("used\n%", 5),
+    ("P(u\n|u)", 4),
+    ("P(u\n|-)", 4),
+    ("traps", 6),
+    ("loads", 6),
+    ("wasted\nloads", 6),
+    ("kB\nmoved", 5),
+    ("acc\n%", 5),
+    ("prec\n%", 5),
+    ("rec\n%", 5),
+    ("switch\n/entry", 6),
+    ("EL2\n/entry", 6),
+    ("masked\nlongest", 7),
+    ("inte-\ngrity", 7),
 ];
 
 /// Shows a study's figures; at most 120 columns wide.
@@ -42,36 +44,31 @@ const LEGEND: &str = "\
 windows: what one decision of the scheme covers, from entry to exit (e) or from load to put (l); used %: of
 them, how many used the registers; P(u|u), P(u|-): probability of use after a window with use, without;
 wasted: loads that the window then did not use; acc, prec, rec: accuracy, precision and recall of the
-scheme as a forecast; masked: longest stretch of EL2 instructions with interrupts masked.
+scheme as a forecast; switch/entry, EL2/entry: EL2 instructions per entry, to switch registers and in all;
+masked: longest stretch of EL2 instructions with interrupts masked.
 Entries, traps, loads, bytes and instructions are of the plain run, the rest of the observed run.
 ";
 
 fn block_table(block: &[SchemeResult]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let mut headings: Vec<String> = HEADINGS.map(String::from).into();
-    headings.push("integrity".to_string());
-    table.set_header(headings);
+    table.set_header(COLUMNS.map(|(heading, _)| right(heading)));
     for result in block {
         table.add_row(row(result));
+    }
+    for (column, (_, width)) in table.column_iter_mut().zip(COLUMNS) {
+        // The width counts the space that keeps columns apart.
+        column
+            .set_padding((0, 1))
+            .set_constraint(ColumnConstraint::LowerBoundary(Width::Fixed(width + 1)));
     }
     table
 }
 
 fn row(result: &SchemeResult) -> Vec<Cell> {
     let mut cells = vec![Cell::new(result.scheme)];
-    let (Some(figures), Some(plain)) = (&result.figures, &result.plain) else {
-        cells.extend((2..HEADINGS.len() + 1).map(|_| right("-")));
-        cells.push(Cell::new(integrity(result)));
-        return cells;
-    };
-    let per_entry = format!(
-        "{:>6} {:>6}",
-        decimal(figures.switch_per_entry, 1),
-        decimal(figures.el2_per_entry, 1)
-    );
-    cells.extend(
-        [
+    let figures = match (&result.figures, &result.plain) {
+        (Some(figures), Some(plain)) => [
             plain.total.entries.to_string(),
             format!("{}{}", figures.windows, &figures.window_kind[..1]),
             percent(figures.used_share),
@@ -84,12 +81,14 @@ fn row(result: &SchemeResult) -> Vec<Cell> {
             percent(figures.accuracy),
             percent(figures.precision),
             percent(figures.recall),
-            per_entry,
+            decimal(figures.switch_per_entry, 1),
+            decimal(figures.el2_per_entry, 0),
             figures.longest_masked.to_string(),
-        ]
-        .map(right),
-    );
-    cells.push(Cell::new(integrity(result)));
+        ],
+        _ => std::array::from_fn(|_| "-".to_string()),
+    };
+    cells.extend(figures.map(right));
+    cells.push(right(integrity(result)));
     cells
 }
 
@@ -114,4 +113,87 @@ fn percent(share: Option<f64>) -> String {
 
 fn decimal(value: Option<f64>, digits: usize) -> String {
     value.map_or("-".to_string(), |value| format!("{value:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        figures::{Counters, Figures},
+        results::{Integrity, RunCounters, Timing, Versions},
+        workload::Scale,
+    };
+
+    fn result(workload: &'static str, scheme: &'static str, ran: bool) -> SchemeResult {
+        let total = Counters {
+            entries: 1_234_567,
+            traps: 123_456,
+            register_loads: 123_456,
+            bytes_moved: 123_456_789,
+            ..Counters::default()
+        };
+        let figures = Figures {
+            window_kind: "entry",
+            windows: 1_234_567,
+            used: 1_000_000,
+            used_share: Some(1.0),
+            use_after_use: Some(1.0),
+            use_after_none: None,
+            accuracy: Some(1.0),
+            precision: Some(1.0),
+            recall: Some(1.0),
+            wasted_loads: 123_456,
+            switch_per_entry: Some(1234.5),
+            el2_per_entry: Some(12345.6),
+            longest_masked: 123_456,
+        };
+        SchemeResult {
+            workload,
+            scheme,
+            figures: ran.then_some(figures),
+            integrity: Integrity::default(),
+            plain: ran.then_some(RunCounters {
+                ticks: 1,
+                cores: Vec::new(),
+                vcpus: Vec::new(),
+                total,
+            }),
+            observed: None,
+        }
+    }
+
+    #[test]
+    fn even_large_figures_fit_into_the_width() {
+        let results = Results {
+            format: 1,
+            versions: Versions {
+                trapcast: "",
+                commit: None,
+                qemu: String::new(),
+                rustc: None,
+                guest: serde_json::Value::Null,
+            },
+            cpu: "max",
+            vhe: true,
+            scale: Scale::QUICK,
+            results: vec![
+                result("linux", "per-entry", true),
+                result("linux", "none", false),
+                result("pair", "until-put", true),
+            ],
+            failures: Vec::new(),
+            timing: Timing::default(),
+        };
+        let text = render(&results);
+        for line in text.lines() {
+            assert!(
+                line.chars().count() <= 120,
+                "{}: {line}",
+                line.chars().count()
+            );
+        }
+        for wanted in ["1234567e", "1234.5", "12346", "not run", "pair\n"] {
+            assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+        }
+    }
 }

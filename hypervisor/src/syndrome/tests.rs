@@ -76,7 +76,12 @@ fn system_register_of_a_real_trap() {
 fn encodings_are_apart_and_come_back() {
     for (op0, op1, crn, crm, op2) in [(3, 0, 0, 4, 0), (2, 7, 15, 15, 7), (3, 3, 14, 2, 1)] {
         let register = SystemRegister::new(op0, op1, crn, crm, op2);
-        let fields = (register.op0(), register.op1(), register.crn(), register.crm());
+        let fields = (
+            register.op0(),
+            register.op1(),
+            register.crn(),
+            register.crm(),
+        );
         assert_eq!(fields, (op0, op1, crn, crm));
         assert_eq!(register.op2(), op2);
     }
@@ -115,8 +120,16 @@ fn access_of_a_data_abort() {
 
 #[test]
 fn no_access_without_a_valid_syndrome() {
-    assert_eq!(esr(0x24, 0x00ff_0047).abort().access(), None, "ISV is clear");
-    assert_eq!(esr(0x24, 0x01ff_00c7).abort().access(), None, "S1PTW is set");
+    assert_eq!(
+        esr(0x24, 0x00ff_0047).abort().access(),
+        None,
+        "ISV is clear"
+    );
+    assert_eq!(
+        esr(0x24, 0x01ff_00c7).abort().access(),
+        None,
+        "S1PTW is set"
+    );
 }
 
 #[test]

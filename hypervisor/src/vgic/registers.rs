@@ -49,7 +49,7 @@ impl Register {
     /// the architecture has, or is to interrupts that do not exist.
     pub(super) fn decode(offset: u64, size: usize) -> Option<Self> {
         let offset = usize::try_from(offset).ok()?;
-        let word = size == 4 && offset % 4 == 0;
+        let word = size == 4 && offset.is_multiple_of(4);
         let index = offset & 0x7f;
         let (bank, field) = match offset {
             0x080..=0x3ff if word => (index / 4, Field::bitmap(offset & !0x7f)?),
