@@ -8,6 +8,6 @@ pub mod settings;
 pub mod stage2;
 pub mod vgic;
 
+pub mod id_registers;
 pub mod syndrome;
 pub mod vpl011;
-pub mod id_registers;

@@ -1,6 +1,6 @@
 //! The tables of `trapcast bench`.
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
 
 use crate::{
@@ -20,22 +20,37 @@ const SCHEME_PATHS: [&str; 4] = [
 /// Shows what was measured; at most 120 columns wide.
 pub fn render(bench: &Bench) -> String {
     format!(
-        "EL2 instructions, min/median, under {PEER_SCHEME}; beside them KVM's ({})\n{}\n\n\
+        "EL2 instructions, min/median, under {PEER_SCHEME}; beside them KVM's:\n{}\n{}\n\n\
          EL2 instructions by scheme, min/median\n{}\n\n\
          A Linux guest from its first instruction to power-off, under {PEER_SCHEME}\n{}\n\n\
+         seconds, without: wall time of the same kernel with the hypervisor and without, median of {}. On \
+         max the\nguest sees fewer of the core's features than Linux does without a hypervisor.\n\n\
          Goals\n{}",
         kvm::SOURCE,
         paths_table(bench),
         schemes_table(bench),
         boots_table(bench),
+        bench
+            .timing
+            .boots
+            .first()
+            .map_or(0, |boot| boot.hypervisor.len()),
         goals(bench)
     )
 }
 
+/// Columns of text that a table may take.
+const WIDTH: u16 = 118;
+
 fn table(headings: Vec<String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(headings);
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(WIDTH);
+    let (first, others) = headings.split_at(1);
+    let others = others.iter().map(right);
+    table.set_header(first.iter().map(Cell::new).chain(others));
     table
 }
 
@@ -94,7 +109,6 @@ fn boots_table(bench: &Bench) -> Table {
         "ratio",
     ];
     let mut table = table(headings.map(String::from).into());
-    table.set_width(118);
     for (boot, timing) in bench.boots.iter().zip(&bench.timing.boots) {
         let reasons: Vec<String> = boot
             .exits
@@ -140,4 +154,71 @@ fn goals(bench: &Bench) -> String {
             )
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        bench::{BenchTiming, BootResult, BootTiming, Path},
+        results::Versions,
+    };
+
+    #[test]
+    fn the_tables_fit_into_the_width() {
+        let paths = CORES.into_iter().flat_map(|cpu| {
+            Scheme::ALL.map(|scheme| Path {
+                cpu: cpu.name(),
+                scheme: scheme.name(),
+                path: "entry-exit-wfi-unused".to_string(),
+                min: 12345,
+                median: 123_456,
+                rounds: 1000,
+            })
+        });
+        let exits = trapcast_trace::report::EXIT_NAMES.map(|name| (name, 12345));
+        let bench = Bench {
+            versions: Versions::default(),
+            paths: paths.collect(),
+            boots: CORES
+                .map(|cpu| BootResult {
+                    cpu: cpu.name(),
+                    entries: 1_000_000,
+                    exits: exits.into(),
+                    el2_instructions: 1,
+                    guest_instructions: 1,
+                    el2_share: Some(0.5),
+                })
+                .into(),
+            goals: Vec::new(),
+            kvm: kvm::PEERS,
+            kvm_source: kvm::SOURCE,
+            timing: BenchTiming {
+                boots: CORES
+                    .map(|cpu| BootTiming {
+                        cpu: cpu.name(),
+                        hypervisor: vec![100.0],
+                        without: vec![50.0],
+                        ratio: 2.0,
+                    })
+                    .into(),
+            },
+        };
+        let text = render(&bench);
+        for line in text.lines() {
+            assert!(
+                line.chars().count() <= 120,
+                "{}: {line}",
+                line.chars().count()
+            );
+        }
+        for wanted in [
+            "12345/123456",
+            "50.00 %",
+            "maintenance 12345",
+            "median of 1",
+        ] {
+            assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+        }
+    }
 }

@@ -45,7 +45,7 @@ pub struct Results {
 }
 
 /// What a study ran on.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Versions {
     /// The lab's.
     pub trapcast: &'static str,

@@ -166,13 +166,7 @@ mod tests {
     fn even_large_figures_fit_into_the_width() {
         let results = Results {
             format: 1,
-            versions: Versions {
-                trapcast: "",
-                commit: None,
-                qemu: String::new(),
-                rustc: None,
-                guest: serde_json::Value::Null,
-            },
+            versions: Versions::default(),
             cpu: "max",
             vhe: true,
             scale: Scale::QUICK,

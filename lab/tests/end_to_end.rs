@@ -4,6 +4,8 @@
 //! Needs what `make build guest` leaves. Cases are generated, so each has its own name and time.
 
 use std::{
+    io::Write,
+    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -96,6 +98,18 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         let test = move |paths: &Paths| clean(paths, workload, scheme, cpu, false);
         add(name.into(), Box::new(test));
     }
+    add(
+        "image/misplaced_is_found".into(),
+        Box::new(misplaced_is_found),
+    );
+    add(
+        "checker/fault_is_noticed".into(),
+        Box::new(fault_is_noticed),
+    );
+    add(
+        "boot/from_the_command_line".into(),
+        Box::new(boot_from_outside),
+    );
     add("pair/neoverse-n1/vhe-off".into(), Box::new(vhe_refused));
     add("linux/two_vcpus".into(), Box::new(two_vcpus));
     add("study/same_figures_twice".into(), Box::new(same_twice));
@@ -259,10 +273,57 @@ fn image_is_clean(paths: &Paths) -> Outcomes {
     })
 }
 
+/// The SIMD program of the Linux guest is full of what the check is to find.
+fn misplaced_is_found(paths: &Paths) -> Outcomes {
+    let report = fpcheck::check_file(&paths.built("linux-simd")?)?;
+    check(report.misplaced.len() > 30, || fpcheck::render(&report))
+}
+
+/// A checker that damages a register itself must say so, and the lab must hear it.
+fn fault_is_noticed(paths: &Paths) -> Outcomes {
+    let always = workload::find("always")?;
+    let images = Images::load(paths, &[always], SCALE)?;
+    let mut vms = images.vms(always, Scheme::Owner, false, SCALE);
+    vms[0].bootargs += " fault=300";
+    let machine = Machine {
+        cpu: Cpu::NeoverseN1,
+        vhe: true,
+        icount: true,
+        vms,
+    };
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let findings = console::findings(&outcome.console, &always.expected());
+    check(findings.guest_mismatches == 1, || outcome.console)
+}
+
+/// `trapcast boot` as a user starts it, with keys from a pipe.
+fn boot_from_outside(paths: &Paths) -> Outcomes {
+    let mut trapcast = Command::new(env!("CARGO_BIN_EXE_trapcast"))
+        .arg("--target")
+        .arg(paths.target())
+        .args(["boot", "--scheme", "owner", "--memory", "128M"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut keys = trapcast.stdin.take().expect("a pipe");
+    keys.write_all(b"echo $((6 * 7))-is-it; poweroff -f\n")?;
+    let output = trapcast.wait_with_output()?;
+    let console = String::from_utf8_lossy(&output.stdout);
+    check(
+        output.status.success() && console.contains("42-is-it"),
+        || format!("{console}{}", String::from_utf8_lossy(&output.stderr)),
+    )
+}
+
 fn small_study(paths: &Paths) -> Result<serde_json::Value, Failed> {
     let plan = study::Plan {
-        workloads: vec![workload::find("bursts")?, workload::find("pair")?],
-        schemes: vec![Scheme::LastTrap, Scheme::Owner],
+        workloads: vec![
+            workload::find("bursts")?,
+            workload::find("pair")?,
+            workload::find("linux")?,
+        ],
+        schemes: vec![Scheme::LastTrap],
         cpu: Cpu::NeoverseN1,
         vhe: true,
         scale: SCALE,

@@ -170,3 +170,241 @@ fn none_never_moves_and_never_traps() {
     assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
     assert_eq!(core.owner(), Host);
 }
+
+/// One row of a table that holds a line per scheme.
+type Answer = (Option<Exchange<Context>>, Gate);
+
+/// A guest that has just used the registers in its first window and come out, and what moved then.
+fn used_and_out(scheme: Scheme) -> (Core<Context>, Guest<Context>, Option<Exchange<Context>>) {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+    entry(&mut core, &mut a, true);
+    let exchange = core.exit(&mut a);
+    (core, a, exchange)
+}
+
+fn next_entry(core: &mut Core<Context>, guest: &mut Guest<Context>) -> Answer {
+    let (exchange, gate, _) = entry(core, guest, false);
+    (exchange, gate)
+}
+
+#[test]
+fn a_window_of_loads_stays_as_it_is_from_entry_to_entry() {
+    for scheme in [
+        Scheme::UntilPut,
+        Scheme::Counter,
+        Scheme::Credit,
+        Scheme::Owner,
+    ] {
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+        for _ in 0..3 {
+            let unused = entry(&mut core, &mut a, false);
+            assert_eq!(unused, (None, Gate::Closed, None), "{scheme}");
+            assert_eq!(core.exit(&mut a), None, "{scheme}");
+        }
+        let used = entry(&mut core, &mut a, true);
+        assert_eq!(used, (None, Gate::Closed, moved(Host, A)), "{scheme}");
+        for _ in 0..3 {
+            assert_eq!(core.exit(&mut a), None, "{scheme}");
+            let after = entry(&mut core, &mut a, true);
+            assert_eq!(after, (None, Gate::Open, None), "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn host_use_takes_the_registers_from_whoever_has_them() {
+    for (scheme, saved, next) in [
+        (Scheme::None, Host, (None, Gate::Open)),
+        (Scheme::Eager, Host, (moved(Host, A), Gate::Open)),
+        (Scheme::PerEntry, Host, (None, Gate::Closed)),
+        (Scheme::LastTrap, Host, (moved(Host, A), Gate::Open)),
+        (Scheme::UntilPut, A, (None, Gate::Closed)),
+        (Scheme::Counter, A, (None, Gate::Closed)),
+        (Scheme::Credit, A, (None, Gate::Closed)),
+        (Scheme::Owner, A, (None, Gate::Closed)),
+    ] {
+        let (mut core, mut a, _) = used_and_out(scheme);
+        assert_eq!(core.host_begin(), saved, "{scheme}");
+        assert_eq!((core.host_end(), core.owner()), (Host, Host), "{scheme}");
+        assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
+    }
+}
+
+#[test]
+fn preemption_is_an_exit_and_a_put() {
+    for (scheme, at_exit, at_put, next) in [
+        (Scheme::None, None, None, (None, Gate::Open)),
+        (
+            Scheme::Eager,
+            moved(A, Host),
+            None,
+            (moved(Host, A), Gate::Open),
+        ),
+        (Scheme::PerEntry, moved(A, Host), None, (None, Gate::Closed)),
+        (
+            Scheme::LastTrap,
+            moved(A, Host),
+            None,
+            (moved(Host, A), Gate::Open),
+        ),
+        (Scheme::UntilPut, None, moved(A, Host), (None, Gate::Closed)),
+        (Scheme::Counter, None, moved(A, Host), (None, Gate::Closed)),
+        (
+            Scheme::Credit,
+            None,
+            moved(A, Host),
+            (moved(Host, A), Gate::Open),
+        ),
+        (Scheme::Owner, None, None, (None, Gate::Open)),
+    ] {
+        let (mut core, mut a, exchange) = used_and_out(scheme);
+        assert_eq!(exchange, at_exit, "{scheme}");
+        assert_eq!(core.put(&mut a), at_put, "{scheme}");
+        // Somebody else has the core for a while and leaves the registers alone.
+        let mut b = Guest::new(B, Scheme::PerEntry, false);
+        assert_eq!(next_entry(&mut core, &mut b), (None, Gate::Closed));
+        assert_eq!((core.exit(&mut b), core.put(&mut b)), (None, None));
+        assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
+    }
+}
+
+/// Migration goes on on another core; a reset on the same one, with zeroes in the memory that the
+/// eviction has made current. Either way the forecaster goes with the vCPU.
+#[test]
+fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
+    for (scheme, evicted, next) in [
+        (Scheme::None, None, (None, Gate::Open)),
+        (Scheme::Eager, None, (moved(Host, A), Gate::Open)),
+        (Scheme::PerEntry, None, (None, Gate::Closed)),
+        (Scheme::LastTrap, None, (moved(Host, A), Gate::Open)),
+        (Scheme::UntilPut, None, (None, Gate::Closed)),
+        (Scheme::Counter, None, (None, Gate::Closed)),
+        (Scheme::Credit, None, (moved(Host, A), Gate::Open)),
+        (Scheme::Owner, moved(A, Host), (None, Gate::Closed)),
+    ] {
+        for migrates in [false, true] {
+            let (mut core, mut a, _) = used_and_out(scheme);
+            core.put(&mut a);
+            assert_eq!(core.evict(&mut a), evicted, "{scheme}");
+            assert_eq!(core.owner(), Host, "{scheme}");
+            let mut other = Core::new(Host);
+            let core = if migrates { &mut other } else { &mut core };
+            assert_eq!(next_entry(core, &mut a), next, "{scheme}");
+        }
+    }
+}
+
+#[test]
+fn a_put_without_an_entry_ends_no_window() {
+    let (mut core, mut a, _) = used_and_out(Scheme::Credit);
+    core.put(&mut a);
+    for _ in 0..100 {
+        assert_eq!(core.put(&mut a), None);
+    }
+    assert_eq!(
+        next_entry(&mut core, &mut a),
+        (moved(Host, A), Gate::Open),
+        "the credit is not spent"
+    );
+}
+
+/// One entry window of `last-trap`; returns whether it began with a load.
+fn last_trap_window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> bool {
+    let (exchange, gate, _) = entry(core, guest, uses);
+    assert_eq!(exchange.is_some(), gate == Gate::Open);
+    core.exit(guest);
+    exchange.is_some()
+}
+
+#[test]
+fn the_mark_of_last_trap_is_consumed_whether_the_window_uses_the_registers_or_not() {
+    for uses in [false, true] {
+        let (mut core, mut a, _) = used_and_out(Scheme::LastTrap);
+        assert!(last_trap_window(&mut core, &mut a, uses), "marked");
+        assert!(!last_trap_window(&mut core, &mut a, false), "consumed");
+        assert!(!last_trap_window(&mut core, &mut a, false), "not set");
+    }
+}
+
+#[test]
+fn the_mark_of_last_trap_cannot_overflow() {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::LastTrap, false));
+    // More traps than 8 or 16 bits count, all of them in windows that trap again at once.
+    for window in 0..200_000 {
+        let eager = last_trap_window(&mut core, &mut a, true);
+        assert_eq!(eager, window % 2 == 1, "window {window}");
+    }
+    assert_eq!((a.counts.traps, a.counts.eager_loads), (100_000, 100_000));
+}
+
+#[test]
+fn counter_starts_over_after_an_unused_lazy_window_and_credit_does_not_look_before_it_is_spent() {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Counter, false));
+    for window in 0..20 {
+        let lazy = load_window(&mut core, &mut a, window % 5 != 4);
+        assert!(lazy, "counter, window {window}: never five in a row");
+    }
+    // Once eager, it takes unused windows for used ones until its count wraps.
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Counter, false));
+    for window in 0..300 {
+        let lazy = load_window(&mut core, &mut a, window < 5);
+        assert_eq!(
+            lazy,
+            !(5..256).contains(&window),
+            "counter, window {window}"
+        );
+    }
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Credit, false));
+    for window in 0..200 {
+        let lazy = load_window(&mut core, &mut a, window == 0);
+        assert_eq!(lazy, !(1..65).contains(&window), "credit, window {window}");
+    }
+}
+
+#[test]
+fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Counter, false));
+    for window in 0..6 {
+        let (exchange, gate, trap) = entry(&mut core, &mut a, true);
+        let lazy = (None, Gate::Closed, moved(Host, A));
+        let eager = (moved(Host, A), Gate::Open, None);
+        let expected = if window < 5 { lazy } else { eager };
+        assert_eq!((exchange, gate, trap), expected, "window {window}");
+        core.exit(&mut a);
+        let _ = core.host_begin();
+        let _ = core.host_end();
+        assert_eq!(entry(&mut core, &mut a, true), expected, "window {window}");
+        core.exit(&mut a);
+        core.put(&mut a);
+    }
+    assert_eq!(a.counts.traps, 10);
+}
+
+#[test]
+fn host_use_under_none_takes_the_guests_values_for_the_hosts() {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::None, false));
+    entry(&mut core, &mut a, true);
+    core.exit(&mut a);
+    assert_eq!(core.host_begin(), Host, "not the guest's area");
+}
+
+/// The observer closes the gate of every entry, and its trap finds the registers where they should be.
+#[test]
+fn the_observers_trap_moves_nothing() {
+    for scheme in Scheme::ALL {
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, true));
+        for _ in 0..4 {
+            let at_entry = core.enter(&mut a);
+            assert_eq!(at_entry.gate, Gate::Closed, "{scheme}");
+            let there = core.owner() == A || scheme == Scheme::None;
+            let at_trap = core.trap(&mut a);
+            let expected = if there { None } else { moved(Host, A) };
+            assert_eq!(at_trap, expected, "{scheme}");
+            core.exit(&mut a);
+            core.put(&mut a);
+        }
+        let counts = a.counts;
+        assert_eq!(counts.traps + counts.observer_traps, 4, "{scheme}");
+        assert_eq!(counts.entry_windows.used, 4, "{scheme}");
+    }
+}

@@ -1,6 +1,6 @@
 //! From QEMU's jump to the image to the first guest.
 
-use ::core::{arch::global_asm, ptr::NonNull};
+use ::core::{arch::global_asm, ffi::c_void, ptr::NonNull};
 
 use alloc::boxed::Box;
 use dtoolkit::fdt::Fdt;
@@ -100,7 +100,7 @@ unsafe extern "C" {
     fn el2_change_regime(hcr: u64, tcr: u64, sctlr: u64, tables: u64);
     safe static initial_table: u8;
     safe static stack_top: u8;
-    fn el2_enter(vcpu: NonNull<super::vcpu::Vcpu>) -> !;
+    fn el2_enter(vcpu: *mut c_void) -> !;
 }
 
 /// What the host keeps in its registers, to notice if it ever loses them.
@@ -123,8 +123,8 @@ extern "C" fn el2_main() -> ! {
     let fdt = Fdt::new(fdt)
         .unwrap_or_else(|error| fail(format_args!("the board's device tree: {error}")));
     let board = Board::from_fdt(fdt).unwrap_or_else(|error| fail(format_args!("{error}")));
-    let settings = Settings::parse(board.command_line)
-        .unwrap_or_else(|error| fail(format_args!("{error}")));
+    let settings =
+        Settings::parse(board.command_line).unwrap_or_else(|error| fail(format_args!("{error}")));
     let e2h = settings.vhe && has_vhe();
     if e2h {
         // SAFETY: the same tables, in the layout of the other regime, map all of EL2 as before.
@@ -170,7 +170,7 @@ extern "C" fn el2_main() -> ! {
     core.meter = Meter::new();
     match core.first() {
         // SAFETY: the vCPU is loaded, its registers are those of its reset.
-        Some(vcpu) => unsafe { el2_enter(vcpu) },
+        Some(vcpu) => unsafe { el2_enter(vcpu.as_ptr().cast()) },
         None => power_off(),
     }
 }

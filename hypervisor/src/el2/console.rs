@@ -36,9 +36,8 @@ static CONSOLE: SpinMutex<Option<Console>> = SpinMutex::new(None);
 /// Called once. The UART's frame is mapped as device memory.
 pub unsafe fn init() {
     // SAFETY: nobody else has a pointer to the UART.
-    let registers = unsafe {
-        UniqueMmioPointer::new(NonNull::new_unchecked(UART as *mut PL011Registers))
-    };
+    let registers =
+        unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(UART as *mut PL011Registers)) };
     let mut uart = Uart::new(registers);
     uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
     *CONSOLE.lock() = Some(Console {

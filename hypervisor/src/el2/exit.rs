@@ -75,9 +75,12 @@ impl Core {
         // What ran at EL2 since the last entry, less the way in and the way out: traps of the gate.
         let traps = start
             .wrapping_sub(self.meter.entered)
-            .wrapping_sub(before + RETURN_INSTRUCTIONS);
+            .wrapping_sub(before + RETURN_INSTRUCTIONS)
+            & self.meter.exact;
         self.meter.masked(traps);
-        let switched = meter::instructions().wrapping_sub(start).wrapping_add(traps);
+        let switched = meter::instructions()
+            .wrapping_sub(start)
+            .wrapping_add(traps);
         vcpu.switch_instructions += u64::from(switched);
         vcpu.el2_instructions += u64::from(traps);
         self.sync_list_registers(vcpu);
@@ -94,7 +97,9 @@ impl Core {
             for (n, value) in lists.iter_mut().enumerate().take(used) {
                 *value = gic::read_list_register(n);
             }
-            let wake = state.vgic.sync(vcpu.index, &lists[..used], gic::read_ich_hcr());
+            let wake = state
+                .vgic
+                .sync(vcpu.index, &lists[..used], gic::read_ich_hcr());
             self.scheduler.wake(vcpu.vm.number, wake);
         }
     }
@@ -118,7 +123,10 @@ impl Core {
         self.set_gate(entry.gate == Gate::Open);
         let now = meter::instructions();
         self.meter.entered = now;
-        let stretch = now.wrapping_sub(start).wrapping_add(before + RETURN_INSTRUCTIONS);
+        let stretch = now
+            .wrapping_sub(start)
+            .wrapping_add(before + RETURN_INSTRUCTIONS)
+            & self.meter.exact;
         self.meter.masked(stretch);
         vcpu.switch_instructions += u64::from(now.wrapping_sub(decided));
         vcpu.el2_instructions += u64::from(stretch);
@@ -127,7 +135,7 @@ impl Core {
 
     /// Writes the list registers anew if the virtual GIC has changed.
     #[inline]
-    fn flush_list_registers(&mut self, vcpu: &Vcpu) {
+    fn flush_list_registers(&self, vcpu: &Vcpu) {
         let mut state = vcpu.vm.state.lock();
         if state.vgic.needs_flush(vcpu.index) {
             let count = state.vgic.flush(vcpu.index, self.list_registers);
@@ -146,7 +154,9 @@ impl Core {
     fn schedule(&mut self, vcpu: &mut Vcpu, start: u32, before: u32) -> NonNull<Vcpu> {
         let now = timer::now();
         self.scheduler.expire(now);
-        let alone = self.scheduler.deadline(now, Some(vcpu.slot), Some(vcpu.slot));
+        let alone = self
+            .scheduler
+            .deadline(now, Some(vcpu.slot), Some(vcpu.slot));
         if alone == NEVER && self.scheduler.is_runnable(vcpu.slot) {
             // The slice is over, but nobody waits for the core.
             timer::set_deadline(NEVER);
@@ -154,7 +164,10 @@ impl Core {
         }
         let exchange = self.switch.put(&mut vcpu.guest);
         self.exchange(exchange);
-        let spent = meter::instructions().wrapping_sub(start).wrapping_add(before);
+        let spent = meter::instructions()
+            .wrapping_sub(start)
+            .wrapping_add(before)
+            & self.meter.exact;
         vcpu.el2_instructions += u64::from(spent);
         vcpu.publish();
         self.lap();
@@ -200,13 +213,14 @@ impl Core {
     /// Makes `vcpu` the core's current one.
     fn load(&mut self, vcpu: &mut Vcpu) {
         self.make_resident(vcpu);
-        let deadline = self.scheduler.deadline(timer::now(), Some(vcpu.slot), Some(vcpu.slot));
+        let deadline = self
+            .scheduler
+            .deadline(timer::now(), Some(vcpu.slot), Some(vcpu.slot));
         timer::set_deadline(deadline);
     }
 
     /// Waits for an interrupt, with nothing to run.
     fn idle(&mut self) {
-        self.check_canary();
         // SAFETY: a resident vCPU lives as long as the hypervisor.
         let resident = self.resident.map(|vcpu| unsafe { vcpu.as_ref() }.slot);
         timer::set_deadline(self.scheduler.deadline(timer::now(), None, resident));
@@ -234,6 +248,7 @@ impl Core {
             gic::HYPERVISOR_TIMER => {
                 timer::set_deadline(NEVER);
                 isb();
+                self.check_canary();
                 (Exit::HypervisorTimer, Next::Schedule)
             }
             // An underflow, or an end of interrupt without a list register. The exit has folded it
@@ -340,10 +355,15 @@ fn uncommon(
 }
 
 /// A vCPU waits for an interrupt: the core goes to another one, unless there is one already.
-pub fn wait(vcpu: &mut Vcpu, core: &mut Core) -> Next {
+pub fn wait(vcpu: &Vcpu, core: &mut Core) -> Next {
     let deadline = vcpu.timer_deadline(core.e2h, true);
     if deadline <= timer::now()
-        || vcpu.vm.state.lock().vgic.has_pending(vcpu.index, gic::read_vmcr())
+        || vcpu
+            .vm
+            .state
+            .lock()
+            .vgic
+            .has_pending(vcpu.index, gic::read_vmcr())
     {
         return Next::Continue;
     }
@@ -370,7 +390,7 @@ pub fn inject_abort(instruction: bool, address: u64) {
     const IL: u64 = 1 << 25;
     /// Synchronous External abort, not on a walk.
     const DFSC: u64 = 0x10;
-    /// Classes of aborts from EL0 and from EL1 itself differ by one.
+    // Classes of aborts from EL0 and from EL1 itself differ by one.
     let same_level = mrs!("spsr_el2") & SPSR_MODE != SPSR_EL0;
     let class: u64 = if instruction { 0x20 } else { 0x24 } + u64::from(same_level);
     inject(class << 26 | IL | DFSC, Some(address));

@@ -4,7 +4,10 @@ use ::core::ptr::NonNull;
 
 use arm_gic::{
     IntId,
-    gicv3::{GicV3, registers::{Gicd, GicrSgi}},
+    gicv3::{
+        GicV3,
+        registers::{Gicd, GicrSgi},
+    },
 };
 use safe_mmio::UniqueMmioPointer;
 use trapcast_hypervisor::vgic::list_register::MAX_LIST_REGISTERS;
@@ -45,9 +48,8 @@ const ICACTIVER0: usize = REDISTRIBUTORS + 0x1_0380;
 /// Called once, with the GIC's frames mapped as device memory.
 pub unsafe fn init() {
     // SAFETY: nobody else has a pointer to the distributor.
-    let distributor = unsafe {
-        UniqueMmioPointer::new(NonNull::new_unchecked(DISTRIBUTOR as *mut Gicd))
-    };
+    let distributor =
+        unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(DISTRIBUTOR as *mut Gicd)) };
     // SAFETY: ICC_SRE_EL2: system registers for EL2 and below.
     unsafe { msr!("s3_4_c12_c9_5", 0b1111) }
     super::sysreg::isb();

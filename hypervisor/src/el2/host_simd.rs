@@ -10,7 +10,7 @@ pub const CANARY: FpSimd = {
     let mut canary = FpSimd::ZERO;
     let mut n = 0;
     while n < canary.v.len() {
-        canary.v[n] = 0x7472_6170_6361_7374_c0de_0000_0000_0000 | n as u128 * 0x0101;
+        canary.v[n] = 0x7472_6170_6361_7374_c0de_0000_0000_0000 | (n as u128 * 0x0101);
         n += 1;
     }
     // Flags that arithmetic would set, and a rounding mode that is not the default.

@@ -129,7 +129,10 @@ fn board_ram(board: &Board) -> Range<u64> {
 /// Returns the address behind the last module.
 fn modules_end(board: &Board) -> u64 {
     let ends = board.guests.iter().flat_map(|guest| {
-        [Some(guest.kernel.end), guest.ramdisk.as_ref().map(|ramdisk| ramdisk.end)]
+        [
+            Some(guest.kernel.end),
+            guest.ramdisk.as_ref().map(|ramdisk| ramdisk.end),
+        ]
     });
     ends.flatten().max().unwrap_or(0)
 }
@@ -155,8 +158,14 @@ fn activate<R: TranslationRegime>(
     let mailbox = MAILBOX_ADDRESS as usize;
     const PAGE: usize = 4096;
     for (range, attributes) in [
-        (gic::DISTRIBUTOR..gic::DISTRIBUTOR + gic::DISTRIBUTOR_SIZE, rights.device),
-        (gic::REDISTRIBUTORS..gic::REDISTRIBUTORS + gic::REDISTRIBUTORS_SIZE, rights.device),
+        (
+            gic::DISTRIBUTOR..gic::DISTRIBUTOR + gic::DISTRIBUTOR_SIZE,
+            rights.device,
+        ),
+        (
+            gic::REDISTRIBUTORS..gic::REDISTRIBUTORS + gic::REDISTRIBUTORS_SIZE,
+            rights.device,
+        ),
         (UART..UART + UART_SIZE, rights.device),
         (FDT..FDT + FDT_SIZE, rights.read_only),
         (mailbox..mailbox + MAILBOX_SIZE as usize, rights.data),
@@ -227,5 +236,13 @@ pub fn clean_to_coherency(start: *const u8, bytes: usize) {
 /// Makes instructions that EL2 wrote visible to fetches.
 pub fn invalidate_instructions() {
     // SAFETY: only costs refetches.
-    unsafe { asm!("dsb ish", "ic ialluis", "dsb ish", "isb", options(nostack, preserves_flags)) }
+    unsafe {
+        asm!(
+            "dsb ish",
+            "ic ialluis",
+            "dsb ish",
+            "isb",
+            options(nostack, preserves_flags)
+        )
+    }
 }

@@ -36,6 +36,8 @@ pub struct Meter {
     total: u32,
     /// The longest masked stretch so far.
     pub longest: u32,
+    /// All ones if the counters count, else zero: what assembly adds is then left out as well.
+    pub exact: u32,
 }
 
 impl Meter {
@@ -52,7 +54,9 @@ impl Meter {
             }
             isb();
         }
+        let counts = instructions() != instructions();
         Self {
+            exact: if counts { u32::MAX } else { 0 },
             entered: instructions(),
             guest: guest_instructions(),
             total: instructions(),

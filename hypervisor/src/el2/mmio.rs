@@ -51,12 +51,7 @@ pub fn instruction_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exi
 
 /// Maps the VM's own memory at its first use. Where there is none, or a device that takes no such
 /// access, the guest takes an external abort.
-fn memory_abort(
-    vcpu: &mut Vcpu,
-    core: &mut Core,
-    abort: Abort,
-    instruction: bool,
-) -> (Exit, Next) {
+fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -> (Exit, Next) {
     let far = mrs!("far_el2");
     if let Fault::Translation { .. } = abort.fault()
         && let Some(ipa) = abort.ipa(far, mrs!("hpfar_el2"))

@@ -42,7 +42,12 @@ fn panic(info: &PanicInfo) -> ! {
 /// `saved` points to x30, SP, then x18 to x29 as the vector found them; x0 and x1 are lost.
 #[unsafe(no_mangle)]
 extern "C" fn el2_unexpected_exception(number: u64, saved: &[u64; 14]) -> ! {
-    const KINDS: [&str; 4] = ["synchronous exception", "interrupt", "fast interrupt", "SError"];
+    const KINDS: [&str; 4] = [
+        "synchronous exception",
+        "interrupt",
+        "fast interrupt",
+        "SError",
+    ];
     const FROM: [&str; 4] = [
         "EL2 on SP_EL0",
         "EL2",

@@ -1,6 +1,5 @@
 //! The EL1 state of a vCPU that is not the core's resident one: system registers and timer.
 
-use super::sysreg::isb;
 use crate::{mrs, msr};
 
 /// Declares the registers that EL2 reaches under two names: with HCR_EL2.E2H = 1 by an alias, as
@@ -140,9 +139,4 @@ keys! {
 pub fn has_pauth() -> bool {
     const APA_API_GPA_GPI: u64 = 0xff << 24 | 0xff << 4;
     mrs!("id_aa64isar1_el1") & APA_API_GPA_GPI != 0
-}
-
-/// Makes loaded EL1 state count before what follows at EL2 relies on it, such as an AT instruction.
-pub fn synchronize() {
-    isb();
 }

@@ -12,6 +12,7 @@ macro_rules! mrs {
     ($register:expr) => {{
         let value: u64;
         // SAFETY: reading this register at EL2 changes nothing that Rust code can see.
+        #[allow(unused_unsafe)]
         unsafe {
             ::core::arch::asm!(
                 concat!("mrs {}, ", $register),
@@ -41,11 +42,4 @@ macro_rules! msr {
 pub fn isb() {
     // SAFETY: a barrier.
     unsafe { ::core::arch::asm!("isb", options(nostack, preserves_flags)) }
-}
-
-/// Completes earlier memory accesses and table writes before anything that follows.
-#[inline(always)]
-pub fn dsb_ish() {
-    // SAFETY: a barrier.
-    unsafe { ::core::arch::asm!("dsb ish", options(nostack, preserves_flags)) }
 }

@@ -22,9 +22,7 @@ use trapcast_hypervisor::{
 };
 use trapcast_trace::report::{Header, VcpuReport};
 
-use super::{
-    boot, console, core::Core, memory, panic::fail, sysreg::isb, timer, vcpu::Vcpu,
-};
+use super::{boot, console, core::Core, memory, panic::fail, sysreg::isb, timer, vcpu::Vcpu};
 use crate::{mrs, msr};
 
 /// What of a VM's RAM is filled and mapped at its first use: 64 KiB.
@@ -179,7 +177,6 @@ impl Vm {
         }
         memory::clean_to_coherency(page, size);
     }
-
 }
 
 impl Segment {
@@ -235,8 +232,8 @@ const _: () = assert!(MAX_VMS * MAX_VCPUS <= trapcast_trace::report::MAX_VCPUS);
 /// Creates a VM, without its vCPUs.
 fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm {
     let kernel = module_bytes(&module.kernel);
-    let image = Image::parse(kernel)
-        .unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
+    let image =
+        Image::parse(kernel).unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
     if let Err(error) = image.check_page_size(mrs!("id_aa64mmfr0_el1")) {
         fail(format_args!("vm{number}: {error}"));
     }
@@ -253,21 +250,33 @@ fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm 
     }
     .to_dtb();
     if fdt.len() as u64 > layout.fdt.end - layout.fdt.start {
-        fail(format_args!("vm{number}: its device tree takes {} bytes", fdt.len()));
+        fail(format_args!(
+            "vm{number}: its device tree takes {} bytes",
+            fdt.len()
+        ));
     }
 
     let mut segments = ArrayVec::new();
-    segments.push(Segment { ipa: layout.kernel.start, bytes: kernel });
+    segments.push(Segment {
+        ipa: layout.kernel.start,
+        bytes: kernel,
+    });
     if let (Some(range), Some(bytes)) = (&layout.ramdisk, ramdisk) {
-        segments.push(Segment { ipa: range.start, bytes });
+        segments.push(Segment {
+            ipa: range.start,
+            bytes,
+        });
     }
-    segments.push(Segment { ipa: layout.fdt.start, bytes: Vec::leak(fdt) });
+    segments.push(Segment {
+        ipa: layout.fdt.start,
+        bytes: Vec::leak(fdt),
+    });
 
     let (ram, stage2) = allocate(number, settings.memory, layout.ram.start);
     let mmfr0 = mrs!("id_aa64mmfr0_el1");
     let width = VmidWidth::from_mmfr1(mrs!("id_aa64mmfr1_el1"));
-    let vtcr = Vtcr::new(mmfr0, width)
-        .unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
+    let vtcr =
+        Vtcr::new(mmfr0, width).unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
     // VMID 0 is nobody's.
     let vmid = Vmid::new(number as u16 + 1, width).expect("a VMID has eight bits or more");
     Box::leak(Box::new(Vm {

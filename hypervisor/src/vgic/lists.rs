@@ -13,14 +13,12 @@ struct Ready {
     active: [u32; BANKS],
 }
 
-impl Ready {
-    fn count(&self) -> usize {
-        let ones = |maps: &[u32; BANKS]| maps.iter().map(|map| map.count_ones()).sum::<u32>();
-        (ones(&self.pending) + ones(&self.active)) as usize
-    }
+/// How many interrupts `maps` name.
+fn count(maps: [u32; BANKS]) -> usize {
+    maps.iter().map(|map| map.count_ones() as usize).sum()
 }
 
-/// The `N` smallest keys of those offered.
+/// The smallest keys of those offered, at most `limit`, in ascending order.
 struct Smallest {
     keys: [u32; MAX_LIST_REGISTERS],
     len: usize,
@@ -80,20 +78,21 @@ impl Vgic {
     pub fn flush(&mut self, vcpu: usize, implemented: usize) -> usize {
         let implemented = implemented.min(MAX_LIST_REGISTERS);
         let ready = self.ready(vcpu);
-        let mut list = [0; MAX_LIST_REGISTERS];
-        let overflow = ready.count() > implemented;
-        let (used, hcr) = if overflow {
-            self.list_most_urgent(vcpu, &ready, implemented, &mut list)
-        } else {
-            (self.list_all(vcpu, &ready, &mut list), HCR_EN)
-        };
+        let mut hcr = HCR_EN;
+        let all = self.list_all(vcpu, &ready, implemented);
+        let used = all.unwrap_or_else(|| {
+            hcr = self.list_most_urgent(vcpu, &ready, implemented);
+            implemented
+        });
         let cpu = &mut self.cpus[vcpu];
         let before = usize::from(cpu.written);
-        cpu.list = list;
+        for slot in cpu.list.iter_mut().take(before).skip(used) {
+            *slot = 0;
+        }
         cpu.used = used as u8;
         cpu.written = used as u8;
         cpu.hcr = hcr;
-        cpu.overflow = overflow;
+        cpu.overflow = all.is_none();
         cpu.marked = false;
         used.max(before)
     }
@@ -126,38 +125,66 @@ impl Vgic {
         }
     }
 
-    /// Everything fits: no order is needed, the hardware picks by priority.
-    fn list_all(&self, vcpu: usize, ready: &Ready, list: &mut [u64]) -> usize {
+    /// Lists everything that is ready, if it fits, and returns how many list registers that takes.
+    ///
+    /// No order is needed then: the hardware picks by priority.
+    #[inline(always)]
+    fn list_all(&mut self, vcpu: usize, ready: &Ready, implemented: usize) -> Option<usize> {
         let mut used = 0;
         for b in 0..BANKS {
             for i in bits(ready.pending[b] | ready.active[b]) {
-                list[used] = self.value(vcpu, b, i);
+                if used == implemented {
+                    return None;
+                }
+                self.cpus[vcpu].list[used] = self.value(vcpu, b, i);
                 used += 1;
             }
         }
-        used
+        Some(used)
     }
 
-    /// More are ready than fit. First the mapped interrupt if it is active, then the most urgent of
-    /// the pending ones, then the active ones and then the other pending ones by priority.
-    fn list_most_urgent(
-        &self,
-        vcpu: usize,
-        ready: &Ready,
-        implemented: usize,
-        list: &mut [u64],
-    ) -> (usize, u64) {
-        let rank = |b: usize, i: usize| {
-            u32::from(self.bank(vcpu, b).priority[i]) << 8 | (b * 32 + i) as u32
-        };
+    /// Fills all list registers, for more interrupts are ready than fit, and returns `ICH_HCR_EL2`.
+    ///
+    /// First the mapped interrupt if it is active, then the most urgent of the pending ones, then
+    /// the active ones and then the other pending ones by priority.
+    #[cold]
+    fn list_most_urgent(&mut self, vcpu: usize, ready: &Ready, implemented: usize) -> u64 {
+        let chosen = self.most_urgent(vcpu, ready, implemented);
+        let mut listed_active = 0;
+        for (slot, key) in chosen.keys[..implemented].iter().enumerate() {
+            let intid = (key & 0xff) as usize;
+            let mut value = self.value(vcpu, intid / 32, intid % 32);
+            if value & (ACTIVE | PENDING) == ACTIVE | PENDING {
+                // Once ended it would be pending ahead of more urgent ones that wait outside.
+                value = value & !PENDING | EOI;
+            }
+            listed_active += usize::from(value & ACTIVE != 0);
+            self.cpus[vcpu].list[slot] = value;
+        }
+        let listed_pending = implemented - listed_active;
+        let pending_waits = count(ready.pending) > listed_pending;
+        let active_waits = count(ready.active) > listed_active;
+        maintenance(
+            pending_waits && listed_pending > 0,
+            active_waits,
+            implemented,
+        )
+    }
+
+    /// The `limit` most urgent of the interrupts that are ready, as keys with the INTID below.
+    fn most_urgent(&self, vcpu: usize, ready: &Ready, limit: usize) -> Smallest {
         let ranks = |maps: [u32; BANKS]| {
-            (0..BANKS).flat_map(move |b| bits(maps[b]).map(move |i| rank(b, i)))
+            (0..BANKS).flat_map(move |b| {
+                bits(maps[b]).map(move |i| {
+                    u32::from(self.bank(vcpu, b).priority[i]) << 8 | (b * 32 + i) as u32
+                })
+            })
         };
         let first_pending = ranks(ready.pending).min();
         let mut chosen = Smallest {
             keys: [0; MAX_LIST_REGISTERS],
             len: 0,
-            limit: implemented,
+            limit,
         };
         for key in ranks(ready.active) {
             let class = if key & 0xff == HARDWARE_INTID { 0 } else { 2 };
@@ -167,28 +194,11 @@ impl Vgic {
             let class = if Some(key) == first_pending { 1 } else { 3 };
             chosen.offer(class << 16 | key);
         }
-        let mut listed_active = 0;
-        for (slot, key) in list.iter_mut().zip(&chosen.keys[..chosen.len]) {
-            let intid = (key & 0xff) as usize;
-            *slot = self.value(vcpu, intid / 32, intid % 32);
-            if *slot & (ACTIVE | PENDING) == ACTIVE | PENDING {
-                // Once ended it would be pending ahead of more urgent ones that wait outside.
-                *slot = *slot & !PENDING | EOI;
-            }
-            listed_active += u32::from(*slot & ACTIVE != 0);
-        }
-        let active: u32 = ready.active.iter().map(|map| map.count_ones()).sum();
-        let pending_waits = ready.count() - chosen.len > (active - listed_active) as usize;
-        let pending_listed = chosen.len > listed_active as usize;
-        let hcr = maintenance(
-            pending_waits && pending_listed,
-            active > listed_active,
-            implemented,
-        );
-        (chosen.len, hcr)
+        chosen
     }
 
     /// The list register of an interrupt that is pending or active.
+    #[inline(always)]
     fn value(&self, vcpu: usize, b: usize, i: usize) -> u64 {
         let bank = self.bank(vcpu, b);
         let bit = 1 << i;

@@ -54,7 +54,7 @@ impl Core {
         self.check(vgic);
     }
 
-    pub(super) fn exit(&mut self, vgic: &mut Vgic) -> u8 {
+    pub(super) fn exit(&self, vgic: &mut Vgic) -> u8 {
         let used = vgic.used(self.loaded);
         if used == 0 {
             return 0;

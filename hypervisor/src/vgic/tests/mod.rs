@@ -3,6 +3,7 @@
 mod core;
 mod delivery;
 mod model;
+mod overflow;
 mod registers;
 
 use proptest::test_runner::{Config, RngSeed};
@@ -66,6 +67,17 @@ fn write_priority(vgic: &mut Vgic, vcpu: usize, intid: u32, priority: u8) -> sup
 fn enabled_vgic(vcpus: usize) -> Vgic {
     let mut vgic = Vgic::new(vcpus);
     let _ = vgic.distributor_write(0, 4, 0b11);
+    vgic
+}
+
+/// A controller with these interrupts enabled on all vCPUs.
+fn vgic_with(vcpus: usize, intids: &[u32]) -> Vgic {
+    let mut vgic = enabled_vgic(vcpus);
+    for vcpu in 0..vcpus {
+        for &intid in intids {
+            let _ = write_bit(&mut vgic, vcpu, ISENABLER, intid);
+        }
+    }
     vgic
 }
 
