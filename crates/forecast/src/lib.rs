@@ -27,3 +27,8 @@ mod scheme;
 
 pub use forecaster::{COUNTER_THRESHOLD, CREDIT, Decision, Evidence, Forecaster};
 pub use scheme::{Release, Scheme, UnknownScheme, Window};
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -73,7 +73,7 @@ impl Cptr {
     }
 }
 
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", doc))]
 impl Cptr {
     /// Sets the gate for the guest. Takes effect at the exception return, which synchronizes.
     ///

@@ -12,19 +12,25 @@
 //! 2. Before a move, [`Cptr::unlock`]; then [`FpSimd::exchange`], or [`FpSimd::save`] and
 //!    [`FpSimd::load`].
 //! 3. Before the guest, [`Cptr::set`]. The exception return synchronizes it.
+//!
+//! `examples/lazy_switch.rs` is a whole lazy switch in one type. The build must be soft-float
+//! (`aarch64-unknown-none-softfloat`): else the compiler uses these registers itself.
+//!
+//! The gates know SVE and SME; the moves are those of FP/SIMD alone. What touches registers exists
+//! on AArch64 only, the rest everywhere, so that it can be tested anywhere.
 
 #![no_std]
 
 mod cptr;
 mod layout;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", doc))]
 mod moves;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", doc))]
 mod pages;
 
 pub use cptr::{Cptr, Opening};
 pub use layout::FpSimd;
-#[cfg(target_arch = "aarch64")]
+#[cfg(any(target_arch = "aarch64", doc))]
 pub use pages::{copy, zero};
 
 /// Bytes that one save or load of the register file moves: V0 to V31, FPSR and FPCR.

@@ -37,3 +37,8 @@ mod guest;
 pub use self::core::{Core, Entry, Exchange, Gate};
 pub use counts::{Counts, Tally};
 pub use guest::Guest;
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

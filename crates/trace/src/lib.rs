@@ -1,9 +1,9 @@
 //! What the hypervisor leaves in memory for the lab to read: fixed, versioned layouts.
 //!
 //! The hypervisor and the lab share one region of physical memory, the *mailbox*, at a fixed place
-//! in the board's RAM that no guest can reach. QEMU backs that RAM by a file, which the lab maps.
-//! The hypervisor counts in place, so that a running hypervisor can be looked at and a finished one
-//! needs no serializer: what lies there when the machine stops is the report.
+//! in the board's RAM that no guest can reach. QEMU backs that RAM by a file, from which the lab
+//! reads the mailbox. The hypervisor counts in place, so that a running hypervisor can be looked at
+//! and a finished one needs no serializer: what lies there when the machine stops is the report.
 //!
 //! All fields are little-endian and naturally aligned, with no padding that is not named.
 
@@ -21,3 +21,8 @@ pub const MAILBOX_OFFSET: u64 = 0x0010_0000;
 
 /// Size of the mailbox in bytes.
 pub const MAILBOX_SIZE: u64 = 0x0010_0000;
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

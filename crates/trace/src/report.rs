@@ -1,4 +1,7 @@
 //! The counters of a run: one header, then one record per core and one per vCPU.
+//!
+//! Those of a vCPU are brought up to date whenever it is put, those of a core at each interrupt and
+//! each put; all of them are final in [`State::Done`].
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
@@ -116,7 +119,8 @@ pub struct CoreReport {
     pub longest_masked: u64,
     /// Sections of EL2 code that used the FP/SIMD registers for themselves.
     pub host_uses: u64,
-    /// Times that the host's registers were saved.
+    /// Times that the host's registers were saved, but for those at a trap of the closed gate, whose
+    /// path counts nothing.
     pub host_saves: u64,
     /// Times that the host's registers were loaded.
     pub host_loads: u64,
@@ -132,15 +136,16 @@ pub struct CoreReport {
 
 /// The windows of one kind that a vCPU went through.
 ///
-/// Whether a window used the registers is known where it was armed: always in an observed run,
-/// else only where the scheme itself armed the trap. Windows without evidence are `blind` and enter
-/// no other count.
+/// Whether a window used the registers is known where the trap was armed throughout. Windows are
+/// counted for observed vCPUs ([`VcpuReport::observed`]), whose trap is armed at every entry; for
+/// any other, all of this is zero.
 #[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct WindowReport {
     /// Windows in all.
     pub windows: u64,
-    /// Windows that nobody watched.
+    /// Windows that nobody watched, which enter no count but `windows`: none where every window is
+    /// watched.
     pub blind: u64,
     /// Watched windows by what came before and what came then, `[used before][used]`, where the
     /// window before was watched too.
@@ -173,9 +178,11 @@ pub struct VcpuReport {
     pub observer_traps: u64,
     /// Times that this vCPU's registers were loaded.
     pub register_loads: u64,
-    /// Times that this vCPU's registers were saved.
+    /// Times that this vCPU's registers were saved and the host's loaded, at an exit, a put or an
+    /// eviction. Not those that another vCPU or the host's own use took.
     pub register_saves: u64,
-    /// Bytes moved for this vCPU: its own loads and saves, and the host's that they caused.
+    /// Bytes moved by these loads and saves. Each is an exchange: a save of whoever's registers
+    /// were in the core, and a load.
     pub bytes_moved: u64,
     /// EL2 instructions on behalf of this vCPU, exits to entries.
     pub el2_instructions: u64,
@@ -185,9 +192,10 @@ pub struct VcpuReport {
     pub entry_windows: WindowReport,
     /// Windows from load to put.
     pub load_windows: WindowReport,
-    /// Windows of the scheme's own kind, `[forecast that they use the registers][used]`.
+    /// Windows of the scheme's own kind, `[forecast that they use the registers][used]`; zero unless
+    /// observed. A window counts as forecast to use them if its first entry left the gate open.
     pub forecast: [[u64; 2]; 2],
-    /// Loads at the start of a window that then did not use the registers, of those watched.
+    /// Loads at an entry in windows that then did not use the registers; zero unless observed.
     pub wasted_loads: u64,
 }
 
@@ -233,8 +241,7 @@ impl<'a> Report<'a> {
     /// # Errors
     /// As [`ReadError`] says; bytes of any content are safe to pass.
     pub fn read(mailbox: &'a [u8]) -> Result<Self, ReadError> {
-        let (header, _) =
-            Header::ref_from_prefix(mailbox).map_err(|_| ReadError::Truncated)?;
+        let (header, _) = Header::ref_from_prefix(mailbox).map_err(|_| ReadError::Truncated)?;
         if header.magic != MAGIC {
             return Err(ReadError::NoMagic);
         }

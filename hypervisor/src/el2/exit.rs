@@ -157,7 +157,8 @@ impl Core {
         let alone = self
             .scheduler
             .deadline(now, Some(vcpu.slot), Some(vcpu.slot));
-        if alone == NEVER && self.scheduler.is_runnable(vcpu.slot) {
+        let goes_on = self.scheduler.is_runnable(vcpu.slot) && self.is_resident(vcpu);
+        if alone == NEVER && goes_on {
             // The slice is over, but nobody waits for the core.
             timer::set_deadline(NEVER);
             return self.enter(vcpu, start, before);

@@ -45,7 +45,7 @@ pub fn data_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next
 }
 
 /// Deals with an instruction abort.
-pub fn instruction_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
+pub fn instruction_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
     memory_abort(vcpu, core, abort, true)
 }
 

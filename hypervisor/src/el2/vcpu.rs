@@ -213,6 +213,12 @@ impl Core {
             .find(|vm| vm.number == number)
     }
 
+    /// Returns whether the core holds what `vcpu` runs with.
+    pub fn is_resident(&self, vcpu: &Vcpu) -> bool {
+        self.resident
+            .is_some_and(|resident| ::core::ptr::eq(resident.as_ptr(), vcpu))
+    }
+
     /// Makes `next` the core's resident vCPU, and starts it if it was turned on.
     pub fn make_resident(&mut self, next: &mut Vcpu) {
         let next_pointer = NonNull::from(&mut *next);

@@ -81,6 +81,11 @@ impl Vm {
     /// Starts the VM, or starts it again: nothing in its memory, vCPU 0 on.
     pub fn reset(&self, core: &mut Core) {
         core.scheduler.power_off_vm(self.number);
+        // What the core holds of the VM is of no use any more.
+        // SAFETY: a resident vCPU lives as long as the hypervisor, and its VM never changes.
+        core.resident = core
+            .resident
+            .filter(|vcpu| unsafe { (*vcpu.as_ptr()).vm.number } != self.number);
         self.counter_offset.store(timer::now(), Ordering::Relaxed);
         let mut state = self.state.lock();
         state.stage2.unmap_all();
