@@ -140,7 +140,8 @@ impl core::error::Error for Stage2Error {}
 #[derive(Debug)]
 pub struct Stage2<'m> {
     ram: Ram,
-    /// Frame 0 is the level-1 table, the first `used` are tables, the others are free.
+    /// Frame 0 is the level-1 table, the first `used` are tables, the others are free and clear:
+    /// clearing them when nothing runs keeps it out of the guests' faults.
     frames: &'m [Frame],
     frames_pa: u64,
     used: usize,
@@ -168,7 +169,7 @@ impl<'m> Stage2<'m> {
             ram,
             frames,
             frames_pa,
-            used: 0,
+            used: frames.len(),
         };
         tables.unmap_all();
         Ok(tables)
@@ -218,7 +219,9 @@ impl<'m> Stage2<'m> {
 
     /// Invalidates everything. The tables below the first are free from then on.
     pub fn unmap_all(&mut self) {
-        self.frames[0].clear();
+        for frame in &self.frames[..self.used] {
+            frame.clear();
+        }
         self.used = 1;
     }
 
@@ -264,14 +267,13 @@ impl<'m> Stage2<'m> {
         Ok(())
     }
 
-    /// Takes a free frame, cleared, with its physical address.
+    /// Takes a free frame, which holds nothing, with its physical address.
     fn take_frame(&mut self) -> Result<(&'m Frame, u64), Stage2Error> {
         let frame = self
             .frames
             .get(self.used)
             .ok_or(Stage2Error::TooFewFrames)?;
         let pa = self.frames_pa + self.used as u64 * PAGE_SIZE;
-        frame.clear();
         self.used += 1;
         Ok((frame, pa))
     }

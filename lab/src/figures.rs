@@ -174,14 +174,6 @@ impl Counters {
         add_table(&mut self.forecast, &other.forecast);
         self.wasted_loads += other.wasted_loads;
     }
-
-    /// The windows that a scheme's decisions cover.
-    pub fn windows_of(&self, scheme: Scheme) -> &Windows {
-        match scheme.window() {
-            Window::Entry => &self.entry_windows,
-            Window::Load => &self.load_windows,
-        }
-    }
 }
 
 fn add_table(into: &mut [[u64; 2]; 2], from: &[[u64; 2]; 2]) {
@@ -197,15 +189,10 @@ pub fn ratio(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| part as f64 / whole as f64)
 }
 
-/// What the counters of a scheme on a workload amount to.
-///
-/// Counts and instructions come from the plain run; what only an observer sees (windows, the
-/// forecast's quality, wasted loads) comes from the observed run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Figures {
-    /// Windows of the scheme's own kind: "entry" or "load".
-    pub window_kind: &'static str,
-    /// Windows of that kind.
+/// What an observer saw of the windows of one kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct WindowFigures {
+    /// Windows.
     pub windows: u64,
     /// In how many of them the registers were used.
     pub used: u64,
@@ -215,6 +202,32 @@ pub struct Figures {
     pub use_after_use: Option<f64>,
     /// P(use | not used before).
     pub use_after_none: Option<f64>,
+}
+
+impl From<&Windows> for WindowFigures {
+    fn from(windows: &Windows) -> Self {
+        Self {
+            windows: windows.windows,
+            used: windows.used,
+            used_share: windows.used_share(),
+            use_after_use: windows.use_after(true),
+            use_after_none: windows.use_after(false),
+        }
+    }
+}
+
+/// What the counters of a scheme on a workload amount to.
+///
+/// Counts and instructions come from the plain run; what only an observer sees (windows, the
+/// forecast's quality, wasted loads) comes from the observed run.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Figures {
+    /// Which windows the scheme's decisions cover: "entry" or "load".
+    pub window_kind: &'static str,
+    /// Windows from an entry to its exit.
+    pub entry_windows: WindowFigures,
+    /// Windows from the load of a vCPU to its put.
+    pub load_windows: WindowFigures,
     /// Share of forecasts that came true.
     pub accuracy: Option<f64>,
     /// Share of forecasts of use that came true.
@@ -231,25 +244,22 @@ pub struct Figures {
     pub longest_masked: u64,
 }
 
+/// What results call the windows that a scheme's decisions cover.
+const ENTRY_KIND: &str = "entry";
+
 impl Figures {
     /// Derives the figures of a scheme from its two runs.
     pub fn derive(scheme: Scheme, plain: &Counters, observed: &Counters, cores: &[Core]) -> Self {
-        let windows = observed.windows_of(scheme);
         let [[true_none, false_none], [false_use, true_use]] = observed.forecast;
+        let forecasts = true_use + true_none + false_use + false_none;
         Self {
             window_kind: match scheme.window() {
-                Window::Entry => "entry",
+                Window::Entry => ENTRY_KIND,
                 Window::Load => "load",
             },
-            windows: windows.windows,
-            used: windows.used,
-            used_share: windows.used_share(),
-            use_after_use: windows.use_after(true),
-            use_after_none: windows.use_after(false),
-            accuracy: ratio(
-                true_use + true_none,
-                true_use + true_none + false_use + false_none,
-            ),
+            entry_windows: (&observed.entry_windows).into(),
+            load_windows: (&observed.load_windows).into(),
+            accuracy: ratio(true_use + true_none, forecasts),
             precision: ratio(true_use, true_use + false_use),
             recall: ratio(true_use, true_use + false_none),
             wasted_loads: observed.wasted_loads,
@@ -260,6 +270,15 @@ impl Figures {
                 .map(|core| core.longest_masked)
                 .max()
                 .unwrap_or(0),
+        }
+    }
+
+    /// The windows that the scheme's decisions cover.
+    pub fn own_windows(&self) -> &WindowFigures {
+        if self.window_kind == ENTRY_KIND {
+            &self.entry_windows
+        } else {
+            &self.load_windows
         }
     }
 }
@@ -289,13 +308,15 @@ mod tests {
     #[test]
     fn figures_follow_from_the_counters() {
         let figures = Figures::derive(Scheme::UntilPut, &counters(), &counters(), &[]);
+        let windows = figures.own_windows();
         assert_eq!(
-            (figures.window_kind, figures.windows, figures.used),
+            (figures.window_kind, windows.windows, windows.used),
             ("load", 9, 4)
         );
-        assert_eq!(figures.used_share, Some(0.5));
-        assert_eq!(figures.use_after_use, Some(0.25));
-        assert_eq!(figures.use_after_none, Some(2.0 / 3.0));
+        assert_eq!(windows.used_share, Some(0.5));
+        assert_eq!(windows.use_after_use, Some(0.25));
+        assert_eq!(windows.use_after_none, Some(2.0 / 3.0));
+        assert_eq!(figures.entry_windows, WindowFigures::default());
         assert_eq!(figures.accuracy, Some(0.7));
         assert_eq!(figures.precision, Some(0.5));
         assert_eq!(figures.recall, Some(2.0 / 3.0));
@@ -309,7 +330,11 @@ mod tests {
         let figures = Figures::derive(Scheme::Eager, &nothing, &nothing, &[]);
         assert_eq!(figures.window_kind, "entry");
         assert_eq!(
-            (figures.used_share, figures.accuracy, figures.el2_per_entry),
+            (
+                figures.own_windows().used_share,
+                figures.accuracy,
+                figures.el2_per_entry
+            ),
             (None, None, None)
         );
     }

@@ -63,7 +63,11 @@ pub fn check_file(path: &Path) -> Result<Report> {
     check(&bytes).map_err(|reason| Error::input(format!("{} {reason}", path.display())))
 }
 
-fn check(bytes: &[u8]) -> std::result::Result<Report, String> {
+/// Checks the content of an ELF file.
+///
+/// # Errors
+/// What is wrong with the file, as the end of a sentence that begins with its name.
+pub fn check(bytes: &[u8]) -> std::result::Result<Report, String> {
     let file =
         object::File::parse(bytes).map_err(|error| format!("is not an ELF file: {error}"))?;
     if file.architecture() != object::Architecture::Aarch64 {

@@ -58,6 +58,8 @@ impl Progress {
         state.running.retain(|running| running != name);
         let outcome = match error {
             None => "done".to_string(),
+            // The user knows; all runs that are under way end like this.
+            Some(Error::Interrupted) => return,
             Some(error) => format!("FAILED: {error}"),
         };
         match &self.bar {

@@ -84,7 +84,9 @@ impl Qemu {
             command
                 .stdin(Stdio::null())
                 .stdout(Stdio::piped())
-                .stderr(Stdio::piped());
+                .stderr(Stdio::piped())
+                // Ctrl-C is the lab's to handle: QEMU would die of it as if it had failed.
+                .process_group(0);
         }
         die_with_parent(&mut command);
         let started = Instant::now();

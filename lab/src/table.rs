@@ -2,7 +2,10 @@
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, Width, presets};
 
-use crate::results::{Results, SchemeResult, Verdict};
+use crate::{
+    figures::Figures,
+    results::{Results, SchemeResult, Verdict},
+};
 
 /// Columns: their headings, and the width that most figures need, so that blocks are aligned.
 const COLUMNS: [(&str, u16); 17] = [
@@ -67,13 +70,14 @@ fn block_table(block: &[SchemeResult]) -> Table {
 
 fn row(result: &SchemeResult) -> Vec<Cell> {
     let mut cells = vec![Cell::new(result.scheme)];
-    let figures = match (&result.figures, &result.plain) {
-        (Some(figures), Some(plain)) => [
+    let windows = result.figures.as_ref().map(Figures::own_windows);
+    let figures = match (&result.figures, windows, &result.plain) {
+        (Some(figures), Some(windows), Some(plain)) => [
             plain.total.entries.to_string(),
-            format!("{}{}", figures.windows, &figures.window_kind[..1]),
-            percent(figures.used_share),
-            decimal(figures.use_after_use, 2),
-            decimal(figures.use_after_none, 2),
+            format!("{}{}", windows.windows, &figures.window_kind[..1]),
+            percent(windows.used_share),
+            decimal(windows.use_after_use, 2),
+            decimal(windows.use_after_none, 2),
             plain.total.traps.to_string(),
             plain.total.register_loads.to_string(),
             figures.wasted_loads.to_string(),
@@ -119,7 +123,7 @@ fn decimal(value: Option<f64>, digits: usize) -> String {
 mod tests {
     use super::*;
     use crate::{
-        figures::{Counters, Figures},
+        figures::{Counters, WindowFigures},
         results::{Integrity, RunCounters, Timing, Versions},
         workload::Scale,
     };
@@ -134,11 +138,14 @@ mod tests {
         };
         let figures = Figures {
             window_kind: "entry",
-            windows: 1_234_567,
-            used: 1_000_000,
-            used_share: Some(1.0),
-            use_after_use: Some(1.0),
-            use_after_none: None,
+            entry_windows: WindowFigures {
+                windows: 1_234_567,
+                used: 1_000_000,
+                used_share: Some(1.0),
+                use_after_use: Some(1.0),
+                use_after_none: None,
+            },
+            load_windows: WindowFigures::default(),
             accuracy: Some(1.0),
             precision: Some(1.0),
             recall: Some(1.0),

@@ -295,6 +295,31 @@ fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
 }
 
 #[test]
+fn a_window_behind_the_closed_gate_that_uses_nothing_moves_nothing() {
+    for scheme in [
+        Scheme::PerEntry,
+        Scheme::LastTrap,
+        Scheme::UntilPut,
+        Scheme::Counter,
+        Scheme::Credit,
+        Scheme::Owner,
+    ] {
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+        for _ in 0..3 {
+            let lazy = (None, Gate::Closed);
+            assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
+            assert_eq!(core.exit(&mut a), None, "{scheme}");
+            assert_eq!(core.host_begin(), Host, "{scheme}: the host's own");
+            assert_eq!(core.host_end(), Host, "{scheme}");
+            assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
+            assert_eq!(core.exit(&mut a), None, "{scheme}");
+            assert_eq!(core.put(&mut a), None, "{scheme}");
+            assert_eq!(core.evict(&mut a), None, "{scheme}");
+        }
+    }
+}
+
+#[test]
 fn a_put_without_an_entry_ends_no_window() {
     let (mut core, mut a, _) = used_and_out(Scheme::Credit);
     core.put(&mut a);

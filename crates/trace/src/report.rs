@@ -110,20 +110,16 @@ pub struct Header {
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
 pub struct CoreReport {
-    /// Instructions retired at EL2, from the first guest entry on, waiting in WFI left out.
+    /// Instructions retired at EL2, from the first guest entry on.
     /// Zero where the machine does not count them (QEMU without `-icount`).
     pub el2_instructions: u64,
     /// Instructions retired at EL1 and EL0.
     pub guest_instructions: u64,
-    /// The longest stretch of instructions at EL2 with interrupts masked, from the vector to ERET.
+    /// The longest stretch of instructions at EL2 with interrupts masked: from the vector to ERET, or
+    /// between two points where EL2 looks for a pending interrupt and gives way to it.
     pub longest_masked: u64,
     /// Sections of EL2 code that used the FP/SIMD registers for themselves.
     pub host_uses: u64,
-    /// Times that the host's registers were saved, but for those at a trap of the closed gate, whose
-    /// path counts nothing.
-    pub host_saves: u64,
-    /// Times that the host's registers were loaded.
-    pub host_loads: u64,
     /// Times that the host's registers were compared with the canary.
     pub canary_checks: u64,
     /// Comparisons that failed: the host had lost its registers.

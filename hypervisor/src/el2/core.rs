@@ -40,7 +40,8 @@ pub struct Core {
 }
 
 impl Core {
-    /// Returns a core whose registers are the host's own. Its gate is open, as at EL2's boot.
+    /// Returns a core whose registers are to be the host's own. Its gate counts as closed: what it
+    /// is at reset is unknown.
     pub fn new(
         stack_top: u64,
         e2h: bool,
@@ -92,8 +93,6 @@ impl Core {
             // that only this core touches while it owns the registers; the gate is open, and this
             // is built for a soft-float target.
             unsafe { FpSimd::exchange(save.0.as_ptr(), load.0.as_ptr()) }
-            self.report.host_saves += u64::from(save == self.host);
-            self.report.host_loads += u64::from(load == self.host);
         }
     }
 }

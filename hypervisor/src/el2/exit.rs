@@ -77,7 +77,8 @@ impl Core {
             .wrapping_sub(self.meter.entered)
             .wrapping_sub(before + RETURN_INSTRUCTIONS)
             & self.meter.exact;
-        self.meter.masked(traps);
+        self.meter.longest = self.meter.longest.max(traps);
+        self.meter.masked_from(start, before);
         let switched = meter::instructions()
             .wrapping_sub(start)
             .wrapping_add(traps);
@@ -127,7 +128,7 @@ impl Core {
             .wrapping_sub(start)
             .wrapping_add(before + RETURN_INSTRUCTIONS)
             & self.meter.exact;
-        self.meter.masked(stretch);
+        self.meter.masked_until(now, RETURN_INSTRUCTIONS);
         vcpu.switch_instructions += u64::from(now.wrapping_sub(decided));
         vcpu.el2_instructions += u64::from(stretch);
         NonNull::from(vcpu)
@@ -172,7 +173,7 @@ impl Core {
         vcpu.el2_instructions += u64::from(spent);
         vcpu.publish();
         self.lap();
-        let mut next = self.pick(spent);
+        let mut next = self.pick();
         // SAFETY: a vCPU lives as long as the hypervisor, and `vcpu` is not used any more.
         let next = unsafe { next.as_mut() };
         self.enter(next, meter::instructions(), 0)
@@ -187,10 +188,8 @@ impl Core {
         Some(self.enter(vcpu, meter::instructions(), 0))
     }
 
-    /// Waits until some vCPU can run, and loads it. Ends everything when all are off. Interrupts
-    /// were masked for `masked` instructions before.
-    fn pick(&mut self, masked: u32) -> NonNull<Vcpu> {
-        let mut began = meter::instructions().wrapping_sub(masked);
+    /// Waits until some vCPU can run, and loads it. Ends everything when all are off.
+    fn pick(&mut self) -> NonNull<Vcpu> {
         loop {
             let now = timer::now();
             self.scheduler.expire(now);
@@ -198,15 +197,12 @@ impl Core {
                 // SAFETY: a vCPU lives as long as the hypervisor; the last one was put.
                 let vcpu = unsafe { next.as_mut() };
                 self.load(vcpu);
-                self.meter.masked(meter::instructions().wrapping_sub(began));
                 return next;
             }
             if self.scheduler.is_over() {
                 self.finish();
             }
-            self.meter.masked(meter::instructions().wrapping_sub(began));
             self.idle();
-            began = meter::instructions();
             self.interrupt();
         }
     }
@@ -226,10 +222,9 @@ impl Core {
         let resident = self.resident.map(|vcpu| unsafe { vcpu.as_ref() }.slot);
         timer::set_deadline(self.scheduler.deadline(timer::now(), None, resident));
         self.report.idles += 1;
-        let since = meter::instructions();
         // SAFETY: interrupts are masked at EL2, and end the wait all the same.
         unsafe { ::core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) }
-        self.meter.skip(since);
+        self.meter.looked_for_interrupt();
     }
 
     /// Takes the pending physical interrupt, if there is one. Returns its kind and what becomes of

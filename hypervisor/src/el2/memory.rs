@@ -225,11 +225,12 @@ pub fn pointer<T>(physical: u64) -> NonNull<T> {
 pub fn clean_to_coherency(start: *const u8, bytes: usize) {
     // CTR_EL0.DminLine: log2 of the words in the smallest data cache line.
     let line = 4usize << (mrs!("ctr_el0") >> 16 & 0xf);
-    for offset in (0..bytes).step_by(line) {
+    let mut at = start as usize;
+    let end = at + bytes;
+    while at < end {
         // SAFETY: cleaning a line of mapped memory changes no value.
-        unsafe {
-            asm!("dc civac, {}", in(reg) start.wrapping_add(offset), options(nostack, preserves_flags));
-        }
+        unsafe { asm!("dc civac, {}", in(reg) at, options(nostack, preserves_flags)) }
+        at += line;
     }
 }
 

@@ -30,6 +30,8 @@ const MDCR_TDE_CLASS: u64 = 1 << 11 | 1 << 10 | 1 << 9;
 pub struct Meter {
     /// The EL2 counter at the end of the last entry's Rust code.
     pub entered: u32,
+    /// The EL2 counter where the current masked stretch began.
+    masked_since: u32,
     /// The guest counter when it was last added up.
     guest: u32,
     /// The EL2 counter when it was last added up.
@@ -58,6 +60,7 @@ impl Meter {
         Self {
             exact: if counts { u32::MAX } else { 0 },
             entered: instructions(),
+            masked_since: instructions(),
             guest: guest_instructions(),
             total: instructions(),
             longest: 0,
@@ -74,16 +77,27 @@ impl Meter {
         black_box(lap)
     }
 
-    /// Leaves out of the count what ran at EL2 since `since`, such as waiting.
-    pub fn skip(&mut self, since: u32) {
-        let now = instructions();
-        self.total = self.total.wrapping_add(now.wrapping_sub(since));
+    /// A stretch with interrupts masked begins; the vector took `before` instructions until now.
+    #[inline]
+    pub fn masked_from(&mut self, now: u32, before: u32) {
+        self.masked_since = now.wrapping_sub(before & self.exact);
     }
 
-    /// Notes that interrupts were masked for `instructions`.
+    /// A stretch with interrupts masked ends, `after` instructions from now.
     #[inline]
-    pub fn masked(&mut self, instructions: u32) {
-        self.longest = self.longest.max(instructions);
+    pub fn masked_until(&mut self, now: u32, after: u32) {
+        let stretch = now
+            .wrapping_sub(self.masked_since)
+            .wrapping_add(after & self.exact);
+        self.longest = self.longest.max(stretch);
+    }
+
+    /// EL2 has looked for a pending interrupt and would have let it in: one stretch ends and the
+    /// next begins.
+    pub fn looked_for_interrupt(&mut self) {
+        let now = instructions();
+        self.masked_until(now, 0);
+        self.masked_since = now;
     }
 }
 

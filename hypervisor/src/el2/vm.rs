@@ -132,10 +132,11 @@ impl Vm {
             Some((filling, done)) if filling == chunk => done,
             _ => 0,
         };
-        core.with_host_simd(|| {
+        core.with_host_simd(|meter| {
             while done < CHUNK {
                 self.fill_page(chunk + done, physical + done);
                 done += PAGE;
+                meter.looked_for_interrupt();
                 if interrupt_is_pending() {
                     break;
                 }
