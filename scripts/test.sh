@@ -27,6 +27,17 @@ step() {
 # Adds up a number of all of cargo's summaries: sum passed
 sum() { sed -n "s/^test result:.* \([0-9]*\) $1;.*/\1/p" "$log" | awk '{ n += $1 } END { print n + 0 }'; }
 
+# rustup's smallest profile comes without these.
+tools() {
+    local tool
+    for tool in rustfmt clippy; do
+        cargo "${tool/rust/}" --version || rustup component add "$tool" || {
+            echo "cargo ${tool/rust/} is missing: rustup component add $tool"
+            return 1
+        }
+    done
+}
+
 el2_clippy() {
     local package
     # One at a time: together they would be built with the union of their features.
@@ -35,6 +46,7 @@ el2_clippy() {
     done
 }
 
+step tools tools
 step style cargo fmt --all --check
 step setup make --no-print-directory setup
 step guest make --no-print-directory guest

@@ -140,11 +140,13 @@ impl core::error::Error for Stage2Error {}
 #[derive(Debug)]
 pub struct Stage2<'m> {
     ram: Ram,
-    /// Frame 0 is the level-1 table, the first `used` are tables, the others are free and clear:
-    /// clearing them when nothing runs keeps it out of the guests' faults.
+    /// Frame 0 is the level-1 table, the first `used` are tables, the others are free.
     frames: &'m [Frame],
     frames_pa: u64,
     used: usize,
+    /// Frames below this one were tables before everything was unmapped, and are to be cleared when
+    /// they are taken again. One by one, so that no single call takes long.
+    stale: usize,
 }
 
 impl<'m> Stage2<'m> {
@@ -165,14 +167,16 @@ impl<'m> Stage2<'m> {
         if frames_pa < ram.pa().end && ram.pa().start < frames_pa + frames_size {
             return Err(Stage2Error::FramesInRam);
         }
-        let mut tables = Self {
+        for frame in frames {
+            frame.clear();
+        }
+        Ok(Self {
             ram,
             frames,
             frames_pa,
-            used: frames.len(),
-        };
-        tables.unmap_all();
-        Ok(tables)
+            used: 1,
+            stale: 0,
+        })
     }
 
     /// The VM's RAM.
@@ -219,9 +223,8 @@ impl<'m> Stage2<'m> {
 
     /// Invalidates everything. The tables below the first are free from then on.
     pub fn unmap_all(&mut self) {
-        for frame in &self.frames[..self.used] {
-            frame.clear();
-        }
+        self.frames[0].clear();
+        self.stale = self.stale.max(self.used);
         self.used = 1;
     }
 
@@ -267,12 +270,15 @@ impl<'m> Stage2<'m> {
         Ok(())
     }
 
-    /// Takes a free frame, which holds nothing, with its physical address.
+    /// Takes a free frame, cleared, with its physical address.
     fn take_frame(&mut self) -> Result<(&'m Frame, u64), Stage2Error> {
         let frame = self
             .frames
             .get(self.used)
             .ok_or(Stage2Error::TooFewFrames)?;
+        if self.used < self.stale {
+            frame.clear();
+        }
         let pa = self.frames_pa + self.used as u64 * PAGE_SIZE;
         self.used += 1;
         Ok((frame, pa))

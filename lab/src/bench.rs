@@ -1,22 +1,31 @@
 //! `trapcast bench`: the fast paths in EL2 instructions for each core and scheme, and a Linux boot.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
+mod boot;
+mod goals;
+mod table;
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use serde::Serialize;
-use trapcast_forecast::{Scheme, Window};
+use trapcast_forecast::Scheme;
 
+use self::boot::Boot;
+pub use self::{
+    boot::{BootResult, BootTiming, boot_without_hypervisor, median},
+    goals::Goal,
+    table::render,
+};
 use crate::{
-    console::{self, Expected},
+    console,
     error::{Error, Result},
-    figures::{Counters, ratio},
     image::Image,
     initrd::{self, Task},
     kvm,
-    machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
+    machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
     paths::Paths,
     progress::Progress,
-    qemu::{Console, Finished, Qemu, last_lines},
+    qemu::last_lines,
     results::Versions,
     run,
     workload::{LINUX_BOOTARGS, LINUX_MEMORY},
@@ -79,54 +88,11 @@ pub struct Path {
     pub rounds: u64,
 }
 
-/// A Linux guest from its first instruction to power-off.
-#[derive(Clone, Debug, Serialize)]
-pub struct BootResult {
-    /// QEMU's core.
-    pub cpu: &'static str,
-    /// Entries into the guest.
-    pub entries: u64,
-    /// Exits by reason.
-    pub exits: BTreeMap<&'static str, u64>,
-    /// Instructions at EL2.
-    pub el2_instructions: u64,
-    /// Instructions at EL1 and EL0.
-    pub guest_instructions: u64,
-    /// EL2's share of all instructions.
-    pub el2_share: Option<f64>,
-}
-
 /// Wall times.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct BenchTiming {
     /// The boots, one per core.
     pub boots: Vec<BootTiming>,
-}
-
-/// Wall times of a boot, in seconds from QEMU's start to its end.
-#[derive(Clone, Debug, Serialize)]
-pub struct BootTiming {
-    /// QEMU's core.
-    pub cpu: &'static str,
-    /// Under the hypervisor, each boot.
-    pub hypervisor: Vec<f64>,
-    /// Without one, each boot.
-    pub without: Vec<f64>,
-    /// The quotient of the medians.
-    pub ratio: f64,
-}
-
-/// Something that was to be reached.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Goal {
-    /// What it is about.
-    pub name: String,
-    /// What was measured.
-    pub measured: f64,
-    /// The most that it was to be.
-    pub at_most: f64,
-    /// Whether it is.
-    pub met: bool,
 }
 
 /// What the runs need, read once.
@@ -184,7 +150,7 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     progress.finish();
     Ok(Bench {
         versions,
-        goals: goals(&measured, &timings),
+        goals: goals::goals(&measured, &timings),
         paths: measured,
         boots,
         kvm: kvm::PEERS,
@@ -239,107 +205,6 @@ fn path_of(line: &str, cpu: Cpu, scheme: Scheme) -> Option<Path> {
     })
 }
 
-/// A Linux guest that boots, prints its marker and powers off.
-struct Boot<'a> {
-    machine: Machine,
-    hypervisor: &'a std::path::Path,
-}
-
-impl<'a> Boot<'a> {
-    fn new(inputs: &'a Inputs, cpu: Cpu) -> Self {
-        Self {
-            machine: Machine {
-                cpu,
-                vhe: cpu.has_vhe(),
-                icount: false,
-                vms: vec![inputs.linux.clone()],
-            },
-            hypervisor: &inputs.hypervisor,
-        }
-    }
-
-    /// Boots once with instructions counted.
-    fn count(&self) -> Result<BootResult> {
-        let machine = Machine {
-            icount: true,
-            ..self.machine.clone()
-        };
-        let outcome = run::run(&machine, self.hypervisor, LIMIT)?;
-        booted(&outcome.console)?;
-        let counters: Vec<Counters> = outcome.vcpus.iter().map(Into::into).collect();
-        let total = Counters::sum(&counters);
-        let el2 = outcome.cores.iter().map(|core| core.el2_instructions).sum();
-        let guest: u64 = outcome
-            .cores
-            .iter()
-            .map(|core| core.guest_instructions)
-            .sum();
-        Ok(BootResult {
-            cpu: self.machine.cpu.name(),
-            entries: total.entries,
-            exits: total.exits,
-            el2_instructions: el2,
-            guest_instructions: guest,
-            el2_share: ratio(el2, el2 + guest),
-        })
-    }
-
-    /// Boots with and without the hypervisor in turn, so that a machine that gets slower or faster
-    /// does so to both.
-    fn time(&self, boots: u32, progress: &Progress) -> Result<BootTiming> {
-        let cpu = self.machine.cpu;
-        let (mut hypervisor, mut without) = (Vec::new(), Vec::new());
-        for _ in 0..boots {
-            hypervisor.push(progress.one(&format!("boot/{cpu}/hypervisor"), || {
-                let outcome = run::run(&self.machine, self.hypervisor, LIMIT)?;
-                booted(&outcome.console)?;
-                Ok(outcome.wall.as_secs_f64())
-            })?);
-            without.push(progress.one(&format!("boot/{cpu}/without"), || {
-                let vm = &self.machine.vms[0];
-                let finished = boot_without_hypervisor(cpu, vm)?;
-                booted(&finished.console)?;
-                Ok(finished.wall.as_secs_f64())
-            })?);
-        }
-        Ok(BootTiming {
-            cpu: cpu.name(),
-            ratio: median(&hypervisor) / median(&without),
-            hypervisor,
-            without,
-        })
-    }
-}
-
-/// Boots a Linux guest at EL1 of a board without EL2, to its power-off.
-///
-/// # Errors
-/// [`Error::Run`] where it does not end.
-pub fn boot_without_hypervisor(cpu: Cpu, vm: &Vm) -> Result<Finished> {
-    let prepared = prepare_without_hypervisor(cpu, false, vm)?;
-    Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))
-}
-
-fn booted(text: &str) -> Result<()> {
-    let found = console::findings(text, &[Expected::LinuxMarker]);
-    if found.failures.is_empty() {
-        return Ok(());
-    }
-    let lines = last_lines(text, "");
-    Err(Error::run(format!("{}.{lines}", found.failures.join("; "))))
-}
-
-/// The median of some figures; zero of none.
-pub fn median(figures: &[f64]) -> f64 {
-    let mut sorted = figures.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match (sorted.len() / 2, sorted.len() % 2) {
-        (0, 0) => 0.0,
-        (middle, 1) => sorted[middle],
-        (middle, _) => (sorted[middle - 1] + sorted[middle]) / 2.0,
-    }
-}
-
 /// A path's figures on one core under one scheme.
 pub fn find<'a>(paths: &'a [Path], cpu: Cpu, scheme: Scheme, path: &str) -> Option<&'a Path> {
     paths.iter().find(|measured| {
@@ -360,70 +225,12 @@ pub fn names(paths: &[Path]) -> Vec<&str> {
         .collect()
 }
 
-fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
-    let mut goals = Vec::new();
-    let mut goal = |name: String, measured: f64, at_most: f64| {
-        goals.push(Goal {
-            name,
-            measured,
-            at_most,
-            met: measured <= at_most,
-        });
-    };
-    for cpu in CORES {
-        for (path, share, of) in [
-            ("hvc-null", 0.25, "a quarter"),
-            ("fp-trap-switch", 0.5, "half"),
-        ] {
-            let measured = find(paths, cpu, PEER_SCHEME, path).map(|path| path.median as f64);
-            let peer = kvm::instructions(path, cpu).map(f64::from);
-            if let Some((measured, peer)) = measured.zip(peer) {
-                goal(
-                    format!("{path} on {cpu}: {of} of KVM's {peer}"),
-                    measured,
-                    peer * share,
-                );
-            }
-        }
-        for scheme in Scheme::ALL {
-            if let Some(more) = decision(paths, cpu, scheme) {
-                goal(
-                    format!("decision of {scheme} on {cpu}, with gate and learning"),
-                    more,
-                    20.0,
-                );
-            }
-        }
-    }
-    for boot in boots {
-        goal(
-            format!("Linux boot on {}: wall time beside none", boot.cpu),
-            boot.ratio,
-            1.2,
-        );
-    }
-    goals
-}
-
-/// What a scheme adds to a window that moves nothing, beside `none`, which decides nothing: its
-/// decision, setting the gate, and learning at the window's end. An upper bound of the decision.
-///
-/// `eager` has no such window: it moves registers at every entry.
-fn decision(paths: &[Path], cpu: Cpu, scheme: Scheme) -> Option<f64> {
-    let path = match (scheme, scheme.window()) {
-        (Scheme::None | Scheme::Eager, _) => return None,
-        (_, Window::Entry) => "entry-exit-unused",
-        (_, Window::Load) => "entry-exit-wfi-unused",
-    };
-    let round_trip = |scheme| find(paths, cpu, scheme, path).map(|path| path.median as f64);
-    Some(round_trip(scheme)? - round_trip(Scheme::None)?)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn path(scheme: Scheme, path: &str, median: u64) -> Path {
+    /// A path of neoverse-n1 with this median.
+    pub(super) fn path(scheme: Scheme, path: &str, median: u64) -> Path {
         Path {
             cpu: "neoverse-n1",
             scheme: scheme.name(),
@@ -444,46 +251,6 @@ mod tests {
             path_of("bench: start rounds=1000", Cpu::Max, Scheme::Owner),
             None
         );
-    }
-
-    #[test]
-    fn goals_are_judged_by_the_figures() {
-        let paths = [
-            path(Scheme::UntilPut, "hvc-null", 261),
-            path(Scheme::UntilPut, "fp-trap-switch", 95),
-            path(Scheme::None, "entry-exit-unused", 100),
-            path(Scheme::None, "entry-exit-wfi-unused", 1000),
-            path(Scheme::LastTrap, "entry-exit-unused", 112),
-            path(Scheme::Credit, "entry-exit-wfi-unused", 1021),
-            path(Scheme::Eager, "entry-exit-unused", 300),
-        ];
-        let boots = [BootTiming {
-            cpu: "neoverse-n1",
-            hypervisor: vec![],
-            without: vec![],
-            ratio: 1.2,
-        }];
-        let judged: Vec<_> = goals(&paths, &boots)
-            .iter()
-            .map(|goal| (goal.measured, goal.met))
-            .collect();
-        assert_eq!(
-            judged,
-            [
-                (261.0, true),
-                (95.0, false),
-                (12.0, true),
-                (21.0, false),
-                (1.2, true)
-            ]
-        );
-    }
-
-    #[test]
-    fn medians_of_odd_and_even_numbers() {
-        assert_eq!(median(&[3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(&[]), 0.0);
     }
 
     #[test]

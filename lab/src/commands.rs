@@ -6,7 +6,7 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use crate::{
-    bench, bench_table,
+    bench,
     boot::{self, Boot},
     cli::{BenchArgs, BootArgs, CheckImageArgs, Cli, Command, StudyArgs},
     doctor,
@@ -157,7 +157,7 @@ fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
     if arguments.json {
         print_json(&bench)?;
     } else {
-        print(&bench_table::render(&bench))?;
+        print(&bench::render(&bench))?;
     }
     eprintln!("trapcast: {} written", file.display());
     Ok(())

@@ -63,10 +63,6 @@ pub struct Core {
     pub longest_masked: u64,
     /// Sections of EL2 code that used the registers for themselves.
     pub host_uses: u64,
-    /// Saves of the host's registers.
-    pub host_saves: u64,
-    /// Loads of the host's registers.
-    pub host_loads: u64,
     /// Comparisons of the host's registers with the canary.
     pub canary_checks: u64,
     /// Comparisons that failed.
@@ -116,8 +112,6 @@ impl From<&CoreReport> for Core {
             guest_instructions: report.guest_instructions,
             longest_masked: report.longest_masked,
             host_uses: report.host_uses,
-            host_saves: report.host_saves,
-            host_loads: report.host_loads,
             canary_checks: report.canary_checks,
             canary_mismatches: report.canary_mismatches,
             idles: report.idles,

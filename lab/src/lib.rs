@@ -1,7 +1,6 @@
 //! The lab: runs the Trapcast hypervisor and its guests under QEMU and measures what they do.
 
 pub mod bench;
-pub mod bench_table;
 pub mod board;
 pub mod boot;
 pub mod cli;

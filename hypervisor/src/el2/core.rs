@@ -5,7 +5,11 @@ use trapcast_fpsimd::{Cptr, FpSimd, Opening};
 use trapcast_switch::Exchange;
 use trapcast_trace::report::CoreReport;
 
-use super::{meter::Meter, scheduler::Scheduler, vcpu::Vcpu};
+use super::{
+    meter::Meter,
+    scheduler::Scheduler,
+    vcpu::{Vcpu, guest_hcr},
+};
 
 /// Where one register file is kept: a vCPU's or a host's. The context of the switch.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -37,6 +41,8 @@ pub struct Core {
     pub list_registers: usize,
     /// HCR_EL2.E2H.
     pub e2h: bool,
+    /// HCR_EL2 while a guest runs.
+    pub guest_hcr: u64,
 }
 
 impl Core {
@@ -61,6 +67,7 @@ impl Core {
             report,
             list_registers: super::gic::list_registers(),
             e2h,
+            guest_hcr: guest_hcr(e2h),
         }
     }
 

@@ -82,6 +82,11 @@ pub unsafe fn init() {
     }
 }
 
+/// Returns whether a physical interrupt waits for this core (ISR_EL1.I).
+pub fn interrupt_is_pending() -> bool {
+    mrs!("isr_el1") & (1 << 7) != 0
+}
+
 /// Acknowledges the pending interrupt of the highest priority (ICC_IAR1_EL1).
 #[inline]
 pub fn acknowledge() -> u32 {

@@ -5,7 +5,7 @@
 
 use ::core::hint::black_box;
 
-use super::sysreg::isb;
+use super::{sysreg::isb, vectors::RETURN_INSTRUCTIONS};
 use crate::{mrs, msr};
 
 /// INST_RETIRED, "Instruction architecturally executed" (Arm ARM, D13 "PMU events").
@@ -28,8 +28,8 @@ const MDCR_TDE_CLASS: u64 = 1 << 11 | 1 << 10 | 1 << 9;
 /// The readings of one core.
 #[derive(Clone, Copy, Debug)]
 pub struct Meter {
-    /// The EL2 counter at the end of the last entry's Rust code.
-    pub entered: u32,
+    /// The EL2 counter as the last return to a guest read it.
+    pub entered: u64,
     /// The EL2 counter where the current masked stretch began.
     masked_since: u32,
     /// The guest counter when it was last added up.
@@ -59,7 +59,7 @@ impl Meter {
         let counts = instructions() != instructions();
         Self {
             exact: if counts { u32::MAX } else { 0 },
-            entered: instructions(),
+            entered: instructions().into(),
             masked_since: instructions(),
             guest: guest_instructions(),
             total: instructions(),
@@ -77,26 +77,30 @@ impl Meter {
         black_box(lap)
     }
 
-    /// A stretch with interrupts masked begins; the vector took `before` instructions until now.
+    /// A guest came to EL2: its vector took `before` instructions, then read the counter as `start`.
+    /// Returns the instructions that traps of the gate took since the last entry.
+    ///
+    /// Two stretches with interrupts masked ended since the last exit: the way in, and the traps if
+    /// there were any. What lies between the two readings and is neither is the return to the guest
+    /// and the vector, whose instructions the assembler has counted.
     #[inline]
-    pub fn masked_from(&mut self, now: u32, before: u32) {
-        self.masked_since = now.wrapping_sub(before & self.exact);
-    }
-
-    /// A stretch with interrupts masked ends, `after` instructions from now.
-    #[inline]
-    pub fn masked_until(&mut self, now: u32, after: u32) {
-        let stretch = now
-            .wrapping_sub(self.masked_since)
-            .wrapping_add(after & self.exact);
-        self.longest = self.longest.max(stretch);
+    pub fn exited(&mut self, start: u32, before: u32) -> u32 {
+        let entered = self.entered as u32;
+        let traps = start
+            .wrapping_sub(entered)
+            .wrapping_sub(RETURN_INSTRUCTIONS + before);
+        let traps = traps & self.exact;
+        let entry = entered.wrapping_sub(self.masked_since) + (RETURN_INSTRUCTIONS & self.exact);
+        self.longest = self.longest.max(entry).max(traps);
+        self.masked_since = start.wrapping_sub(before & self.exact);
+        traps
     }
 
     /// EL2 has looked for a pending interrupt and would have let it in: one stretch ends and the
     /// next begins.
     pub fn looked_for_interrupt(&mut self) {
         let now = instructions();
-        self.masked_until(now, 0);
+        self.longest = self.longest.max(now.wrapping_sub(self.masked_since));
         self.masked_since = now;
     }
 }

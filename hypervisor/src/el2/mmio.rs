@@ -9,8 +9,8 @@ use trapcast_trace::report::Exit;
 use super::{
     console,
     core::Core,
-    exit::{Next, inject_abort, skip_instruction},
-    gic,
+    exit::{Next, skip_instruction},
+    gic, inject,
     vcpu::Vcpu,
     vm::{Vm, VmState},
 };
@@ -55,11 +55,11 @@ fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -
     let far = mrs!("far_el2");
     if let Fault::Translation { .. } = abort.fault()
         && let Some(ipa) = abort.ipa(far, mrs!("hpfar_el2"))
-        && vcpu.vm.fault_in(core, ipa)
+        && vcpu.vm.fault_in(core, vcpu.index, ipa)
     {
         return (Exit::Stage2Fault, Next::Continue);
     }
-    inject_abort(instruction, far);
+    inject::abort(instruction, far);
     (Exit::Other, Next::Continue)
 }
 

@@ -36,7 +36,7 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
 
 #[inline(never)]
 fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
-    if vcpu.registers[0] == SMCCC_VERSION {
+    if u64::from(vcpu.registers[0] as u32) == SMCCC_VERSION {
         vcpu.registers[0] = SMCCC_1_1;
         return Next::Continue;
     }
@@ -95,6 +95,8 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
 /// Why a call could not be decoded: an argument of a function that exists, or no such function.
 fn refusal(function: u64) -> u64 {
     match FunctionId::try_from(function as u32) {
+        // A function that PSCI_FEATURES is asked about need not exist.
+        Ok(FunctionId::PsciFeatures) => NOT_SUPPORTED,
         Ok(id) if is_supported(id) => INVALID_PARAMETERS,
         _ => NOT_SUPPORTED,
     }

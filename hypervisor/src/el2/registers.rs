@@ -135,6 +135,61 @@ keys! {
     apga = "s3_0_c2_c3_0", "s3_0_c2_c3_1";
 }
 
+/// EL1 and EL0 registers that only some cores have, and that a guest reaches whether it is shown
+/// their feature or not.
+#[derive(Clone, Debug, Default)]
+pub struct Extensions {
+    keys: Keys,
+    /// VDISR_EL2, which is a guest's DISR_EL1 (FEAT_RAS).
+    vdisr: u64,
+    /// TPIDR2_EL0 (FEAT_SME).
+    tpidr2: u64,
+}
+
+impl Extensions {
+    /// Saves those that the core has.
+    pub fn save(&mut self) {
+        if has_pauth() {
+            self.keys.save();
+        }
+        if has_ras() {
+            self.vdisr = mrs!("s3_4_c12_c1_1");
+        }
+        if has_sme() {
+            self.tpidr2 = mrs!("s3_3_c13_c0_5");
+        }
+    }
+
+    /// Loads those that the core has.
+    ///
+    /// # Safety
+    /// The vCPU that they belong to is entered next.
+    pub unsafe fn load(&self) {
+        // SAFETY: they have no effect at EL2; each exists where its feature does.
+        unsafe {
+            if has_pauth() {
+                self.keys.load();
+            }
+            if has_ras() {
+                msr!("s3_4_c12_c1_1", self.vdisr);
+            }
+            if has_sme() {
+                msr!("s3_3_c13_c0_5", self.tpidr2);
+            }
+        }
+    }
+}
+
+/// Returns whether the core has FEAT_RAS (ID_AA64PFR0_EL1.RAS).
+pub fn has_ras() -> bool {
+    mrs!("id_aa64pfr0_el1") >> 28 & 0xf != 0
+}
+
+/// Returns whether the core has FEAT_SME (ID_AA64PFR1_EL1.SME).
+fn has_sme() -> bool {
+    mrs!("id_aa64pfr1_el1") >> 24 & 0xf != 0
+}
+
 /// Returns whether the core has FEAT_PAuth: ID_AA64ISAR1_EL1.{APA, API, GPA, GPI} or ISAR2's.
 pub fn has_pauth() -> bool {
     const APA_API_GPA_GPI: u64 = 0xff << 24 | 0xff << 4;

@@ -34,6 +34,12 @@ pub struct Scheduler {
     entries: ArrayVec<Entry, MAX_VCPUS>,
     /// Time slice in ticks of the physical counter.
     slice: u64,
+    /// When the current time slice ends, by the physical counter.
+    slice_end: u64,
+    /// One second in ticks.
+    second: u64,
+    /// Whether a vCPU began to be able to run since the deadline was set.
+    changed: bool,
     /// Number of the vCPU that ran last.
     last: usize,
 }
@@ -45,6 +51,9 @@ impl Scheduler {
         Self {
             entries: ArrayVec::new(),
             slice: u64::from(slice) * frequency / 1_000_000,
+            slice_end: 0,
+            second: frequency,
+            changed: false,
             last: 0,
         }
     }
@@ -65,6 +74,7 @@ impl Scheduler {
         for entry in &mut self.entries {
             if entry.vm == vm && entry.index == index {
                 entry.state = State::Runnable;
+                self.changed = true;
             }
         }
     }
@@ -94,6 +104,7 @@ impl Scheduler {
         for entry in self.entries.iter_mut().filter(|entry| entry.vm == vm) {
             if set.contains(entry.index) && matches!(entry.state, State::Blocked(_)) {
                 entry.state = State::Runnable;
+                self.changed = true;
             }
         }
     }
@@ -103,6 +114,7 @@ impl Scheduler {
         let state = &mut self.entries[slot].state;
         if matches!(state, State::Blocked(_)) {
             *state = State::Runnable;
+            self.changed = true;
         }
     }
 
@@ -135,22 +147,57 @@ impl Scheduler {
         self.entries.iter().all(|entry| entry.state == State::Off)
     }
 
-    /// Returns when the core has to look again while vCPU `running` runs, if one does: at the end
-    /// of its time slice if others can run, and at the first deadline of those that wait.
-    ///
-    /// A vCPU whose timer is in the core needs no deadline; `resident` names it.
-    pub fn deadline(&self, now: u64, running: Option<usize>, resident: Option<usize>) -> u64 {
-        let mut deadline = NEVER;
-        for (slot, entry) in self.entries.iter().enumerate() {
-            match entry.state {
-                State::Runnable if running.is_some() && running != Some(slot) => {
-                    deadline = deadline.min(now + self.slice);
-                }
-                State::Blocked(at) if resident != Some(slot) => deadline = deadline.min(at),
-                _ => {}
-            }
-        }
-        deadline
+    /// Returns whether another vCPU than `slot` can run.
+    pub fn has_other(&self, slot: usize) -> bool {
+        self.entries
+            .iter()
+            .enumerate()
+            .any(|(other, entry)| other != slot && entry.state == State::Runnable)
+    }
+
+    /// Begins a time slice.
+    pub fn start_slice(&mut self, now: u64) {
+        self.slice_end = now + self.slice;
+    }
+
+    /// Returns whether a vCPU began to be able to run since the last call, so that the deadline of
+    /// the running one has to be set anew.
+    #[inline]
+    pub fn take_changed(&mut self) -> bool {
+        ::core::mem::take(&mut self.changed)
+    }
+
+    /// Returns when the core has to look again while vCPU `running` runs: at the end of its time
+    /// slice if others can run, at the first deadline of those that wait, and in a second at the
+    /// latest, as the instruction counters are 32 bits wide.
+    pub fn deadline(&mut self, now: u64, running: usize) -> u64 {
+        self.changed = false;
+        let slice_end = if self.has_other(running) {
+            self.slice_end
+        } else {
+            NEVER
+        };
+        slice_end
+            .min(self.first_wake(Some(running)))
+            .min(now + self.second)
+    }
+
+    /// Returns when the core has to look again while nobody runs. A vCPU whose timer is in the core
+    /// needs no deadline; `resident` names it.
+    pub fn idle_deadline(&self, resident: Option<usize>) -> u64 {
+        self.first_wake(resident)
+    }
+
+    fn first_wake(&self, except: Option<usize>) -> u64 {
+        let deadlines = self
+            .entries
+            .iter()
+            .enumerate()
+            .map(|(slot, entry)| match entry.state {
+                State::Blocked(deadline) if except != Some(slot) => deadline,
+                _ => NEVER,
+            });
+        deadlines.min().unwrap_or(NEVER)
     }
 
     /// Returns every vCPU of this core.

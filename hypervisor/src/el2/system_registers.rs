@@ -4,7 +4,8 @@ use trapcast_hypervisor::{id_registers, syndrome::SystemRegisterAccess};
 
 use super::{
     core::Core,
-    exit::{inject_undefined, skip_instruction},
+    exit::skip_instruction,
+    inject,
     mmio::{apply, register, set_register},
     registers::has_pauth,
     vcpu::Vcpu,
@@ -36,7 +37,7 @@ pub fn access(vcpu: &mut Vcpu, core: &mut Core, access: SystemRegisterAccess) {
     if done {
         skip_instruction();
     } else {
-        inject_undefined();
+        inject::undefined();
     }
 }
 

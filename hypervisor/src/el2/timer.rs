@@ -38,6 +38,17 @@ pub fn stop_virtual_timer(e2h: bool) {
     }
 }
 
+/// Returns whether the virtual timer in the core asserts its interrupt.
+pub fn virtual_timer_fires(e2h: bool) -> bool {
+    const ISTATUS: u64 = 1 << 2;
+    let ctl = if e2h {
+        mrs!("s3_5_c14_c3_1")
+    } else {
+        mrs!("cntv_ctl_el0")
+    };
+    ctl & (ENABLE | IMASK | ISTATUS) == ENABLE | ISTATUS
+}
+
 /// Returns when, by the physical counter, the virtual timer in the core will interrupt.
 pub fn virtual_deadline(e2h: bool, offset: u64) -> u64 {
     let (ctl, cval) = if e2h {

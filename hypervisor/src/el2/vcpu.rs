@@ -11,7 +11,7 @@ use super::{
     core::{Area, Core},
     gic::{self, CpuInterface},
     meter,
-    registers::{El1, Keys, has_pauth},
+    registers::{El1, Extensions, has_pauth, has_ras},
     timer,
     vm::Vm,
 };
@@ -33,8 +33,25 @@ const HCR: u64 = HCR_RW
     | 1 << 20 // TIDCP
     | 1 << 21 // TACR
     | 1 << 22; // TSW
+/// HCR_EL2.TLOR and TERR: the registers of limited ordering regions and of error records trap.
+const HCR_TLOR: u64 = 1 << 35;
+const HCR_TERR: u64 = 1 << 36;
 /// HCR_EL2.APK and API: the guest's use of pointer authentication does not trap.
 const HCR_PAUTH: u64 = 1 << 40 | 1 << 41;
+
+/// Returns HCR_EL2 for guests on this core: bits of features that it has not are RES0.
+pub fn guest_hcr(e2h: bool) -> u64 {
+    let optional = [
+        (e2h, HCR_E2H),
+        (has_pauth(), HCR_PAUTH),
+        (has_ras(), HCR_TERR),
+        (mrs!("id_aa64mmfr1_el1") >> 16 & 0xf != 0, HCR_TLOR),
+    ];
+    optional
+        .into_iter()
+        .filter(|(present, _)| *present)
+        .fold(HCR, |hcr, (_, bits)| hcr | bits)
+}
 
 /// PSTATE of a vCPU after reset: EL1h, all interrupts masked.
 const RESET_PSTATE: u64 = 0x3c5;
@@ -59,8 +76,10 @@ pub struct Vcpu {
     /// See [`elr`](Self::elr).
     pub spsr: u64,
     el1: El1,
-    keys: Keys,
+    extensions: Extensions,
     interface: CpuInterface,
+    /// How many of its list registers hold something.
+    pub lists: usize,
     /// Its VM.
     pub vm: &'static Vm,
     /// Its number in the VM.
@@ -93,8 +112,9 @@ impl Vcpu {
             elr: 0,
             spsr: RESET_PSTATE,
             el1: El1::reset(),
-            keys: Keys::default(),
+            extensions: Extensions::default(),
             interface: CpuInterface::default(),
+            lists: 0,
             vm,
             index,
             slot: 0,
@@ -110,7 +130,7 @@ impl Vcpu {
         self.elr = entry;
         self.spsr = RESET_PSTATE;
         self.el1 = El1::reset();
-        self.keys = Keys::default();
+        self.extensions = Extensions::default();
         self.interface = CpuInterface::default();
         // SAFETY: the state machine has evicted this vCPU, so no core writes its area.
         unsafe { self.fpsimd.write(FpSimd::ZERO) }
@@ -122,9 +142,7 @@ impl Vcpu {
         self.spsr = mrs!("spsr_el2");
         self.el1.save(core.e2h);
         timer::stop_virtual_timer(core.e2h);
-        if has_pauth() {
-            self.keys.save();
-        }
+        self.extensions.save();
         self.interface.save();
     }
 
@@ -133,23 +151,19 @@ impl Vcpu {
     /// # Safety
     /// The core's resident vCPU was saved; this one becomes resident and is entered next.
     unsafe fn load(&mut self, core: &mut Core) {
-        let pauth = has_pauth();
-        let e2h = if core.e2h { HCR_E2H } else { 0 };
         // SAFETY: all of it concerns EL1 and EL0 alone, which run as this vCPU next: with the
         // stage-2 tables of its own VM, under its VMID.
         unsafe {
             msr!("elr_el2", self.elr);
             msr!("spsr_el2", self.spsr);
-            msr!("hcr_el2", HCR | e2h | if pauth { HCR_PAUTH } else { 0 });
+            msr!("hcr_el2", core.guest_hcr);
             msr!("mdcr_el2", meter::mdcr(self.vm.settings.pmu));
             msr!("vmpidr_el2", 1 << 31 | self.index as u64);
             msr!("vtcr_el2", self.vm.vtcr);
             msr!("vttbr_el2", self.vm.vttbr);
             msr!("cntvoff_el2", self.vm.counter_offset());
             self.el1.load(core.e2h);
-            if pauth {
-                self.keys.load();
-            }
+            self.extensions.load();
             self.interface.load();
         }
         let state = self.vm.state.lock();
@@ -160,6 +174,7 @@ impl Vcpu {
         }
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(self.index)) }
+        self.lists = state.vgic.used(self.index);
         gic::set_virtual_timer_active(state.vgic.hardware_active(self.index));
         self.core = core;
     }

@@ -11,14 +11,14 @@
 
 use ::core::{arch::global_asm, mem::offset_of};
 
-use super::{core::Core, vcpu::Vcpu};
+use super::{core::Core, meter::Meter, vcpu::Vcpu};
 
-/// Instructions from a guest's synchronous exception to the first one of its handler in Rust. The
-/// assembler checks this and the next two.
+/// Instructions from a guest's synchronous exception to the reading of the EL2 counter, that one
+/// included. The assembler checks this and the next two.
 pub const SYNCHRONOUS_INSTRUCTIONS: u32 = 26;
-/// Instructions from an interrupt to the first one of its handler in Rust.
+/// Instructions from an interrupt to the reading of the EL2 counter, that one included.
 pub const INTERRUPT_INSTRUCTIONS: u32 = 22;
-/// Instructions from the return of a handler to ERET, both included.
+/// Instructions behind the reading of the EL2 counter on the way back to a guest, to ERET.
 pub const RETURN_INSTRUCTIONS: u32 = 18;
 
 const _: () = {
@@ -50,6 +50,7 @@ global_asm!(
     "ldr x1, [sp, #248]",
     "ldr x3, [x1]",
     "mov sp, x3",
+    "mrs x2, pmevcntr4_el0",
     ".endm",
     // An exception that is not expected at all.
     ".macro unexpected number",
@@ -98,14 +99,18 @@ global_asm!(
     ".balign 0x80",
     "el2_synchronous:",
     "save_and_change_stack",
-    "bl el2_exit_synchronous",
     ".if (11b - 10b) + (. - el2_synchronous) != 4 * {synchronous_instructions}",
     ".error \"SYNCHRONOUS_INSTRUCTIONS is wrong\"",
     ".endif",
+    "bl el2_exit_synchronous",
     // x0: the vCPU to enter.
     ".global el2_enter",
     "el2_enter:",
     "mov sp, x0",
+    "ldr x1, [sp, #248]",
+    "mrs x2, pmevcntr4_el0",
+    "0:",
+    "str x2, [x1, #{entered}]",
     "ldp x2, x3, [sp, #16]",
     "ldp x4, x5, [sp, #32]",
     "ldp x6, x7, [sp, #48]",
@@ -123,15 +128,15 @@ global_asm!(
     "ldr x30, [sp, #240]",
     "ldp x0, x1, [sp]",
     "eret",
-    ".if (. - el2_enter) != 4 * {return_instructions}",
+    ".if (. - 0b) != 4 * {return_instructions}",
     ".error \"RETURN_INSTRUCTIONS is wrong\"",
     ".endif",
     "el2_interrupt:",
     "save_and_change_stack",
-    "bl el2_exit_interrupt",
     ".if 8 + (. - el2_interrupt) != 4 * {interrupt_instructions}",
     ".error \"INTERRUPT_INSTRUCTIONS is wrong\"",
     ".endif",
+    "bl el2_exit_interrupt",
     "b el2_enter",
     "el2_serror:",
     "save_and_change_stack",
@@ -194,4 +199,5 @@ global_asm!(
     synchronous_instructions = const SYNCHRONOUS_INSTRUCTIONS,
     interrupt_instructions = const INTERRUPT_INSTRUCTIONS,
     return_instructions = const RETURN_INSTRUCTIONS,
+    entered = const offset_of!(Core, meter) + offset_of!(Meter, entered),
 );

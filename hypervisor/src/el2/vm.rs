@@ -22,7 +22,7 @@ use trapcast_hypervisor::{
 };
 use trapcast_trace::report::{Header, VcpuReport};
 
-use super::{boot, console, core::Core, memory, panic::fail, sysreg::isb, timer, vcpu::Vcpu};
+use super::{boot, console, core::Core, gic, memory, panic::fail, sysreg::isb, timer, vcpu::Vcpu};
 use crate::{mrs, msr};
 
 /// What of a VM's RAM is filled and mapped at its first use: 64 KiB.
@@ -42,8 +42,9 @@ pub struct VmState {
     pub power_on: [Option<(u64, u64)>; MAX_VCPUS],
     /// Which vCPUs are on.
     pub on: [bool; MAX_VCPUS],
-    /// A chunk that an interrupt kept from being filled: its address, and how far it is.
-    filling: Option<(u64, u64)>,
+    /// For each vCPU, the chunk that an interrupt kept from being filled: its address, and how far
+    /// it is.
+    filling: [Option<(u64, u64)>; MAX_VCPUS],
 }
 
 /// Part of a VM's first memory image: where the guest sees it, and its bytes.
@@ -92,7 +93,7 @@ impl Vm {
         self.invalidate_tlb();
         state.vgic = Vgic::new(self.settings.vcpus);
         state.uart = Vpl011::new();
-        state.filling = None;
+        state.filling = [None; MAX_VCPUS];
         state.power_on = [None; MAX_VCPUS];
         state.on = [false; MAX_VCPUS];
         state.power_on[0] = Some(self.start);
@@ -114,11 +115,11 @@ impl Vm {
         }
     }
 
-    /// Fills and maps the chunk of RAM around `ipa`; `false` if that is not RAM.
+    /// Fills and maps the chunk of RAM around `ipa`, for vCPU `index`; `false` if that is not RAM.
     ///
     /// Stops early, between pages, when an interrupt is pending: the guest then runs into the same
     /// fault again, and the rest follows.
-    pub fn fault_in(&self, core: &mut Core, ipa: u64) -> bool {
+    pub fn fault_in(&self, core: &mut Core, index: usize, ipa: u64) -> bool {
         let chunk = ipa & !(CHUNK - 1);
         let Some(physical) = self.ram.to_physical(chunk, CHUNK) else {
             return false;
@@ -128,7 +129,7 @@ impl Vm {
             // Another vCPU was faster, or the fault is the echo of one that is dealt with.
             return true;
         }
-        let mut done = match state.filling.take() {
+        let mut done = match state.filling[index].take() {
             Some((filling, done)) if filling == chunk => done,
             _ => 0,
         };
@@ -137,13 +138,13 @@ impl Vm {
                 self.fill_page(chunk + done, physical + done);
                 done += PAGE;
                 meter.looked_for_interrupt();
-                if interrupt_is_pending() {
+                if gic::interrupt_is_pending() {
                     break;
                 }
             }
         });
         if done < CHUNK {
-            state.filling = Some((chunk, done));
+            state.filling[index] = Some((chunk, done));
             return true;
         }
         memory::invalidate_instructions();
@@ -196,11 +197,6 @@ impl Segment {
             page[to..to + length].copy_from_slice(&self.bytes[from..from + length]);
         }
     }
-}
-
-/// Returns whether a physical interrupt waits for this core (ISR_EL1.I).
-fn interrupt_is_pending() -> bool {
-    mrs!("isr_el1") & 1 << 7 != 0
 }
 
 /// Creates every VM and turns its first vCPU on. Refuses to go on if one of them cannot be.
@@ -300,7 +296,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm 
             stage2,
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],
-            filling: None,
+            filling: [None; MAX_VCPUS],
         }),
     }))
 }

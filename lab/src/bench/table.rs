@@ -3,11 +3,8 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
 
-use crate::{
-    bench::{Bench, CORES, PEER_SCHEME, find, median, names},
-    kvm,
-    machine::Cpu,
-};
+use super::{Bench, CORES, PEER_SCHEME, find, median, names};
+use crate::{kvm, machine::Cpu};
 
 /// The paths that depend on the scheme.
 const SCHEME_PATHS: [&str; 4] = [

@@ -1,0 +1,119 @@
+//! What was to be reached, and whether it is.
+
+use serde::Serialize;
+use trapcast_forecast::{Scheme, Window};
+
+use super::{BootTiming, CORES, PEER_SCHEME, Path, find};
+use crate::{kvm, machine::Cpu};
+
+/// Something that was to be reached.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Goal {
+    /// What it is about.
+    pub name: String,
+    /// What was measured.
+    pub measured: f64,
+    /// The most that it was to be.
+    pub at_most: f64,
+    /// Whether it is.
+    pub met: bool,
+}
+
+/// Judges the figures.
+pub(super) fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
+    let mut goals = Vec::new();
+    let mut goal = |name: String, measured: f64, at_most: f64| {
+        goals.push(Goal {
+            name,
+            measured,
+            at_most,
+            met: measured <= at_most,
+        });
+    };
+    for cpu in CORES {
+        for (path, share, of) in [
+            ("hvc-null", 0.25, "a quarter"),
+            ("fp-trap-switch", 0.5, "half"),
+        ] {
+            let measured = find(paths, cpu, PEER_SCHEME, path).map(|path| path.median as f64);
+            let peer = kvm::instructions(path, cpu).map(f64::from);
+            if let Some((measured, peer)) = measured.zip(peer) {
+                goal(
+                    format!("{path} on {cpu}: {of} of KVM's {peer}"),
+                    measured,
+                    peer * share,
+                );
+            }
+        }
+        for scheme in Scheme::ALL {
+            if let Some(more) = decision(paths, cpu, scheme) {
+                goal(
+                    format!("decision of {scheme} on {cpu}, with gate and learning"),
+                    more,
+                    20.0,
+                );
+            }
+        }
+    }
+    for boot in boots {
+        goal(
+            format!("Linux boot on {}: wall time beside none", boot.cpu),
+            boot.ratio,
+            1.2,
+        );
+    }
+    goals
+}
+
+/// What a scheme adds to a window that moves nothing, beside `none`, which decides nothing: its
+/// decision, setting the gate, and learning at the window's end. An upper bound of the decision.
+///
+/// `eager` has no such window: it moves registers at every entry.
+fn decision(paths: &[Path], cpu: Cpu, scheme: Scheme) -> Option<f64> {
+    let path = match (scheme, scheme.window()) {
+        (Scheme::None | Scheme::Eager, _) => return None,
+        (_, Window::Entry) => "entry-exit-unused",
+        (_, Window::Load) => "entry-exit-wfi-unused",
+    };
+    let round_trip = |scheme| find(paths, cpu, scheme, path).map(|path| path.median as f64);
+    Some(round_trip(scheme)? - round_trip(Scheme::None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::tests::path;
+
+    #[test]
+    fn goals_are_judged_by_the_figures() {
+        let paths = [
+            path(Scheme::UntilPut, "hvc-null", 261),
+            path(Scheme::UntilPut, "fp-trap-switch", 95),
+            path(Scheme::None, "entry-exit-unused", 100),
+            path(Scheme::None, "entry-exit-wfi-unused", 1000),
+            path(Scheme::LastTrap, "entry-exit-unused", 112),
+            path(Scheme::Credit, "entry-exit-wfi-unused", 1021),
+            path(Scheme::Eager, "entry-exit-unused", 300),
+        ];
+        let boots = [BootTiming {
+            cpu: "neoverse-n1",
+            hypervisor: vec![],
+            without: vec![],
+            ratio: 1.2,
+        }];
+        let judged: Vec<_> = goals(&paths, &boots)
+            .iter()
+            .map(|goal| (goal.measured, goal.met))
+            .collect();
+        assert_eq!(
+            judged,
+            [
+                (261.0, true),
+                (95.0, false),
+                (12.0, true),
+                (21.0, false),
+                (1.2, true)
+            ]
+        );
+    }
+}
