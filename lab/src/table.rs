@@ -55,7 +55,14 @@ Entries, traps, loads, bytes and instructions are of the plain run, the rest of 
 fn block_table(block: &[SchemeResult]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(COLUMNS.map(|(heading, _)| right(heading)));
+    let (scheme, others) = COLUMNS.split_at(1);
+    let headings = others.iter().map(|(heading, _)| right(heading));
+    table.set_header(
+        scheme
+            .iter()
+            .map(|(heading, _)| Cell::new(heading))
+            .chain(headings),
+    );
     for result in block {
         table.add_row(row(result));
     }

@@ -61,9 +61,9 @@ pub struct Scale {
 impl Scale {
     /// The default study.
     pub const FULL: Self = Self {
-        windows: 4000,
-        linux_rounds: 3,
-        simd_rounds: 200,
+        windows: 8000,
+        linux_rounds: 6,
+        simd_rounds: 400,
     };
 
     /// A study to look at.

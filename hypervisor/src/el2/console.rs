@@ -16,6 +16,9 @@ const LINE: usize = 512;
 /// The key that, before a digit, says which VM is typed to: Ctrl-].
 const ESCAPE: u8 = 0x1d;
 
+/// The UART's interrupts for bytes that were typed.
+const RECEIVE: Interrupts = Interrupts::RXI.union(Interrupts::RTI);
+
 struct Console {
     uart: Uart<'static>,
     /// Whether lines are told apart: with more than one VM.
@@ -26,6 +29,8 @@ struct Console {
     /// The VM that is typed to, and whether the escape key was the last one.
     focus: usize,
     escaped: bool,
+    /// A byte for whose VM there was no room. Until it is taken back, no more are.
+    held: Option<(usize, u8)>,
 }
 
 static CONSOLE: SpinMutex<Option<Console>> = SpinMutex::new(None);
@@ -39,7 +44,7 @@ pub unsafe fn init() {
     let registers =
         unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(UART as *mut PL011Registers)) };
     let mut uart = Uart::new(registers);
-    uart.set_interrupt_masks(Interrupts::RXI | Interrupts::RTI);
+    uart.set_interrupt_masks(RECEIVE);
     *CONSOLE.lock() = Some(Console {
         uart,
         tagged: false,
@@ -47,6 +52,7 @@ pub unsafe fn init() {
         at_start: true,
         focus: 0,
         escaped: false,
+        held: None,
     });
 }
 
@@ -87,9 +93,32 @@ pub fn flush() {
     });
 }
 
+/// Keeps a byte for VM `vm`, which has no room for it, and stops the UART from interrupting. What
+/// is typed from then on waits in the UART, or where its sender has it.
+pub fn hold(vm: usize, byte: u8) {
+    with(|console| {
+        console.held = Some((vm, byte));
+        console.uart.set_interrupt_masks(Interrupts::empty());
+    });
+}
+
+/// A VM has read a byte: what was held is to be tried again.
+pub fn has_room() -> bool {
+    with(|console| {
+        let held = console.held.is_some();
+        if held {
+            console.uart.set_interrupt_masks(RECEIVE);
+        }
+        held
+    })
+}
+
 /// Takes a byte that was typed, if there is one for a VM: its number, and the byte.
 pub fn typed() -> Option<(usize, u8)> {
     with(|console| {
+        if let Some(held) = console.held.take() {
+            return Some(held);
+        }
         loop {
             let byte = console.uart.read_word().unwrap_or(None)?;
             if ::core::mem::take(&mut console.escaped) && byte.is_ascii_digit() {

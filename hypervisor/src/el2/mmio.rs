@@ -102,6 +102,10 @@ fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access
                 let value = state.uart.read(offset, size);
                 let effects = update_uart_line(&mut state);
                 apply(vcpu.vm, vcpu.index, core, &state, effects);
+                drop(state);
+                if console::has_room() {
+                    receive(core);
+                }
                 value.into()
             }
         };
@@ -137,11 +141,16 @@ pub fn apply(vm: &Vm, index: usize, core: &mut Core, state: &VmState, effects: E
 /// Gives what was typed to the VM that it was typed to.
 pub fn receive(core: &mut Core) {
     while let Some((number, byte)) = console::typed() {
-        let Some(vm) = core.vm(number) else { continue };
+        let Some(vm) = core.vm(number).filter(|_| !core.scheduler.is_off(number)) else {
+            continue;
+        };
         let mut state = vm.state.lock();
-        // Bytes for which the guest has no room are lost, as on a wire.
-        state.uart.receive(byte);
+        let taken = state.uart.receive(byte);
         let effects = update_uart_line(&mut state);
         core.scheduler.wake(number, effects.wake);
+        if !taken {
+            console::hold(number, byte);
+            return;
+        }
     }
 }

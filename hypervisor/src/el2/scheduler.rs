@@ -142,6 +142,13 @@ impl Scheduler {
         self.entries[slot].state == State::Runnable
     }
 
+    /// Returns whether every vCPU of VM `vm` is off.
+    pub fn is_off(&self, vm: usize) -> bool {
+        self.entries
+            .iter()
+            .all(|entry| entry.vm != vm || entry.state == State::Off)
+    }
+
     /// Returns whether every vCPU is off.
     pub fn is_over(&self) -> bool {
         self.entries.iter().all(|entry| entry.state == State::Off)
