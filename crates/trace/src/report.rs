@@ -174,11 +174,11 @@ pub struct VcpuReport {
     pub observer_traps: u64,
     /// Times that this vCPU's registers were loaded.
     pub register_loads: u64,
-    /// Times that this vCPU's registers were saved and the host's loaded, at an exit, a put or an
-    /// eviction. Not those that another vCPU or the host's own use took.
+    /// Times that this vCPU's registers were saved: whoever took them, as many as were loaded, but
+    /// for the last time if they are in the core still.
     pub register_saves: u64,
-    /// Bytes moved by these loads and saves. Each is an exchange: a save of whoever's registers
-    /// were in the core, and a load.
+    /// Bytes moved when this vCPU took the registers or gave them back to the host: each time a save
+    /// of whoever's were in the core, and a load. What the host's own use moves is not in it.
     pub bytes_moved: u64,
     /// EL2 instructions on behalf of this vCPU, exits to entries.
     pub el2_instructions: u64,

@@ -120,7 +120,7 @@ impl Core {
         let switched = meter::instructions().wrapping_sub(begin);
         vcpu.switch_instructions += u64::from(switched);
         self.account(vcpu);
-        vcpu.publish();
+        vcpu.publish(self.switch.owner() == vcpu.guest.context());
         let mut next = self.pick();
         // SAFETY: a vCPU lives as long as the hypervisor, and nobody else refers to this one.
         self.enter(unsafe { next.as_mut() })
@@ -252,7 +252,8 @@ impl Core {
         self.check_canary();
         for mut vcpu in self.scheduler.vcpus() {
             // SAFETY: nobody runs any more.
-            unsafe { vcpu.as_mut() }.publish();
+            let vcpu = unsafe { vcpu.as_mut() };
+            vcpu.publish(self.switch.owner() == vcpu.guest.context());
         }
         report::finish(State::Done, timer::now());
         power_off()

@@ -190,8 +190,9 @@ impl Vcpu {
         }
     }
 
-    /// Copies what was counted to where the lab reads it.
-    pub fn publish(&mut self) {
+    /// Copies what was counted to where the lab reads it. `owner` says whether its FP/SIMD registers
+    /// are in the core.
+    pub fn publish(&mut self, owner: bool) {
         let counts = &self.guest.counts;
         let report = &mut *self.report;
         report.entries = counts.entries;
@@ -199,7 +200,7 @@ impl Vcpu {
         report.traps = counts.traps;
         report.observer_traps = counts.observer_traps;
         report.register_loads = counts.traps + counts.eager_loads;
-        report.register_saves = counts.give_backs;
+        report.register_saves = report.register_loads - u64::from(owner);
         report.bytes_moved = 2
             * trapcast_fpsimd::FPSIMD_BYTES as u64
             * (counts.traps + counts.eager_loads + counts.give_backs);
