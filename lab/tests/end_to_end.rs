@@ -322,7 +322,9 @@ fn boot_from_outside(paths: &Paths) -> Outcomes {
         .spawn()?;
     let mut keys = trapcast.stdin.take().expect("a pipe");
     let console = read_in_background(trapcast.stdout.take().expect("a pipe"));
-    let dialogue = [("/ # ", "echo $((6 * 7))\n"), ("\n42", "poweroff -f\n")];
+    // Longer than any FIFO on its way, as if it were pasted.
+    let line = format!("echo {}; echo $((6 * 7))\n", "word ".repeat(20));
+    let dialogue = [("/ # ", line.as_str()), ("\n42", "poweroff -f\n")];
     let answered = dialogue.into_iter().try_for_each(|(expected, typed)| {
         wait_for(&console, expected)?;
         Ok(keys.write_all(typed.as_bytes())?)

@@ -33,8 +33,27 @@ fn panic(info: &PanicInfo) -> ! {
         Some(location) => say!("panic: {} at {location}", info.message()),
         None => say!("panic: {}", info.message()),
     }
+    say_registers();
     report::finish(State::Failed, mrs!("cntpct_el0"));
     power_off()
+}
+
+/// Prints what the last exception left, a guest's exit if EL2 had none of its own, and what guests
+/// ran under.
+fn say_registers() {
+    say!(
+        "  ESR_EL2 {:#018x}  ELR_EL2 {:#018x}  FAR_EL2 {:#018x}",
+        mrs!("esr_el2"),
+        mrs!("elr_el2"),
+        mrs!("far_el2")
+    );
+    say!(
+        "  SPSR_EL2 {:#x}  HCR_EL2 {:#x}  VTTBR_EL2 {:#x}  CPTR_EL2 {:#x}",
+        mrs!("spsr_el2"),
+        mrs!("hcr_el2"),
+        mrs!("vttbr_el2"),
+        mrs!("cptr_el2")
+    );
 }
 
 /// An exception that EL2 does not expect: from its own code, or of a kind that no guest can cause.
@@ -57,13 +76,8 @@ extern "C" fn el2_unexpected_exception(number: u64, saved: &[u64; 14]) -> ! {
     console::force_unlock();
     let number = number as usize & 0xf;
     say!("panic: {} from {}", KINDS[number & 3], FROM[number >> 2]);
-    say!(
-        "  ESR_EL2 {:#018x}  ELR_EL2 {:#018x}  FAR_EL2 {:#018x}",
-        mrs!("esr_el2"),
-        mrs!("elr_el2"),
-        mrs!("far_el2")
-    );
-    say!("  SPSR_EL2 {:#x}  SP {:#018x}", mrs!("spsr_el2"), saved[1]);
+    say_registers();
+    say!("  SP {:#018x}", saved[1]);
     for (pair, values) in saved[2..].chunks(2).enumerate() {
         let n = 18 + 2 * pair;
         say!("  x{n} {:#018x}  x{} {:#018x}", values[0], n + 1, values[1]);
