@@ -20,7 +20,8 @@ use crate::{
     paths::Paths,
     progress::Progress,
     results::{
-        FORMAT, Integrity, Results, RunCounters, SchemeResult, Timing, VcpuCounters, Versions,
+        FORMAT, Integrity, Results, RunCounters, RunTiming, SchemeResult, Timing, VcpuCounters,
+        Versions,
     },
     run::{self, Outcome},
     workload::{Images, Scale, Workload},
@@ -160,12 +161,15 @@ fn in_parallel(
 }
 
 fn timing(outcomes: &Outcomes) -> Timing {
-    let seconds = |outcome: &Outcome| outcome.wall.as_secs_f64();
+    let timing = |outcome: &Outcome| RunTiming {
+        seconds: outcome.wall.as_secs_f64(),
+        ticks: outcome.header.finished.wrapping_sub(outcome.header.started),
+    };
     Timing {
         seconds: 0.0,
         runs: outcomes
             .iter()
-            .filter_map(|(name, outcome)| Some((name.clone(), seconds(outcome.as_ref().ok()?))))
+            .filter_map(|(name, outcome)| Some((name.clone(), timing(outcome.as_ref().ok()?))))
             .collect(),
     }
 }
@@ -255,7 +259,6 @@ fn counters(outcome: &Outcome) -> RunCounters {
         })
         .collect();
     RunCounters {
-        ticks: outcome.header.finished.wrapping_sub(outcome.header.started),
         cores: outcome.cores.iter().map(Into::into).collect(),
         total: Counters::sum(vcpus.iter().map(|vcpu| &vcpu.counters)),
         vcpus,

@@ -167,7 +167,6 @@ mod tests {
             figures: ran.then_some(figures),
             integrity: Integrity::default(),
             plain: ran.then_some(RunCounters {
-                ticks: 1,
                 cores: Vec::new(),
                 vcpus: Vec::new(),
                 total,
