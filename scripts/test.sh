@@ -44,6 +44,9 @@ el2_clippy() {
     for package in trapcast-hypervisor trapcast-guests; do
         target/el2-cargo clippy --release --target-dir target/el2 -p $package -- -D warnings || return
     done
+    # The example is what other hypervisors start from.
+    target/el2-cargo clippy --release --target-dir target/el2 -p trapcast-fpsimd --lib --examples \
+        -- -D warnings
 }
 
 step tools tools

@@ -97,14 +97,18 @@ mod guest {
     /// From a deadline that has passed to the end of the interrupt's handler.
     fn vtimer_interrupt() {
         timer::set_at(0);
-        while !timer::fired() {}
+        while !timer::fired() {
+            core::hint::spin_loop();
+        }
     }
 
     /// From the SGI's generation to the end of its handler.
     fn sgi_to_self() {
         let before = gic::SGIS_HANDLED.load(Ordering::Relaxed);
         gic::send_sgi_to_self();
-        while gic::SGIS_HANDLED.load(Ordering::Relaxed) == before {}
+        while gic::SGIS_HANDLED.load(Ordering::Relaxed) == before {
+            core::hint::spin_loop();
+        }
     }
 
     /// Reads the bootargs and follows them.
