@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use trapcast_forecast::Scheme;
+use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
 
 use crate::{
     machine::{Cpu, Size},
@@ -90,10 +91,10 @@ pub struct BootArgs {
     #[arg(long, value_name = "SIZE", default_value = "256M")]
     pub memory: Size,
     /// vCPUs of each VM
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=16))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_VCPUS as i64))]
     pub vcpus: u32,
     /// VMs, all alike
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_VMS as i64))]
     pub vms: u32,
     /// How FP/SIMD registers are switched
     #[arg(long, value_name = "NAME", default_value = "until-put", value_parser = scheme)]

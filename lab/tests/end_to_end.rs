@@ -70,20 +70,14 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         }
         let control = move |paths: &Paths| caught(paths, cpu);
         add(format!("pair/{cpu}/none"), Box::new(control));
-    }
-    for scheme in switching() {
-        let linux = move |paths: &Paths| clean(paths, "linux", scheme, Cpu::NeoverseN1, false);
-        add(format!("linux/neoverse-n1/{scheme}"), Box::new(linux));
+        for scheme in switching() {
+            let linux = move |paths: &Paths| clean(paths, "linux", scheme, cpu, false);
+            add(format!("linux/{cpu}/{scheme}"), Box::new(linux));
+        }
     }
     for (name, workload, scheme, cpu) in [
         ("pair/max/owner", "pair", Scheme::Owner, Cpu::Max),
         ("linux/max/until-put", "linux", Scheme::UntilPut, Cpu::Max),
-        (
-            "linux/cortex-a57/last-trap",
-            "linux",
-            Scheme::LastTrap,
-            Cpu::CortexA57,
-        ),
         (
             "linux-mix/neoverse-n1/owner",
             "linux-mix",
