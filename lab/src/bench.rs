@@ -133,16 +133,19 @@ impl Inputs {
 pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     let inputs = Inputs::load(paths)?;
     let versions = Versions::look(paths)?;
-    let runs = CORES.len() * (Scheme::ALL.len() + 1 + 2 * plan.boots as usize);
+    let runs = CORES.len() * (Scheme::ALL.len() + 2 + 2 * plan.boots as usize);
     let progress = Progress::new(runs as u64);
     let mut measured = Vec::new();
     let (mut boots, mut timings) = (Vec::new(), Vec::new());
     for cpu in CORES {
         for scheme in Scheme::ALL {
             let name = format!("paths/{cpu}/{scheme}");
-            let paths = || measure_paths(plan.rounds, &inputs, cpu, scheme);
+            let bootargs = format!("rounds={}", plan.rounds);
+            let paths = || measure_paths(&bootargs, &inputs, cpu, scheme, false);
             measured.extend(progress.one(&name, paths)?);
         }
+        let name = format!("paths/{cpu}/observed");
+        measured.push(progress.one(&name, || trap_without_switch(plan.rounds, &inputs, cpu))?);
         let boot = Boot::new(&inputs, cpu);
         boots.push(progress.one(&format!("boot/{cpu}/counted"), || boot.count())?);
         timings.push(boot.time(plan.boots, &progress)?);
@@ -159,8 +162,29 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     })
 }
 
+/// Measures a trap that finds the registers in the CPU, as only an observer arms it.
+fn trap_without_switch(rounds: u32, inputs: &Inputs, cpu: Cpu) -> Result<Path> {
+    let bootargs = format!("rounds={rounds} only=fp-trap-hvc");
+    let mut paths = measure_paths(&bootargs, inputs, cpu, PEER_SCHEME, true)?;
+    let path = paths.pop().filter(|_| paths.is_empty()).ok_or_else(|| {
+        Error::run(format!(
+            "the bench's guest did not measure one path alone: {bootargs}"
+        ))
+    })?;
+    Ok(Path {
+        path: "fp-trap-no-switch".to_string(),
+        ..path
+    })
+}
+
 /// Runs the bench's guest once.
-fn measure_paths(rounds: u32, inputs: &Inputs, cpu: Cpu, scheme: Scheme) -> Result<Vec<Path>> {
+fn measure_paths(
+    bootargs: &str,
+    inputs: &Inputs,
+    cpu: Cpu,
+    scheme: Scheme,
+    observe: bool,
+) -> Result<Vec<Path>> {
     let machine = Machine {
         cpu,
         vhe: cpu.has_vhe(),
@@ -169,11 +193,11 @@ fn measure_paths(rounds: u32, inputs: &Inputs, cpu: Cpu, scheme: Scheme) -> Resu
             kernel: inputs.bench.clone(),
             initrd: None,
             initrd_size: 0,
-            bootargs: format!("rounds={rounds}"),
+            bootargs: bootargs.to_string(),
             memory: GUEST_MEMORY,
             vcpus: 1,
             scheme,
-            observe: false,
+            observe,
             pmu: true,
         }],
     };
@@ -212,17 +236,15 @@ pub fn find<'a>(paths: &'a [Path], cpu: Cpu, scheme: Scheme, path: &str) -> Opti
     })
 }
 
-/// The paths of one core and scheme, in the guest's order.
+/// The names of all paths, in the order in which they were measured.
 pub fn names(paths: &[Path]) -> Vec<&str> {
-    let first = paths.first();
-    let same = |path: &&Path| {
-        first.is_some_and(|first| (path.cpu, path.scheme) == (first.cpu, first.scheme))
-    };
-    paths
-        .iter()
-        .filter(same)
-        .map(|path| path.path.as_str())
-        .collect()
+    let mut names = Vec::new();
+    for path in paths {
+        if !names.contains(&path.path.as_str()) {
+            names.push(&path.path);
+        }
+    }
+    names
 }
 
 #[cfg(test)]
@@ -254,12 +276,13 @@ mod tests {
     }
 
     #[test]
-    fn paths_are_named_in_the_guests_order() {
+    fn each_path_is_named_once_in_the_order_of_measuring() {
         let paths = [
             path(Scheme::None, "b", 2),
             path(Scheme::None, "a", 2),
             path(Scheme::Owner, "b", 2),
+            path(Scheme::Owner, "c", 2),
         ];
-        assert_eq!(names(&paths), ["b", "a"]);
+        assert_eq!(names(&paths), ["b", "a", "c"]);
     }
 }
