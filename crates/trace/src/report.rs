@@ -266,3 +266,67 @@ fn records<T: FromBytes + Immutable + KnownLayout>(
         .map(|(records, _)| records)
         .map_err(|_| ReadError::Truncated)
 }
+
+#[cfg(test)]
+mod tests {
+    extern crate alloc;
+
+    use alloc::{vec, vec::Vec};
+    use core::mem::offset_of;
+
+    use super::*;
+    use crate::MAILBOX_SIZE;
+
+    /// A mailbox of zeroes but for its header, in 8-byte units for the alignment.
+    fn mailbox(cores: u32, vcpus: u32) -> Vec<u64> {
+        let mut mailbox = vec![0; MAILBOX_SIZE as usize / 8];
+        let (header, _) = Header::mut_from_prefix(mailbox.as_mut_bytes()).unwrap();
+        header.magic = MAGIC;
+        header.version = VERSION;
+        header.cores = cores;
+        header.vcpus = vcpus;
+        mailbox
+    }
+
+    #[test]
+    fn each_record_is_read_from_its_place() {
+        let mut words = mailbox(2, 3);
+        let bytes = words.as_mut_bytes();
+        let last_core = CORES_OFFSET + size_of::<CoreReport>();
+        bytes[last_core + offset_of!(CoreReport, host_uses)] = 7;
+        let last_vcpu = VCPUS_OFFSET + 2 * size_of::<VcpuReport>();
+        bytes[last_vcpu + offset_of!(VcpuReport, traps)] = 9;
+        let report = Report::read(bytes).unwrap();
+        assert_eq!((report.cores.len(), report.cores[1].host_uses), (2, 7));
+        assert_eq!((report.vcpus.len(), report.vcpus[2].traps), (3, 9));
+    }
+
+    #[test]
+    fn what_is_no_report_is_refused() {
+        let words = mailbox(1, 1);
+        let bytes = words.as_bytes();
+        let read = |bytes: &[u8]| Report::read(bytes).map(|_| ());
+        assert_eq!(read(bytes), Ok(()));
+        for length in [0, size_of::<Header>() - 8, CORES_OFFSET, VCPUS_OFFSET] {
+            assert_eq!(read(&bytes[..length]), Err(ReadError::Truncated));
+        }
+        assert_eq!(read(vec![0u64; 512].as_bytes()), Err(ReadError::NoMagic));
+        let mut newer = words.clone();
+        let offset = offset_of!(Header, version);
+        newer.as_mut_bytes()[offset..offset + 4].copy_from_slice(&(VERSION + 1).to_le_bytes());
+        assert_eq!(read(newer.as_bytes()), Err(ReadError::Version(VERSION + 1)));
+        for (cores, vcpus) in [(MAX_CORES as u32 + 1, 1), (1, u32::MAX)] {
+            assert_eq!(
+                read(mailbox(cores, vcpus).as_bytes()),
+                Err(ReadError::Counts)
+            );
+        }
+    }
+
+    #[test]
+    fn every_kind_of_exit_has_a_name() {
+        assert_eq!(Exit::Other as usize + 1, EXITS);
+        assert_eq!(EXIT_NAMES[Exit::Hypercall as usize], "hypercall");
+        assert_eq!(EXIT_NAMES[Exit::Stage2Fault as usize], "stage2-fault");
+    }
+}
