@@ -21,8 +21,8 @@ use trapcast_forecast::Scheme;
 
 pub use crate::vgic::MAX_VCPUS;
 
-/// The most VMs.
-pub const MAX_VMS: usize = 16;
+/// The most VMs: as many as there are VMIDs of eight bits but for 0.
+pub const MAX_VMS: usize = 255;
 
 /// What a VM's memory is a multiple of, in bytes: a block of the stage-2 tables.
 pub const MEMORY_STEP: u64 = 2 << 20;

@@ -15,7 +15,7 @@ pub const VERSION: u32 = 1;
 pub const MAX_CORES: usize = 16;
 
 /// The most vCPUs, over all VMs, that the report has room for.
-pub const MAX_VCPUS: usize = 128;
+pub const MAX_VCPUS: usize = 255 * 8;
 
 /// How far the hypervisor has come: the value of [`Header::state`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,11 +2,11 @@
 
 use ::core::{fmt, fmt::Write, ptr::NonNull};
 
+use alloc::{vec, vec::Vec};
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use arrayvec::ArrayVec;
 use safe_mmio::UniqueMmioPointer;
 use spin::mutex::SpinMutex;
-use trapcast_hypervisor::settings::MAX_VMS;
 
 use super::memory::UART;
 
@@ -23,7 +23,8 @@ struct Console {
     uart: Uart<'static>,
     /// Whether lines are told apart: with more than one VM.
     tagged: bool,
-    lines: [ArrayVec<u8, LINE>; MAX_VMS],
+    /// What each VM has sent of a line; empty with one VM.
+    lines: Vec<ArrayVec<u8, LINE>>,
     /// Whether the last byte sent ended a line.
     at_start: bool,
     /// The VM that is typed to, and whether the escape key was the last one.
@@ -48,7 +49,7 @@ pub unsafe fn init() {
     *CONSOLE.lock() = Some(Console {
         uart,
         tagged: false,
-        lines: [const { ArrayVec::new_const() }; MAX_VMS],
+        lines: Vec::new(),
         at_start: true,
         focus: 0,
         escaped: false,
@@ -64,7 +65,12 @@ pub fn force_unlock() {
 
 /// Tells the lines of `vms` VMs apart, if there are several.
 pub fn expect_vms(vms: usize) {
-    with(|console| console.tagged = vms > 1);
+    with(|console| {
+        console.tagged = vms > 1;
+        if console.tagged {
+            console.lines = vec![ArrayVec::new(); vms];
+        }
+    });
 }
 
 /// Prints a byte that a VM sent.
@@ -75,7 +81,7 @@ pub fn send(vm: usize, byte: u8) {
 /// Shows what a VM that now waits has of a line, such as a prompt.
 pub fn show_prompt(vm: usize) {
     with(|console| {
-        if !console.lines[vm].is_empty() {
+        if console.lines.get(vm).is_some_and(|line| !line.is_empty()) {
             console.show_line(vm);
         }
     });
@@ -84,7 +90,7 @@ pub fn show_prompt(vm: usize) {
 /// Shows what all VMs have of a line, and ends it.
 pub fn flush() {
     with(|console| {
-        for vm in 0..MAX_VMS {
+        for vm in 0..console.lines.len() {
             if !console.lines[vm].is_empty() {
                 console.show_line(vm);
             }

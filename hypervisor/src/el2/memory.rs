@@ -34,18 +34,16 @@ const UART_SIZE: usize = 0x1000;
 /// Where QEMU puts the FDT for an image that it loads as an ELF, padded to this size.
 const FDT: usize = 0x4000_0000;
 const FDT_SIZE: usize = 0x10_0000;
-const HEAP_SIZE: usize = 0x20_0000;
 
 #[global_allocator]
 static HEAP: LockedHeap<32> = LockedHeap::empty();
-#[repr(align(4096))]
-struct HeapMemory(#[allow(dead_code)] [u8; HEAP_SIZE]);
-static mut HEAP_MEMORY: HeapMemory = HeapMemory([0; HEAP_SIZE]);
 
 unsafe extern "C" {
     safe static image_start: u8;
     safe static text_end: u8;
     safe static rodata_end: u8;
+    safe static heap_start: u8;
+    safe static heap_end: u8;
     safe static stack_guard: u8;
     safe static emergency_stack_guard: u8;
     safe static image_end: u8;
@@ -59,8 +57,9 @@ static FREE: SpinMutex<Range<u64>> = SpinMutex::new(0..0);
 /// # Safety
 /// Called once, before anything allocates.
 pub unsafe fn init_heap() {
+    let (start, end) = (&raw const heap_start as usize, &raw const heap_end as usize);
     // SAFETY: this memory is the heap's alone.
-    unsafe { HEAP.lock().init(&raw mut HEAP_MEMORY as usize, HEAP_SIZE) }
+    unsafe { HEAP.lock().init(start, end - start) }
 }
 
 /// Returns the bytes of the FDT that QEMU left at the start of RAM.

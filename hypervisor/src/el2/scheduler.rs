@@ -2,9 +2,8 @@
 
 use ::core::ptr::NonNull;
 
-use arrayvec::ArrayVec;
+use alloc::vec::Vec;
 use trapcast_hypervisor::vgic::VcpuSet;
-use trapcast_trace::report::MAX_VCPUS;
 
 use super::vcpu::Vcpu;
 
@@ -31,7 +30,7 @@ pub const NEVER: u64 = u64::MAX;
 
 /// The vCPUs of one core.
 pub struct Scheduler {
-    entries: ArrayVec<Entry, MAX_VCPUS>,
+    entries: Vec<Entry>,
     /// Time slice in ticks of the physical counter.
     slice: u64,
     /// When the current time slice ends, by the physical counter.
@@ -49,7 +48,7 @@ impl Scheduler {
     /// hertz.
     pub fn new(slice: u32, frequency: u64) -> Self {
         Self {
-            entries: ArrayVec::new(),
+            entries: Vec::new(),
             slice: u64::from(slice) * frequency / 1_000_000,
             slice_end: 0,
             second: frequency,

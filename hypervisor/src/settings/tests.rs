@@ -78,7 +78,7 @@ fn a_wrong_word_is_named_with_what_was_expected() {
         ("slice=99999999999999999999", Expected::Slice),
         ("vm.memory=64M", Expected::VmNumber),
         ("vm+1.memory=64M", Expected::VmNumber),
-        ("vm16.memory=64M", Expected::VmNumber),
+        ("vm255.memory=64M", Expected::VmNumber),
         ("vm0.size=64M", Expected::VmSetting),
         ("vm0.memory=64", Expected::Memory),
         ("vm0.memory=M", Expected::Memory),
