@@ -6,19 +6,6 @@ use serde::Serialize;
 use trapcast_forecast::{Scheme, Window};
 use trapcast_trace::report::{CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
 
-/// Windows of one kind.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
-pub struct Windows {
-    /// Windows in all.
-    pub windows: u64,
-    /// Windows that nobody watched.
-    pub blind: u64,
-    /// Watched windows that used the registers.
-    pub used: u64,
-    /// Watched windows, `[used before][used]`.
-    pub pairs: [[u64; 2]; 2],
-}
-
 /// What one vCPU did, or several together.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counters {
@@ -43,45 +30,13 @@ pub struct Counters {
     /// Those of them that switched the registers and decided about it.
     pub switch_instructions: u64,
     /// Windows from entry to exit.
-    pub entry_windows: Windows,
+    pub entry_windows: WindowReport,
     /// Windows from load to put.
-    pub load_windows: Windows,
+    pub load_windows: WindowReport,
     /// Watched windows of the scheme's kind, `[forecast use][used]`.
     pub forecast: [[u64; 2]; 2],
     /// Loads at the start of a watched window that then did not use the registers.
     pub wasted_loads: u64,
-}
-
-/// What one core did.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-pub struct Core {
-    /// Instructions at EL2.
-    pub el2_instructions: u64,
-    /// Instructions at EL1 and EL0.
-    pub guest_instructions: u64,
-    /// The longest stretch of instructions at EL2 with interrupts masked.
-    pub longest_masked: u64,
-    /// Sections of EL2 code that used the registers for themselves.
-    pub host_uses: u64,
-    /// Comparisons of the host's registers with the canary.
-    pub canary_checks: u64,
-    /// Comparisons that failed.
-    pub canary_mismatches: u64,
-    /// Times that the core had nothing to run.
-    pub idles: u64,
-    /// Switches from one vCPU to another.
-    pub vcpu_switches: u64,
-}
-
-impl From<&WindowReport> for Windows {
-    fn from(report: &WindowReport) -> Self {
-        Self {
-            windows: report.windows,
-            blind: report.blind,
-            used: report.used,
-            pairs: report.pairs,
-        }
-    }
 }
 
 impl From<&VcpuReport> for Counters {
@@ -97,47 +52,29 @@ impl From<&VcpuReport> for Counters {
             bytes_moved: report.bytes_moved,
             el2_instructions: report.el2_instructions,
             switch_instructions: report.switch_instructions,
-            entry_windows: (&report.entry_windows).into(),
-            load_windows: (&report.load_windows).into(),
+            entry_windows: report.entry_windows,
+            load_windows: report.load_windows,
             forecast: report.forecast,
             wasted_loads: report.wasted_loads,
         }
     }
 }
 
-impl From<&CoreReport> for Core {
-    fn from(report: &CoreReport) -> Self {
-        Self {
-            el2_instructions: report.el2_instructions,
-            guest_instructions: report.guest_instructions,
-            longest_masked: report.longest_masked,
-            host_uses: report.host_uses,
-            canary_checks: report.canary_checks,
-            canary_mismatches: report.canary_mismatches,
-            idles: report.idles,
-            vcpu_switches: report.vcpu_switches,
-        }
-    }
+/// The share of windows that used the registers.
+fn used_share(windows: &WindowReport) -> Option<f64> {
+    ratio(windows.used, windows.windows)
 }
 
-impl Windows {
-    fn add(&mut self, other: &Self) {
-        self.windows += other.windows;
-        self.blind += other.blind;
-        self.used += other.used;
-        add_table(&mut self.pairs, &other.pairs);
-    }
+/// P(use | the window before used them, or did not).
+fn use_after(windows: &WindowReport, used_before: bool) -> Option<f64> {
+    let [unused, used] = windows.pairs[usize::from(used_before)];
+    ratio(used, unused + used)
+}
 
-    /// The share of watched windows that used the registers.
-    pub fn used_share(&self) -> Option<f64> {
-        ratio(self.used, self.windows - self.blind.min(self.windows))
-    }
-
-    /// P(use | the window before used them, or did not).
-    pub fn use_after(&self, used_before: bool) -> Option<f64> {
-        let [unused, used] = self.pairs[usize::from(used_before)];
-        ratio(used, unused + used)
-    }
+fn add_windows(into: &mut WindowReport, from: &WindowReport) {
+    into.windows += from.windows;
+    into.used += from.used;
+    add_table(&mut into.pairs, &from.pairs);
 }
 
 impl Counters {
@@ -163,8 +100,8 @@ impl Counters {
         self.bytes_moved += other.bytes_moved;
         self.el2_instructions += other.el2_instructions;
         self.switch_instructions += other.switch_instructions;
-        self.entry_windows.add(&other.entry_windows);
-        self.load_windows.add(&other.load_windows);
+        add_windows(&mut self.entry_windows, &other.entry_windows);
+        add_windows(&mut self.load_windows, &other.load_windows);
         add_table(&mut self.forecast, &other.forecast);
         self.wasted_loads += other.wasted_loads;
     }
@@ -198,14 +135,14 @@ pub struct WindowFigures {
     pub use_after_none: Option<f64>,
 }
 
-impl From<&Windows> for WindowFigures {
-    fn from(windows: &Windows) -> Self {
+impl From<&WindowReport> for WindowFigures {
+    fn from(windows: &WindowReport) -> Self {
         Self {
             windows: windows.windows,
             used: windows.used,
-            used_share: windows.used_share(),
-            use_after_use: windows.use_after(true),
-            use_after_none: windows.use_after(false),
+            used_share: used_share(windows),
+            use_after_use: use_after(windows, true),
+            use_after_none: use_after(windows, false),
         }
     }
 }
@@ -243,7 +180,12 @@ const ENTRY_KIND: &str = "entry";
 
 impl Figures {
     /// Derives the figures of a scheme from its two runs.
-    pub fn derive(scheme: Scheme, plain: &Counters, observed: &Counters, cores: &[Core]) -> Self {
+    pub fn derive(
+        scheme: Scheme,
+        plain: &Counters,
+        observed: &Counters,
+        cores: &[CoreReport],
+    ) -> Self {
         let [[true_none, false_none], [false_use, true_use]] = observed.forecast;
         let forecasts = true_use + true_none + false_use + false_none;
         Self {
@@ -287,9 +229,8 @@ mod tests {
             exits: [("wait", 4), ("mmio", 6)].into(),
             switch_instructions: 50,
             el2_instructions: 1000,
-            load_windows: Windows {
-                windows: 9,
-                blind: 1,
+            load_windows: WindowReport {
+                windows: 8,
                 used: 4,
                 pairs: [[1, 2], [3, 1]],
             },
@@ -305,7 +246,7 @@ mod tests {
         let windows = figures.own_windows();
         assert_eq!(
             (figures.window_kind, windows.windows, windows.used),
-            ("load", 9, 4)
+            ("load", 8, 4)
         );
         assert_eq!(windows.used_share, Some(0.5));
         assert_eq!(windows.use_after_use, Some(0.25));

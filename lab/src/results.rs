@@ -10,11 +10,12 @@ use std::{
 
 use serde::Serialize;
 use trapcast_forecast::Scheme;
+use trapcast_trace::report::CoreReport;
 
 use crate::{
     console::Findings,
     error::{Error, Result},
-    figures::{Core, Counters, Figures},
+    figures::{Counters, Figures},
     paths::Paths,
     qemu, toolchain,
     workload::Scale,
@@ -80,7 +81,7 @@ pub struct SchemeResult {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize)]
 pub struct RunCounters {
     /// One per core.
-    pub cores: Vec<Core>,
+    pub cores: Vec<CoreReport>,
     /// One per vCPU.
     pub vcpus: Vec<VcpuCounters>,
     /// The sum over the vCPUs.

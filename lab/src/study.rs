@@ -259,7 +259,7 @@ fn counters(outcome: &Outcome) -> RunCounters {
         })
         .collect();
     RunCounters {
-        cores: outcome.cores.iter().map(Into::into).collect(),
+        cores: outcome.cores.clone(),
         total: Counters::sum(vcpus.iter().map(|vcpu| &vcpu.counters)),
         vcpus,
     }

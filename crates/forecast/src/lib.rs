@@ -22,9 +22,11 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod costs;
 mod forecaster;
 mod scheme;
 
+pub use costs::Costs;
 pub use forecaster::{COUNTER_THRESHOLD, CREDIT, Decision, Evidence, Forecaster};
 pub use scheme::{Release, Scheme, UnknownScheme, Window};
 

@@ -2,18 +2,10 @@
 
 use trapcast_forecast::{Decision, Release};
 
-use crate::{Guest, guest::Trap};
+use crate::{Gate, Guest, guest::Trap};
 
-/// Whether the guest's accesses to the FP/SIMD registers trap to EL2.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub enum Gate {
-    /// They do not.
-    Open,
-    /// They do.
-    Closed,
-}
-
-/// A register file to save, and then one to load.
+/// A register file to save, and then one to load, behind a gate that
+/// [`GateRegister::unlock`](crate::GateRegister::unlock) has opened.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Exchange<C> {
     /// Where the CPU's registers go.

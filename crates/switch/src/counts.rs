@@ -1,7 +1,7 @@
 //! What is counted of a guest's windows and of its registers' moves.
 
 /// The windows of one kind, each known to have used the registers or not.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Tally {
     /// Windows that used the registers.
     pub used: u64,
@@ -30,7 +30,7 @@ impl Tally {
 /// return to the host with the save of the guest's: so each of [`eager_loads`](Self::eager_loads),
 /// [`traps`](Self::traps) and [`give_backs`](Self::give_backs) is one save and one load of a whole
 /// register file.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Counts {
     /// Entries into the guest.
     pub entries: u64,

@@ -14,7 +14,7 @@ pub(crate) enum Trap {
 }
 
 /// One vCPU: whose registers `context` holds while they are not in a CPU.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Guest<C> {
     pub(crate) context: C,
     pub(crate) forecaster: Forecaster,
@@ -34,7 +34,7 @@ pub struct Guest<C> {
 }
 
 /// What is known of the current window.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct WindowState {
     /// The scheme's trap was taken.
     trapped: bool,
@@ -80,6 +80,13 @@ impl<C: Copy> Guest<C> {
     /// Returns whether every window is watched.
     pub fn observed(&self) -> bool {
         self.observed
+    }
+
+    /// Returns whether the guest hit the closed gate since its last entry. Of an observed guest that
+    /// is whether it used the registers.
+    #[inline]
+    pub fn has_trapped(&self) -> bool {
+        self.trap.is_some()
     }
 
     /// Returns the decision of the current window, which this entry begins if there is none.

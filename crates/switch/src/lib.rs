@@ -14,6 +14,8 @@
 //! | it has done so | [`Core::host_end`] | whose to load |
 //! | a guest's registers are wanted in memory | [`Core::evict`] | what to move |
 //!
+//! A [`GateRegister`] remembers how the core's gate stands, and says when it has to be written.
+//!
 //! The crate decides nothing: that is `trapcast-forecast`. It touches no hardware: a context `C`
 //! stands for a place in memory that holds one register file, such as a pointer or an index, and an
 //! [`Exchange`] is carried out by the caller. So the code that runs at EL2 is the code that tests,
@@ -32,10 +34,12 @@
 
 mod core;
 mod counts;
+mod gate;
 mod guest;
 
-pub use self::core::{Core, Entry, Exchange, Gate};
+pub use self::core::{Core, Entry, Exchange};
 pub use counts::{Counts, Tally};
+pub use gate::{Gate, GateRegister};
 pub use guest::Guest;
 
 /// The README's example, as a test.

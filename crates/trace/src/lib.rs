@@ -5,11 +5,15 @@
 //! reads the mailbox. The hypervisor counts in place, so that a running hypervisor can be looked at
 //! and a finished one needs no serializer: what lies there when the machine stops is the report.
 //!
+//! A hypervisor that records leaves one [`record`] per window in rings at another fixed place, which
+//! the lab empties while the guests run.
+//!
 //! All fields are little-endian and naturally aligned, with no padding that is not named.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+pub mod record;
 pub mod report;
 
 /// Physical address of the mailbox on QEMU's `virt` board: above the FDT (1 MiB at the start of

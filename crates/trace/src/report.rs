@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 
 /// Version of this layout. A reader refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The most cores that the report has room for.
 pub const MAX_CORES: usize = 16;
@@ -107,7 +107,8 @@ pub struct Header {
 }
 
 /// What one core did.
-#[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(Clone, Copy, Debug, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq)]
 #[repr(C)]
 pub struct CoreReport {
     /// Instructions retired at EL2, from the first guest entry on.
@@ -135,18 +136,17 @@ pub struct CoreReport {
 /// Whether a window used the registers is known where the trap was armed throughout. Windows are
 /// counted for observed vCPUs ([`VcpuReport::observed`]), whose trap is armed at every entry; for
 /// any other, all of this is zero.
-#[derive(Clone, Copy, Debug, Default, FromBytes, Immutable, IntoBytes, KnownLayout)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
+)]
 #[repr(C)]
 pub struct WindowReport {
     /// Windows in all.
     pub windows: u64,
-    /// Windows that nobody watched, which enter no count but `windows`: none where every window is
-    /// watched.
-    pub blind: u64,
-    /// Watched windows by what came before and what came then, `[used before][used]`, where the
-    /// window before was watched too.
+    /// Windows by what the one before did and what they did, `[used before][used]`.
     pub pairs: [[u64; 2]; 2],
-    /// Watched windows in which the registers were used.
+    /// Windows in which the registers were used.
     pub used: u64,
 }
 

@@ -2,7 +2,7 @@
 
 use ::core::ptr::NonNull;
 use trapcast_fpsimd::{Cptr, FpSimd, Opening};
-use trapcast_switch::Exchange;
+use trapcast_switch::{Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
 
 use super::{
@@ -25,8 +25,8 @@ pub struct Core {
     pub switch: trapcast_switch::Core<Area>,
     /// The two values of CPTR_EL2.
     pub cptr: Cptr,
-    /// Whether CPTR_EL2 stands open.
-    pub open: bool,
+    /// How CPTR_EL2 stands.
+    gate: GateRegister,
     /// Where the host's registers are kept while a guest's are in the core.
     pub host: Area,
     /// Who runs, and who runs next.
@@ -59,7 +59,7 @@ impl Core {
             stack_top,
             switch: trapcast_switch::Core::new(host),
             cptr: Cptr::new(e2h, Opening::FP),
-            open: false,
+            gate: GateRegister::new(Gate::Closed),
             host,
             scheduler,
             meter: Meter::new(),
@@ -74,20 +74,18 @@ impl Core {
     /// Lets EL2 itself at the registers.
     #[inline]
     pub fn unlock(&mut self) {
-        if !self.open {
+        if self.gate.unlock() {
             // SAFETY: at EL2, with E2H as `cptr` was made for; every entry sets the gate anew.
             unsafe { self.cptr.unlock() }
-            self.open = true;
         }
     }
 
     /// Sets the gate for the entry that follows.
     #[inline]
-    pub fn set_gate(&mut self, open: bool) {
-        if self.open != open {
+    pub fn set_gate(&mut self, gate: Gate) {
+        if self.gate.set(gate) {
             // SAFETY: as above; that an open gate means ownership is the switch's invariant.
-            unsafe { self.cptr.set(open) }
-            self.open = open;
+            unsafe { self.cptr.set(gate == Gate::Open) }
         }
     }
 
@@ -113,7 +111,7 @@ impl Core {
 unsafe extern "C" fn el2_gate_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
     // SAFETY: at EL2. The state machine gives this vCPU the registers next, before it goes on.
     unsafe { core.cptr.unlock() }
-    core.open = true;
+    core.gate = GateRegister::new(Gate::Open);
     match core.switch.trap(&mut vcpu.guest) {
         Some(Exchange { save, load }) => Move {
             save: Some(save),

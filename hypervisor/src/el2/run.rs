@@ -3,7 +3,6 @@
 
 use ::core::ptr::NonNull;
 
-use trapcast_switch::Gate;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -78,7 +77,7 @@ impl Core {
         let begin = meter::instructions();
         let entry = self.switch.enter(&mut vcpu.guest);
         self.exchange(entry.exchange);
-        self.set_gate(entry.gate == Gate::Open);
+        self.set_gate(entry.gate);
         let switched = meter::instructions().wrapping_sub(begin);
         vcpu.switch_instructions += u64::from(switched);
         NonNull::from(vcpu)

@@ -1,0 +1,35 @@
+//! What trapping and moving one class of registers costs on one machine.
+
+/// The costs of one register class at one size, all in the same unit: cycles of a real core, or
+/// instructions of an emulated one.
+///
+/// A use of registers that are elsewhere, behind a closed gate, costs `trap + gate + isb` and then
+/// `save + load`; a load at the entry costs `save + load`, and `gate + isb` before it if the gate
+/// stood closed.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Costs {
+    /// A trap from the guest to EL2 and back, without what it moves or writes there.
+    pub trap: u32,
+    /// The same where the registers are in the CPU already and only the gate was armed.
+    pub probe: u32,
+    /// Saving the registers.
+    pub save: u32,
+    /// Loading them.
+    pub load: u32,
+    /// Writing the gate: CPTR_EL2, or CPACR_EL1 where HCR_EL2.E2H = 1.
+    pub gate: u32,
+    /// The ISB that synchronises the gate at EL2.
+    pub isb: u32,
+}
+
+impl Costs {
+    /// Returns what an exchange costs: one save and one load.
+    pub const fn exchange(&self) -> u64 {
+        self.save as u64 + self.load as u64
+    }
+
+    /// Returns what opening the gate at EL2 costs.
+    pub const fn unlock(&self) -> u64 {
+        self.gate as u64 + self.isb as u64
+    }
+}

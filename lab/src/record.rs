@@ -1,0 +1,1 @@
+//! Records of windows: taken from the hypervisor's rings, kept in Parquet files, looked at.
