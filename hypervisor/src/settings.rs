@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `vhe=on\|off` | use the Virtualization Host Extensions where the core has them | `on` |
 //! | `slice=MICROSECONDS` | how long a vCPU may run while others wait | 10000 |
+//! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
 //! | `vmN.memory=SIZE` | RAM of the VM, such as `64M` or `1G` | `256M` |
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
 //! | `vmN.scheme=NAME` | when to switch the FP/SIMD registers | `until-put` |
@@ -43,6 +44,8 @@ pub struct Settings {
     pub vhe: bool,
     /// How long a vCPU may run while others wait, in microseconds.
     pub slice: u32,
+    /// Write a record of every window. Every VM is observed then.
+    pub record: bool,
     vms: [VmSettings; MAX_VMS],
     /// How many VMs the command line speaks of: the largest N of a `vmN` and one.
     named: usize,
@@ -79,6 +82,7 @@ impl Default for Settings {
         Self {
             vhe: true,
             slice: 10_000,
+            record: false,
             vms: [VmSettings::DEFAULT; MAX_VMS],
             named: 0,
         }
@@ -97,6 +101,10 @@ impl Settings {
             settings
                 .apply(word)
                 .map_err(|expected| SettingsError { word, expected })?;
+        }
+        if settings.record {
+            // Whether a window used the registers is known of observed VMs only.
+            settings.vms.iter_mut().for_each(|vm| vm.observe = true);
         }
         Ok(settings)
     }
@@ -135,6 +143,7 @@ impl Settings {
     fn apply_common(&mut self, key: &str, value: &str) -> Result<(), Expected> {
         match key {
             "vhe" => self.vhe = switch(value)?,
+            "record" => self.record = switch(value)?,
             "slice" => {
                 self.slice = decimal(value)
                     .filter(|slice| SLICE.contains(slice))
@@ -220,7 +229,8 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting => f.write_str(
-                "vhe=on|off, slice=MICROSECONDS or one of a VM such as vm0.scheme=until-put",
+                "vhe=on|off, slice=MICROSECONDS, record=on|off or one of a VM such as \
+                 vm0.scheme=until-put",
             ),
             Self::VmSetting => {
                 f.write_str("one of memory=, vcpus=, scheme=, observe= and pmu= after the VM")

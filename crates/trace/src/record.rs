@@ -4,7 +4,7 @@
 //! A window from the load of a vCPU to its put is a run of these: from one with [`Flags::LOADED`] to
 //! the next with [`Flags::PUT`].
 //!
-//! There is one [`RING_SIZE`] ring per core. EL2 writes a record into the slot of
+//! There is one ring per core: a [`RingHeader`] and [`RING_CAPACITY`] slots. EL2 writes a record into the slot of
 //! [`RingHeader::head`] while its window goes on, and moves `head` when nothing more can happen to
 //! it: at the core's next entry, or at the end of everything. The reader moves
 //! [`RingHeader::tail`] when it has copied a record. A full ring makes EL2 wait, and the guest with
@@ -21,24 +21,26 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPRING");
 /// Version of the layout of rings and records. A reader refuses any other.
 pub const VERSION: u32 = 1;
 
-/// Physical address of the first core's ring on QEMU's `virt` board: above the hypervisor's image,
-/// below the guests' modules. The other cores' follow.
-pub const RINGS_ADDRESS: u64 = 0x4400_0000;
+/// Physical address of the rings on QEMU's `virt` board: above the hypervisor's image, below the
+/// guests' modules. The headers of all cores come first, then the slots of one core after the other.
+pub const RINGS_ADDRESS: u64 = 0x43ff_f000;
 
-/// Offset of the first ring from the start of the board's RAM, and so in the file that backs it.
-pub const RINGS_OFFSET: u64 = 0x0400_0000;
-
-/// Size of one core's ring in bytes, its header included.
-pub const RING_SIZE: u64 = 0x0040_0000;
+/// Offset of the rings from the start of the board's RAM, and so in the file that backs it.
+pub const RINGS_OFFSET: u64 = 0x03ff_f000;
 
 /// Size of all rings in bytes.
-pub const RINGS_SIZE: u64 = RING_SIZE * MAX_CORES as u64;
+pub const RINGS_SIZE: u64 = SLOTS_OFFSET + MAX_CORES as u64 * RING_CAPACITY * RECORD_SIZE;
 
-/// Bytes between the start of a ring and its first record.
-pub const RING_RECORDS: u64 = 0x100;
+/// Records that a ring holds: a power of two.
+pub const RING_CAPACITY: u64 = 1 << 16;
 
-/// Records that a ring holds.
-pub const RING_CAPACITY: u64 = (RING_SIZE - RING_RECORDS) / size_of::<Record>() as u64;
+const RECORD_SIZE: u64 = size_of::<Record>() as u64;
+
+/// Bytes from one core's header to the next one's.
+const HEADER_STRIDE: u64 = 0x100;
+
+/// Bytes from the start of the rings to the first slot of all.
+const SLOTS_OFFSET: u64 = 0x1000;
 
 /// [`Record::first_use`] of a window that did not use the registers.
 pub const NEVER: u32 = u32::MAX;
@@ -158,7 +160,9 @@ pub struct Record {
 
 const _: () = {
     assert!(size_of::<Record>() == 64);
-    assert!(size_of::<RingHeader>() as u64 <= RING_RECORDS);
+    assert!(size_of::<RingHeader>() as u64 <= HEADER_STRIDE);
+    assert!(MAX_CORES as u64 * HEADER_STRIDE <= SLOTS_OFFSET);
+    assert!(RING_CAPACITY.is_power_of_two());
     assert!(TAIL_OFFSET == 128);
 };
 
@@ -194,9 +198,16 @@ impl RingHeader {
     }
 }
 
-/// Returns the offset in a ring of record `number`, counted over all time.
-pub const fn record_offset(number: u64) -> u64 {
-    RING_RECORDS + number % RING_CAPACITY * size_of::<Record>() as u64
+/// Returns where the ring of core `core` begins, from the start of the rings: its header.
+pub const fn header_offset(core: u64) -> u64 {
+    core * HEADER_STRIDE
+}
+
+/// Returns where record `number` of core `core` stands, counted over all time, from the start of the
+/// rings.
+#[inline]
+pub const fn record_offset(core: u64, number: u64) -> u64 {
+    SLOTS_OFFSET + (core * RING_CAPACITY + number % RING_CAPACITY) * RECORD_SIZE
 }
 
 #[cfg(test)]
@@ -247,9 +258,17 @@ mod tests {
     }
 
     #[test]
-    fn slots_come_round_and_stay_inside_the_ring() {
-        assert_eq!(record_offset(0), RING_RECORDS);
-        assert_eq!(record_offset(RING_CAPACITY), RING_RECORDS);
-        assert!(record_offset(RING_CAPACITY - 1) + size_of::<Record>() as u64 <= RING_SIZE);
+    fn slots_come_round_and_no_two_rings_meet() {
+        assert_eq!(record_offset(3, 7), record_offset(3, RING_CAPACITY + 7));
+        assert_eq!(
+            record_offset(0, RING_CAPACITY - 1) + RECORD_SIZE,
+            record_offset(1, 0)
+        );
+        let last_core = MAX_CORES as u64 - 1;
+        assert!(header_offset(last_core) + HEADER_STRIDE <= record_offset(0, 0));
+        assert_eq!(
+            record_offset(last_core, RING_CAPACITY - 1) + RECORD_SIZE,
+            RINGS_SIZE
+        );
     }
 }

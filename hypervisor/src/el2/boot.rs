@@ -14,6 +14,7 @@ use super::{
     gic, host_simd, memory,
     meter::Meter,
     panic::{fail, power_off},
+    record::Recorder,
     report::{self, Report},
     scheduler::Scheduler,
     vm,
@@ -157,6 +158,9 @@ extern "C" fn el2_main() -> ! {
     // SAFETY: the gate is open; the registers become what the switch takes them for.
     unsafe { FpSimd::load(host.0.as_ptr()) }
 
+    if settings.record {
+        core.recorder = Recorder::on(&board);
+    }
     vm::create_all(&board, &settings, core, header, vcpus);
     say!(
         "{} VM{}, {}, core {:#x}",

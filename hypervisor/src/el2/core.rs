@@ -7,6 +7,7 @@ use trapcast_trace::report::CoreReport;
 
 use super::{
     meter::Meter,
+    record::Recorder,
     scheduler::Scheduler,
     vcpu::{Vcpu, guest_hcr},
 };
@@ -33,6 +34,10 @@ pub struct Core {
     pub scheduler: Scheduler,
     /// Instruction counters.
     pub meter: Meter,
+    /// Writes down each window, if that is wanted.
+    pub recorder: Recorder,
+    /// INTID of the last physical interrupt that the core took.
+    pub intid: u32,
     /// The vCPU whose EL1 state, timer and list registers are in the core.
     pub resident: Option<NonNull<Vcpu>>,
     /// What the lab reads of this core.
@@ -63,6 +68,8 @@ impl Core {
             host,
             scheduler,
             meter: Meter::new(),
+            recorder: Recorder::off(),
+            intid: 0,
             resident: None,
             report,
             list_registers: super::gic::list_registers(),
@@ -112,6 +119,7 @@ unsafe extern "C" fn el2_gate_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
     // SAFETY: at EL2. The state machine gives this vCPU the registers next, before it goes on.
     unsafe { core.cptr.unlock() }
     core.gate = GateRegister::new(Gate::Open);
+    core.recorder.used();
     match core.switch.trap(&mut vcpu.guest) {
         Some(Exchange { save, load }) => Move {
             save: Some(save),

@@ -29,6 +29,7 @@ extern "C" fn el2_exit_synchronous(vcpu: &mut Vcpu, core: &mut Core, start: u64)
     core.exited(vcpu, start as u32, SYNCHRONOUS_INSTRUCTIONS);
     let (reason, next) = synchronous(vcpu, core);
     vcpu.report.exits[reason as usize] += 1;
+    core.recorder.ended_by(reason, None);
     core.resume(vcpu, next)
 }
 
@@ -38,6 +39,7 @@ extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -
     core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     let (reason, next) = core.interrupt();
     vcpu.report.exits[reason as usize] += 1;
+    core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
     core.resume(vcpu, next)
 }
@@ -47,6 +49,7 @@ extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -
 extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     vcpu.report.exits[Exit::Other as usize] += 1;
+    core.recorder.ended_by(Exit::Other, None);
     core.stop(vcpu, format_args!("SError, ESR_EL2 {:#x}", mrs!("esr_el2")));
     core.resume(vcpu, Next::Schedule)
 }

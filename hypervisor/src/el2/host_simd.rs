@@ -33,6 +33,7 @@ impl Core {
         // SAFETY: as above; the section's own values are of no use any more.
         unsafe { FpSimd::load(host.0.as_ptr()) }
         self.report.host_uses += 1;
+        self.recorder.host_used();
         result
     }
 

@@ -12,6 +12,7 @@ mod meter;
 mod mmio;
 mod panic;
 mod psci;
+mod record;
 mod registers;
 mod report;
 mod run;

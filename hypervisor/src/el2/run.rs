@@ -24,6 +24,7 @@ impl Core {
     #[inline(always)]
     pub fn exited(&mut self, vcpu: &mut Vcpu, start: u32, before: u32) {
         let traps = self.meter.exited(start, before);
+        self.recorder.end(self.e2h, vcpu.guest.has_trapped());
         let begin = meter::instructions();
         let exchange = self.switch.exit(&mut vcpu.guest);
         self.exchange(exchange);
@@ -80,6 +81,7 @@ impl Core {
         self.set_gate(entry.gate);
         let switched = meter::instructions().wrapping_sub(begin);
         vcpu.switch_instructions += u64::from(switched);
+        self.recorder.begin(vcpu);
         NonNull::from(vcpu)
     }
 
@@ -114,6 +116,7 @@ impl Core {
             return self.enter(vcpu);
         }
         let begin = meter::instructions();
+        self.recorder.put();
         let exchange = self.switch.put(&mut vcpu.guest);
         self.exchange(exchange);
         let switched = meter::instructions().wrapping_sub(begin);
@@ -180,6 +183,7 @@ impl Core {
     /// the vCPU that it interrupted.
     pub fn interrupt(&mut self) -> (Exit, Next) {
         let intid = gic::acknowledge();
+        self.intid = intid;
         if intid >= gic::FIRST_SPECIAL {
             return (Exit::Interrupt, Next::Continue);
         }
@@ -248,6 +252,7 @@ impl Core {
     /// The end: every VM is off.
     fn finish(&mut self) -> ! {
         self.lap();
+        self.recorder.finish();
         self.check_canary();
         for mut vcpu in self.scheduler.vcpus() {
             // SAFETY: nobody runs any more.

@@ -84,6 +84,8 @@ pub struct Vcpu {
     pub vm: &'static Vm,
     /// Its number in the VM.
     pub index: usize,
+    /// Its number over all VMs: its place in the report.
+    pub number: u16,
     /// Its number in its core's queue.
     pub slot: usize,
     /// What the lab reads of it. The state machine's counts are copied there at each put.
@@ -96,6 +98,7 @@ impl Vcpu {
     pub fn new(
         vm: &'static Vm,
         index: usize,
+        number: u16,
         fpsimd: NonNull<FpSimd>,
         report: &'static mut VcpuReport,
     ) -> Self {
@@ -117,6 +120,7 @@ impl Vcpu {
             lists: 0,
             vm,
             index,
+            number,
             slot: 0,
             report,
             fpsimd,
@@ -239,6 +243,7 @@ impl Core {
     pub fn make_resident(&mut self, next: &mut Vcpu) {
         let next_pointer = NonNull::from(&mut *next);
         let power_on = next.vm.state.lock().power_on[next.index].take();
+        self.recorder.loaded(power_on.is_some());
         if self.resident != Some(next_pointer) || power_on.is_some() {
             if let Some(mut resident) = self.resident.take()
                 && resident != next_pointer

@@ -217,7 +217,13 @@ pub fn create_all(
         let vm = create(number, module, settings);
         for (index, report) in (0..settings.vcpus).zip(&mut reports) {
             let fpsimd = NonNull::from(Box::leak(Box::new(FpSimd::ZERO)));
-            let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, fpsimd, report)));
+            let vcpu = Box::leak(Box::new(Vcpu::new(
+                vm,
+                index,
+                header.vcpus as u16,
+                fpsimd,
+                report,
+            )));
             let pointer = NonNull::from(&mut *vcpu);
             vcpu.slot = core.scheduler.add(pointer, number, index);
             header.vcpus += 1;
