@@ -189,6 +189,7 @@ fn measure_paths(
         cpu,
         vhe: cpu.has_vhe(),
         icount: true,
+        record: false,
         vms: vec![Vm {
             kernel: inputs.bench.clone(),
             initrd: None,

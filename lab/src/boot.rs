@@ -56,6 +56,7 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
         cpu: boot.cpu,
         vhe: boot.vhe,
         icount: boot.icount,
+        record: false,
         vms: vec![vm; boot.vms as usize],
     };
     let prepared = machine.prepare(&hypervisor, "mon:stdio")?;

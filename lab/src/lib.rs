@@ -22,6 +22,7 @@ pub mod qemu;
 pub mod record;
 pub mod replay;
 pub mod results;
+pub mod ring;
 pub mod run;
 pub mod signals;
 pub mod study;

@@ -124,6 +124,8 @@ pub struct Machine {
     pub vhe: bool,
     /// Whether time is counted in instructions, so that a run can be repeated exactly.
     pub icount: bool,
+    /// Whether the hypervisor writes a record of every window.
+    pub record: bool,
     /// Its VMs.
     pub vms: Vec<Vm>,
 }
@@ -175,7 +177,7 @@ impl Machine {
     /// The hypervisor's settings, as they become its bootargs.
     fn settings(&self) -> String {
         let on = |flag: bool| if flag { "on" } else { "off" };
-        let mut words = vec![format!("vhe={}", on(self.vhe))];
+        let mut words = vec![format!("vhe={} record={}", on(self.vhe), on(self.record))];
         for (number, vm) in self.vms.iter().enumerate() {
             words.push(format!(
                 "vm{number}.memory={}M vm{number}.vcpus={} vm{number}.scheme={} vm{number}.observe={} \
@@ -302,6 +304,7 @@ mod tests {
             cpu: Cpu::CortexA57,
             vhe: false,
             icount: true,
+            record: true,
             vms: vec![vm(Scheme::Owner), vm(Scheme::None)],
         };
         let prepared = machine.prepare(Path::new("/el2"), "stdio").unwrap();
@@ -314,7 +317,7 @@ mod tests {
         for wanted in [
             "-cpu\ncortex-a57\n",
             "-icount\nshift=0,sleep=off\n",
-            "-kernel\n/el2\n-append\nvhe=off vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
+            "-kernel\n/el2\n-append\nvhe=off record=on vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
              vm0.observe=on vm0.pmu=off vm1.memory=16M",
             "guest-loader,addr=0x48000000,kernel=/some,, where/Image,bootargs=workload=never a,,b",
             "guest-loader,addr=0x48200000,",

@@ -60,16 +60,28 @@ impl MemoryFile {
     /// Where the file is too short to hold one.
     pub fn mailbox(&self) -> Result<Mailbox> {
         let mut words = vec![0u64; MAILBOX_SIZE as usize / size_of::<u64>()];
-        self.file
-            .read_exact_at(words.as_mut_slice().as_mut_bytes(), MAILBOX_OFFSET)
-            .map_err(|error| Error::run(format!("cannot read the board's RAM: {error}")))?;
+        self.read_at(words.as_mut_slice().as_mut_bytes(), MAILBOX_OFFSET)?;
         Ok(Mailbox { words })
     }
 
-    /// Writes into the file, as a hypervisor would into its RAM.
-    #[cfg(test)]
-    pub fn write_at(&self, bytes: &[u8], offset: u64) {
-        self.file.write_all_at(bytes, offset).expect("memory file");
+    /// Reads from a file that is a board's RAM, which the machine may be writing.
+    ///
+    /// # Errors
+    /// Where the file is too short.
+    pub fn read_at(&self, bytes: &mut [u8], offset: u64) -> Result<()> {
+        self.file
+            .read_exact_at(bytes, offset)
+            .map_err(|error| Error::run(format!("cannot read the board's RAM: {error}")))
+    }
+
+    /// Writes to a file that is a board's RAM.
+    ///
+    /// # Errors
+    /// Where the machine has no memory for it.
+    pub fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
+        self.file
+            .write_all_at(bytes, offset)
+            .map_err(|error| Error::run(format!("cannot write to the board's RAM: {error}")))
     }
 }
 
@@ -106,7 +118,7 @@ mod tests {
     #[test]
     fn the_mailbox_is_read_from_its_place() {
         let ram = MemoryFile::zeroed(MAILBOX_OFFSET + MAILBOX_SIZE).unwrap();
-        ram.write_at(b"TRAPCAST", MAILBOX_OFFSET);
+        ram.write_at(b"TRAPCAST", MAILBOX_OFFSET).unwrap();
         assert_eq!(&ram.mailbox().unwrap().bytes()[..9], b"TRAPCAST\0");
         assert!(
             MemoryFile::zeroed(MAILBOX_OFFSET)

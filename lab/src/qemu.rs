@@ -109,9 +109,22 @@ impl Qemu {
     /// # Errors
     /// [`Error::Interrupted`], or [`Error::Run`] with the last lines of the console where the limit
     /// has passed.
-    pub fn wait(mut self, limit: Option<Duration>) -> Result<Finished> {
+    pub fn wait(self, limit: Option<Duration>) -> Result<Finished> {
+        self.wait_while(limit, || true)
+    }
+
+    /// As [`wait`](Self::wait), and ends QEMU as if the user wanted to stop when it is not `wanted`
+    /// any more.
+    ///
+    /// # Errors
+    /// As [`wait`](Self::wait).
+    pub fn wait_while(
+        mut self,
+        limit: Option<Duration>,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Finished> {
         loop {
-            if signals::interrupted() {
+            if signals::interrupted() || !wanted() {
                 return Err(Error::Interrupted);
             }
             if limit.is_some_and(|limit| self.started.elapsed() > limit) {

@@ -1,14 +1,23 @@
 //! One run: a machine from its start to its power-off, and what it left in the mailbox.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::Duration,
+};
 
-use trapcast_trace::report::{CoreReport, Header, ReadError, Report, State, VcpuReport};
+use trapcast_trace::{
+    record::Record,
+    report::{CoreReport, Header, ReadError, Report, State, VcpuReport},
+};
 
 use crate::{
     error::{Error, Result},
     machine::Machine,
-    memory::Mailbox,
+    memory::{Mailbox, MemoryFile},
     qemu::{Console, Finished, Qemu, last_lines},
+    ring::RingReader,
 };
 
 /// What a run left.
@@ -35,6 +44,52 @@ pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outc
     let prepared = machine.prepare(hypervisor, "stdio")?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(limit))?;
     outcome(finished, &prepared.ram.mailbox()?)
+}
+
+/// How long to leave a ring alone that was empty: it fills in several hundred times that.
+const REST: Duration = Duration::from_millis(1);
+
+/// Runs a machine that records to its power-off, and hands its records to `sink` meanwhile. Returns
+/// also how often the hypervisor found a ring full and waited.
+///
+/// # Errors
+/// Those of [`run`], and of `sink`.
+pub fn record(
+    machine: &Machine,
+    hypervisor: &Path,
+    limit: Duration,
+    sink: impl FnMut(u8, &[Record]) -> Result<()> + Send,
+) -> Result<(Outcome, u64)> {
+    let prepared = machine.prepare(hypervisor, "stdio")?;
+    let over = AtomicBool::new(false);
+    let (finished, waits) = thread::scope(|scope| {
+        let reader = scope.spawn(|| take_records(&prepared.ram, &over, sink));
+        let finished = Qemu::start(&prepared.arguments, Console::Captured)
+            .and_then(|qemu| qemu.wait_while(Some(limit), || !reader.is_finished()));
+        over.store(true, Ordering::Release);
+        (finished, reader.join().expect("the reader does not panic"))
+    });
+    // A record that cannot be kept ends the run, so its reason is the first one.
+    let waits = waits?;
+    Ok((outcome(finished?, &prepared.ram.mailbox()?)?, waits))
+}
+
+/// Empties the first core's ring until the machine is over. Returns how often it was full.
+fn take_records(
+    ram: &MemoryFile,
+    over: &AtomicBool,
+    mut sink: impl FnMut(u8, &[Record]) -> Result<()>,
+) -> Result<u64> {
+    let mut ring = RingReader::new(ram, 0);
+    loop {
+        let last = over.load(Ordering::Acquire);
+        if ring.drain(&mut sink)? == 0 {
+            if last {
+                return Ok(ring.waits());
+            }
+            thread::sleep(REST);
+        }
+    }
 }
 
 fn outcome(finished: Finished, mailbox: &Mailbox) -> Result<Outcome> {
@@ -109,7 +164,7 @@ mod tests {
             started: 1,
             finished: 2,
         };
-        ram.write_at(header.as_bytes(), MAILBOX_OFFSET);
+        ram.write_at(header.as_bytes(), MAILBOX_OFFSET).unwrap();
         ram.mailbox().unwrap()
     }
 

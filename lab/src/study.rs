@@ -83,6 +83,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
             cpu: plan.cpu,
             vhe: plan.vhe,
             icount: true,
+            record: false,
             vms: images.vms(job.workload, job.scheme, job.observe, plan.scale),
         };
         let outcome = run::run(&machine, &hypervisor, LIMIT);

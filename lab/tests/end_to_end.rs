@@ -149,6 +149,7 @@ fn run_workload(
         cpu,
         vhe,
         icount: true,
+        record: false,
         vms: images.vms(workload, scheme, observe, SCALE),
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
@@ -229,6 +230,7 @@ fn two_vcpus(paths: &Paths) -> Outcomes {
         cpu: Cpu::NeoverseN1,
         vhe: true,
         icount: true,
+        record: false,
         vms: vec![Vm {
             vcpus: 2,
             ..linux_vm(paths, Task::PowerOff)?
@@ -298,6 +300,7 @@ fn fault_is_noticed(paths: &Paths) -> Outcomes {
         cpu: Cpu::NeoverseN1,
         vhe: true,
         icount: true,
+        record: false,
         vms,
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
@@ -401,6 +404,7 @@ fn hang_is_stopped(paths: &Paths) -> Outcomes {
         cpu: Cpu::NeoverseN1,
         vhe: true,
         icount: false,
+        record: false,
         vms: vec![linux_vm(paths, Task::Shell)?],
     };
     let began = Instant::now();

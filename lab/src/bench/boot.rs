@@ -58,6 +58,7 @@ impl<'a> Boot<'a> {
                 cpu,
                 vhe: cpu.has_vhe(),
                 icount: false,
+                record: false,
                 vms: vec![inputs.linux.clone()],
             },
             hypervisor: &inputs.hypervisor,
