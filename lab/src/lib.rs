@@ -16,6 +16,7 @@ pub mod kvm;
 pub mod machine;
 pub mod memory;
 pub mod paths;
+pub mod plane;
 pub mod profile;
 pub mod progress;
 pub mod qemu;

@@ -1,0 +1,92 @@
+//! What a profile's costs are counted in, and how sure they are.
+
+use serde::Serialize;
+
+/// What costs are counted in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unit {
+    /// Clock cycles of a real core.
+    Cycles,
+    /// Instructions of an emulated one.
+    Instructions,
+}
+
+impl Unit {
+    /// Every unit.
+    pub const ALL: [Self; 2] = [Self::Cycles, Self::Instructions];
+
+    /// Its name in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cycles => "cycles",
+            Self::Instructions => "instructions",
+        }
+    }
+}
+
+/// How sure a figure is, the surest first.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Certainty {
+    /// Measured by whoever wrote the profile.
+    Measured,
+    /// Read in the source that is named.
+    #[serde(rename = "read in the source")]
+    Read,
+    /// A third party's citation of the source was read.
+    #[serde(rename = "cited by a third party")]
+    Cited,
+    /// Computed from such figures, or from several of them.
+    Derived,
+    /// Recalled, and checked nowhere.
+    Recalled,
+}
+
+impl Certainty {
+    /// Every certainty, the surest first.
+    pub const ALL: [Self; 5] = [
+        Self::Measured,
+        Self::Read,
+        Self::Cited,
+        Self::Derived,
+        Self::Recalled,
+    ];
+
+    /// Its name in a profile.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Measured => "measured",
+            Self::Read => "read in the source",
+            Self::Cited => "cited by a third party",
+            Self::Derived => "derived",
+            Self::Recalled => "recalled",
+        }
+    }
+
+    /// Its mark, for tables.
+    pub const fn mark(self) -> &'static str {
+        match self {
+            Self::Measured => "[M]",
+            Self::Read => "[V]",
+            Self::Cited => "[C]",
+            Self::Derived => "[D]",
+            Self::Recalled => "[?]",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_and_profiles_use_the_same_names() {
+        for unit in Unit::ALL {
+            assert_eq!(serde_json::to_value(unit).unwrap(), unit.name());
+        }
+        for certainty in Certainty::ALL {
+            assert_eq!(serde_json::to_value(certainty).unwrap(), certainty.name());
+        }
+    }
+}
