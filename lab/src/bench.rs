@@ -24,6 +24,7 @@ use crate::{
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
     paths::Paths,
+    profile::{Measured, moves},
     progress::Progress,
     qemu::last_lines,
     results::Versions,
@@ -61,6 +62,8 @@ pub struct Bench {
     pub paths: Vec<Path>,
     /// Linux boots, one per core.
     pub boots: Vec<BootResult>,
+    /// The profile `measured-qemu` as it follows from these, in TOML.
+    pub profile: String,
     /// What was to be reached, and what was.
     pub goals: Vec<Goal>,
     /// KVM's figures.
@@ -133,7 +136,7 @@ impl Inputs {
 pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     let inputs = Inputs::load(paths)?;
     let versions = Versions::look(paths)?;
-    let runs = CORES.len() * (Scheme::ALL.len() + 2 + 2 * plan.boots as usize);
+    let runs = CORES.len() * (Scheme::ALL.len() + 4 + 2 * plan.boots as usize);
     let progress = Progress::new(runs as u64);
     let mut measured = Vec::new();
     let (mut boots, mut timings) = (Vec::new(), Vec::new());
@@ -141,11 +144,14 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
         for scheme in Scheme::ALL {
             let name = format!("paths/{cpu}/{scheme}");
             let bootargs = format!("rounds={}", plan.rounds);
-            let paths = || measure_paths(&bootargs, &inputs, cpu, scheme, false);
+            let paths = || measure_paths(&bootargs, &inputs, cpu, scheme, Watch::Not);
             measured.extend(progress.one(&name, paths)?);
         }
-        let name = format!("paths/{cpu}/observed");
-        measured.push(progress.one(&name, || trap_without_switch(plan.rounds, &inputs, cpu))?);
+        for watched in WATCHED {
+            let name = format!("paths/{cpu}/{}", watched.name);
+            let path = || measure_watched(&watched, plan.rounds, &inputs, cpu);
+            measured.push(progress.one(&name, path)?);
+        }
         let boot = Boot::new(&inputs, cpu);
         boots.push(progress.one(&format!("boot/{cpu}/counted"), || boot.count())?);
         timings.push(boot.time(plan.boots, &progress)?);
@@ -153,6 +159,10 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     progress.finish();
     Ok(Bench {
         versions,
+        profile: profile(
+            &measured,
+            &std::fs::read(&inputs.hypervisor).map_err(Error::run)?,
+        )?,
         goals: goals::goals(&measured, &timings),
         paths: measured,
         boots,
@@ -162,19 +172,94 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     })
 }
 
-/// Measures a trap that finds the registers in the CPU, as only an observer arms it.
-fn trap_without_switch(rounds: u32, inputs: &Inputs, cpu: Cpu) -> Result<Path> {
-    let bootargs = format!("rounds={rounds} only=fp-trap-hvc");
-    let mut paths = measure_paths(&bootargs, inputs, cpu, PEER_SCHEME, true)?;
+/// How closely the hypervisor looks at the guest's windows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Watch {
+    Not,
+    Observe,
+    Record,
+}
+
+/// A path of the bench's guest under a hypervisor that watches.
+struct Watched {
+    /// What results call it.
+    name: &'static str,
+    /// What the guest calls it.
+    path: &'static str,
+    watch: Watch,
+}
+
+/// What is measured besides the schemes' own paths. In the first the registers are in the CPU, as
+/// only the observer arms the trap; the other two differ by what a record takes.
+const WATCHED: [Watched; 3] = [
+    Watched {
+        name: NO_SWITCH,
+        path: "fp-trap-hvc",
+        watch: Watch::Observe,
+    },
+    Watched {
+        name: OBSERVED,
+        path: "hvc-null",
+        watch: Watch::Observe,
+    },
+    Watched {
+        name: RECORDED,
+        path: "hvc-null",
+        watch: Watch::Record,
+    },
+];
+
+/// The trap that moves nothing.
+const NO_SWITCH: &str = "fp-trap-no-switch";
+/// A hypercall behind an observer's gate, and one that is recorded too.
+const OBSERVED: &str = "hvc-null-observed";
+const RECORDED: &str = "hvc-null-recorded";
+
+fn measure_watched(watched: &Watched, rounds: u32, inputs: &Inputs, cpu: Cpu) -> Result<Path> {
+    let bootargs = format!("rounds={rounds} only={}", watched.path);
+    let mut paths = measure_paths(&bootargs, inputs, cpu, PEER_SCHEME, watched.watch)?;
     let path = paths.pop().filter(|_| paths.is_empty()).ok_or_else(|| {
         Error::run(format!(
             "the bench's guest did not measure one path alone: {bootargs}"
         ))
     })?;
     Ok(Path {
-        path: "fp-trap-no-switch".to_string(),
+        path: watched.name.to_string(),
         ..path
     })
+}
+
+/// The core whose figures become the profile `measured-qemu`.
+const PROFILE_CORE: Cpu = Cpu::NeoverseN1;
+
+/// Makes the profile `measured-qemu` of what was measured with this hypervisor, as TOML.
+fn profile(paths: &[Path], hypervisor: &[u8]) -> Result<String> {
+    let median = |path: &str| {
+        find(paths, PROFILE_CORE, PEER_SCHEME, path)
+            .and_then(|path| u32::try_from(path.median).ok())
+            .ok_or_else(|| Error::run(format!("the bench's guest did not measure {path}")))
+    };
+    let (save, load) = moves(hypervisor)?;
+    Measured {
+        trap_with_switch: median("fp-trap-switch")?,
+        trap_without_switch: median(NO_SWITCH)?,
+        save,
+        load,
+    }
+    .toml()
+}
+
+/// Measures just what the profile `measured-qemu` is made of, and returns its TOML.
+///
+/// # Errors
+/// As for [`bench`].
+pub fn measure_profile(rounds: u32, paths: &Paths) -> Result<String> {
+    let inputs = Inputs::load(paths)?;
+    let bootargs = format!("rounds={rounds} only=fp-trap-switch");
+    let mut measured = measure_paths(&bootargs, &inputs, PROFILE_CORE, PEER_SCHEME, Watch::Not)?;
+    measured.push(measure_watched(&WATCHED[0], rounds, &inputs, PROFILE_CORE)?);
+    let hypervisor = std::fs::read(&inputs.hypervisor).map_err(Error::run)?;
+    profile(&measured, &hypervisor)
 }
 
 /// Runs the bench's guest once.
@@ -183,13 +268,13 @@ fn measure_paths(
     inputs: &Inputs,
     cpu: Cpu,
     scheme: Scheme,
-    observe: bool,
+    watch: Watch,
 ) -> Result<Vec<Path>> {
     let machine = Machine {
         cpu,
         vhe: cpu.has_vhe(),
         icount: true,
-        record: false,
+        record: watch == Watch::Record,
         vms: vec![Vm {
             kernel: inputs.bench.clone(),
             initrd: None,
@@ -198,11 +283,15 @@ fn measure_paths(
             memory: GUEST_MEMORY,
             vcpus: 1,
             scheme,
-            observe,
+            observe: watch != Watch::Not,
             pmu: true,
         }],
     };
-    let outcome = run::run(&machine, &inputs.hypervisor, LIMIT)?;
+    let outcome = if machine.record {
+        run::record(&machine, &inputs.hypervisor, LIMIT, |_, _| Ok(()))?.0
+    } else {
+        run::run(&machine, &inputs.hypervisor, LIMIT)?
+    };
     let lines: Vec<Path> = outcome
         .console
         .lines()

@@ -154,12 +154,18 @@ fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
         .unwrap_or_else(|| paths.target().join("bench"));
     let file = output.join("results.json");
     results::write_json(&file, &bench)?;
+    let profile = output.join("measured-qemu.toml");
+    results::write(&profile, bench.profile.as_bytes())?;
     if arguments.json {
         print_json(&bench)?;
     } else {
         print(&bench::render(&bench))?;
     }
-    eprintln!("trapcast: {} written", file.display());
+    eprintln!(
+        "trapcast: {} and {} written",
+        file.display(),
+        profile.display()
+    );
     Ok(())
 }
 

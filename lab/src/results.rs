@@ -204,14 +204,23 @@ impl Versions {
 /// # Errors
 /// [`Error::Run`] where the directory cannot be made or written to.
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(Error::run)?;
+    text.push(b'\n');
+    write(path, &text)
+}
+
+/// Writes a file at once: it is the old one or the new one, never a half.
+///
+/// # Errors
+/// [`Error::Run`] where the directory cannot be made or written to.
+pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::run(format!("cannot write {}: {error}", path.display()))
     };
     let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
     std::fs::create_dir_all(&directory).map_err(|error| failed(&error))?;
     let mut file = tempfile::NamedTempFile::new_in(&directory).map_err(|error| failed(&error))?;
-    serde_json::to_writer_pretty(&mut file, value).map_err(|error| failed(&error))?;
-    writeln!(file).map_err(|error| failed(&error))?;
+    file.write_all(content).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error))?;
     Ok(())
 }

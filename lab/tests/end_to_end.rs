@@ -22,11 +22,12 @@ use trapcast::{
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
     paths::Paths,
+    profile,
     run::{self, Outcome},
     study,
     workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Scale, Workload},
 };
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Costs, Scheme};
 
 /// Short workloads: enough windows for every scheme to go through all of its states.
 const SCALE: Scale = Scale {
@@ -101,6 +102,10 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     add(
         "checker/fault_is_noticed".into(),
         Box::new(fault_is_noticed),
+    );
+    add(
+        "bench/profile_is_current".into(),
+        Box::new(profile_is_current),
     );
     add(
         "boot/from_the_command_line".into(),
@@ -306,6 +311,22 @@ fn fault_is_noticed(paths: &Paths) -> Outcomes {
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
     let findings = console::findings(&outcome.console, &always.expected());
     check(findings.guest_mismatches == 1, || outcome.console)
+}
+
+/// The profile `measured-qemu` says what this hypervisor takes, but for a few instructions by which
+/// compilers differ.
+fn profile_is_current(paths: &Paths) -> Outcomes {
+    const COMPILERS: u32 = 3;
+    let text = bench::measure_profile(100, paths)?;
+    let (measured, kept) = (
+        profile::parse(&text, "bench")?.fp,
+        profile::find("measured-qemu").ok_or("no such profile")?.fp,
+    );
+    let costs = |costs: Costs| [costs.trap, costs.probe, costs.save, costs.load];
+    let mut pairs = costs(measured).into_iter().zip(costs(kept));
+    check(pairs.all(|(a, b)| a.abs_diff(b) <= COMPILERS), || {
+        format!("put this into profiles/measured-qemu.toml:\n{text}")
+    })
 }
 
 /// `trapcast boot` as a user starts it, with keys from a pipe.

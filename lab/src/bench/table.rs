@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
 
-use super::{Bench, CORES, PEER_SCHEME, find, median, names};
+use super::{Bench, CORES, OBSERVED, PEER_SCHEME, RECORDED, find, median, names};
 use crate::{kvm, machine::Cpu};
 
 /// The paths that depend on the scheme.
@@ -17,7 +17,7 @@ const SCHEME_PATHS: [&str; 4] = [
 /// Shows what was measured; at most 120 columns wide.
 pub fn render(bench: &Bench) -> String {
     format!(
-        "EL2 instructions, min/median, under {PEER_SCHEME}; beside them KVM's:\n{}\n{}\n\n\
+        "EL2 instructions, min/median, under {PEER_SCHEME}; beside them KVM's:\n{}\n{}\n{}\n\
          EL2 instructions by scheme, min/median\n{}\n\n\
          A Linux guest from its first instruction to power-off, under {PEER_SCHEME}\n{}\n\n\
          seconds, without: wall time of the same kernel with the hypervisor and without, median of {}. On \
@@ -25,6 +25,7 @@ pub fn render(bench: &Bench) -> String {
          Goals\n{}",
         kvm::SOURCE,
         paths_table(bench),
+        record(bench),
         schemes_table(bench),
         boots_table(bench),
         bench
@@ -79,6 +80,17 @@ fn paths_table(bench: &Bench) -> Table {
         table.add_row(cells);
     }
     table
+}
+
+/// What the record of one window takes, in a sentence.
+fn record(bench: &Bench) -> String {
+    let takes = CORES.iter().filter_map(|&cpu| {
+        let median = |path| Some(find(&bench.paths, cpu, PEER_SCHEME, path)?.median);
+        let takes = median(RECORDED)?.checked_sub(median(OBSERVED)?)?;
+        Some(format!("{takes} on {cpu}"))
+    });
+    let takes: Vec<String> = takes.collect();
+    format!("The record of a window takes {}.\n", takes.join(", "))
 }
 
 fn schemes_table(bench: &Bench) -> Table {
@@ -175,6 +187,7 @@ mod tests {
         });
         let exits = trapcast_trace::report::EXIT_NAMES.map(|name| (name, 12345));
         let bench = Bench {
+            profile: String::new(),
             versions: Versions::default(),
             paths: paths.collect(),
             boots: CORES
