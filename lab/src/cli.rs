@@ -46,6 +46,21 @@ pub enum Command {
     /// Runs every workload under every scheme and prints what each scheme costs
     #[command(after_help = STUDY_EXAMPLES)]
     Study(StudyArgs),
+    /// Runs workloads and records every window: what the guest did, one Parquet file per workload
+    #[command(after_help = RECORD_EXAMPLES)]
+    Record(RecordArgs),
+    /// Says what is in a record
+    Inspect(InspectArgs),
+    /// Runs every scheme over records, with the code that runs at EL2, beside the best of hindsight
+    #[command(after_help = REPLAY_EXAMPLES)]
+    Replay(ReplayArgs),
+    /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
+    #[command(after_help = PLANE_EXAMPLES)]
+    Plane(PlaneArgs),
+    /// Lists the cost profiles
+    Profiles(JsonArgs),
+    /// Makes a record of any length from a seed, to try the tools on
+    Generate(GenerateArgs),
     /// Measures the hypervisor's fast paths in instructions, beside those of Linux KVM
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
@@ -69,6 +84,27 @@ Examples:
   trapcast study --quick                            the same on shorter workloads
   trapcast study --workload linux --scheme owner --scheme until-put
   trapcast study --cpu cortex-a57 -o a57 --json | jq '.results[].figures'";
+
+const RECORD_EXAMPLES: &str = "\
+Examples:
+  trapcast record linux -o records                  records/linux.parquet
+  trapcast record --quick                           every workload, in target/records
+  duckdb -c \"select exit_after, avg(fp_used::int) from 'records/linux.parquet' group by 1\"
+
+docs/records.md says what each column means.";
+
+const REPLAY_EXAMPLES: &str = "\
+Examples:
+  trapcast replay records/linux.parquet             every scheme under the profile measured-qemu
+  trapcast replay records/*.parquet --profile all   and under every profile there is
+  trapcast replay records/linux.parquet --profile my-core.toml --scheme owner --json
+
+docs/profiles.md says how to write a profile.";
+
+const PLANE_EXAMPLES: &str = "\
+Examples:
+  trapcast plane records/linux.parquet
+  trapcast plane records/linux.parquet --json | jq '.points[] | select(.cheapest == \"owner\")'";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
@@ -179,6 +215,83 @@ pub struct StudyArgs {
     pub json: bool,
 }
 
+/// Arguments of `trapcast record`.
+#[derive(Debug, Args)]
+pub struct RecordArgs {
+    /// Workloads [default: all, see trapcast guests]
+    #[arg(value_name = "WORKLOAD")]
+    pub workloads: Vec<String>,
+    /// Shorter workloads
+    #[arg(long)]
+    pub quick: bool,
+    /// How FP/SIMD registers are switched while recording; what a scheme moves costs the guest time
+    #[arg(long, value_name = "NAME", default_value = "owner", value_parser = scheme)]
+    pub scheme: Scheme,
+    /// The core
+    #[command(flatten)]
+    pub core: CoreArgs,
+    /// QEMUs at once [default: one per core of this machine]
+    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub jobs: Option<u16>,
+    /// Where the files go [default: target/records]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Arguments of `trapcast inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A record
+    pub file: PathBuf,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// Records
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// Only this scheme; may be repeated, `all` is every one [default: all]
+    #[arg(long, value_name = "NAME", value_parser = schemes)]
+    pub scheme: Vec<Schemes>,
+    /// A cost profile by its name, or a TOML file; may be repeated, `all` is every one that is built
+    /// in, see trapcast profiles
+    #[arg(long, value_name = "NAME|FILE", default_value = "measured-qemu")]
+    pub profile: Vec<String>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast plane`.
+#[derive(Debug, Args)]
+pub struct PlaneArgs {
+    /// A record
+    pub file: PathBuf,
+    /// Prints JSON: every point of the grid
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast generate`.
+#[derive(Debug, Args)]
+pub struct GenerateArgs {
+    /// The file to make
+    pub file: PathBuf,
+    /// Windows
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
+    pub windows: u64,
+    /// vCPUs that share the core
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub vcpus: u16,
+    /// Chooses the windows: the same seed makes the same file
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub seed: u64,
+}
+
 /// Arguments of `trapcast bench`.
 #[derive(Debug, Args)]
 pub struct BenchArgs {
@@ -204,6 +317,17 @@ pub struct CheckImageArgs {
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// One scheme, or all.
+#[derive(Clone, Debug)]
+pub struct Schemes(pub Vec<Scheme>);
+
+fn schemes(name: &str) -> Result<Schemes, String> {
+    if name == "all" {
+        return Ok(Schemes(Scheme::ALL.to_vec()));
+    }
+    scheme(name).map(|scheme| Schemes(vec![scheme]))
 }
 
 fn scheme(name: &str) -> Result<Scheme, String> {

@@ -8,14 +8,20 @@ use trapcast_forecast::Scheme;
 use crate::{
     bench,
     boot::{self, Boot},
-    cli::{BenchArgs, BootArgs, CheckImageArgs, Cli, Command, StudyArgs},
+    cli::{
+        BenchArgs, BootArgs, CheckImageArgs, Cli, Command, GenerateArgs, InspectArgs, PlaneArgs,
+        RecordArgs, ReplayArgs, StudyArgs,
+    },
     doctor,
     error::{Error, Result},
-    fpcheck,
+    fpcheck, parallel,
     paths::Paths,
+    plane, profile,
+    record::{self, RecordFile, Shape, inspect},
+    recording, replaying,
     results::{self, Results},
     signals, study, table,
-    workload::{self, Scale},
+    workload::{self, Scale, Workload},
 };
 
 /// Does what the command line says.
@@ -30,6 +36,12 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Guests(arguments) => guests(arguments.json),
         Command::Doctor(arguments) => check_machine(arguments.json, &paths()?),
         Command::Study(arguments) => study_schemes(&arguments, &paths()?),
+        Command::Record(arguments) => record(&arguments, &paths()?),
+        Command::Inspect(arguments) => inspect(&arguments),
+        Command::Replay(arguments) => replay(&arguments),
+        Command::Plane(arguments) => show_plane(&arguments),
+        Command::Profiles(arguments) => profiles(arguments.json),
+        Command::Generate(arguments) => generate(&arguments),
         Command::Bench(arguments) => measure(&arguments, &paths()?),
         Command::CheckImage(arguments) => check_image(&arguments),
     }
@@ -89,14 +101,7 @@ fn check_machine(json: bool, paths: &Paths) -> Result<()> {
 
 fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
     let plan = study::Plan {
-        workloads: if arguments.workload.is_empty() {
-            workload::ALL.iter().collect()
-        } else {
-            let names = arguments.workload.iter();
-            names
-                .map(|name| workload::find(name))
-                .collect::<Result<_>>()?
-        },
+        workloads: workloads(&arguments.workload)?,
         schemes: if arguments.scheme.is_empty() {
             Scheme::ALL.to_vec()
         } else {
@@ -104,11 +109,7 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         },
         cpu: arguments.core.cpu,
         vhe: arguments.core.vhe()?,
-        scale: if arguments.quick {
-            Scale::QUICK
-        } else {
-            Scale::FULL
-        },
+        scale: scale(arguments.quick),
         jobs: arguments.jobs.map_or_else(cores, usize::from),
     };
     let results = study::study(&plan, paths)?;
@@ -129,6 +130,111 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         results.timing.seconds
     );
     verdict(&results)
+}
+
+/// The workloads of these names, or all.
+fn workloads(names: &[String]) -> Result<Vec<&'static Workload>> {
+    if names.is_empty() {
+        return Ok(workload::ALL.iter().collect());
+    }
+    names.iter().map(|name| workload::find(name)).collect()
+}
+
+const fn scale(quick: bool) -> Scale {
+    if quick { Scale::QUICK } else { Scale::FULL }
+}
+
+fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
+    let plan = recording::Plan {
+        workloads: workloads(&arguments.workloads)?,
+        scheme: arguments.scheme,
+        cpu: arguments.core.cpu,
+        vhe: arguments.core.vhe()?,
+        scale: scale(arguments.quick),
+        jobs: arguments.jobs.map_or_else(cores, usize::from),
+        output: arguments
+            .output
+            .clone()
+            .unwrap_or_else(|| paths.target().join("records")),
+    };
+    let mut failures = Vec::new();
+    for recorded in recording::record(&plan, paths)? {
+        match recorded {
+            Ok(recorded) => print(&format!("{recorded}\n"))?,
+            Err(error) => failures.push(error.to_string()),
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::run(format!(
+        "{} workloads were not recorded:\n{}",
+        failures.len(),
+        failures.join("\n")
+    )))
+}
+
+fn inspect(arguments: &InspectArgs) -> Result<()> {
+    let summary = inspect::inspect(&arguments.file)?;
+    if arguments.json {
+        print_json(&summary)
+    } else {
+        print(&inspect::render(&summary))
+    }
+}
+
+fn replay(arguments: &ReplayArgs) -> Result<()> {
+    let asked = arguments.scheme.iter().flat_map(|schemes| &schemes.0);
+    let schemes = match asked.copied().collect::<Vec<_>>() {
+        none if none.is_empty() => Scheme::ALL.to_vec(),
+        some => Scheme::ALL
+            .into_iter()
+            .filter(|s| some.contains(s))
+            .collect(),
+    };
+    let profiles = profile::selected(&arguments.profile)?;
+    let replayed = parallel::in_parallel(&arguments.files, cores(), |file| {
+        replaying::replay_file(file, &schemes, &profiles)
+    })?;
+    let replayed = replayed.into_iter().collect::<Result<Vec<_>>>()?;
+    if arguments.json {
+        return print_json(&replayed);
+    }
+    let texts: Vec<String> = replayed.iter().map(replaying::render).collect();
+    print(&texts.join("\n"))
+}
+
+fn show_plane(arguments: &PlaneArgs) -> Result<()> {
+    let counts = replaying::plane_counts(&RecordFile::open(&arguments.file)?)?;
+    let plane = plane::plane(&counts, profile::built_in())?;
+    if arguments.json {
+        let text = serde_json::to_string(&plane).map_err(Error::run)?;
+        print(&format!("{text}\n"))
+    } else {
+        print(&plane::render(&plane))
+    }
+}
+
+fn profiles(json: bool) -> Result<()> {
+    if json {
+        print_json(&profile::rows(profile::built_in()))
+    } else {
+        print(&profile::render(profile::built_in()))
+    }
+}
+
+fn generate(arguments: &GenerateArgs) -> Result<()> {
+    let shape = Shape {
+        windows: arguments.windows,
+        vcpus: arguments.vcpus,
+        seed: arguments.seed,
+    };
+    let bytes = record::generate(&arguments.file, shape)?;
+    print(&format!(
+        "{}: {} windows, {bytes} bytes\n",
+        arguments.file.display(),
+        arguments.windows
+    ))
 }
 
 fn verdict(results: &Results) -> Result<()> {

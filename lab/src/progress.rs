@@ -2,7 +2,10 @@
 
 use std::{
     io::{IsTerminal, stderr},
-    sync::Mutex,
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -16,6 +19,7 @@ pub struct Progress {
     bar: Option<ProgressBar>,
     total: u64,
     started: Instant,
+    windows: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -29,9 +33,10 @@ impl Progress {
     /// Starts at nothing of `total`.
     pub fn new(total: u64) -> Self {
         let bar = stderr().is_terminal().then(|| {
-            let style =
-                ProgressStyle::with_template("{bar:30} {percent:>3} %  {msg}  ({eta} left)")
-                    .expect("a valid template");
+            let style = ProgressStyle::with_template(
+                "{bar:30} {percent:>3} %  {prefix}  {msg}  ({eta} left)",
+            )
+            .expect("a valid template");
             let bar = ProgressBar::new(total).with_style(style);
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
@@ -40,6 +45,7 @@ impl Progress {
             bar,
             total,
             started: Instant::now(),
+            windows: AtomicU64::new(0),
             state: Mutex::default(),
         }
     }
@@ -78,6 +84,15 @@ impl Progress {
             }
         }
         self.show_running(&state);
+    }
+
+    /// So many more windows were recorded.
+    pub fn add_windows(&self, windows: u64) {
+        let windows = self.windows.fetch_add(windows, Ordering::Relaxed) + windows;
+        if let Some(bar) = &self.bar {
+            let rate = windows as f64 / self.started.elapsed().as_secs_f64().max(0.001);
+            bar.set_prefix(format!("{windows} windows, {rate:.0}/s"));
+        }
     }
 
     /// Does one run of weight 1 and tells how it went.

@@ -1,1 +1,27 @@
 //! Records of windows: taken from the hypervisor's rings, kept in Parquet files, looked at.
+//!
+//! `docs/records.md` has the files' layout.
+
+mod buffer;
+mod check;
+mod chunk;
+mod encoder;
+mod events;
+mod generate;
+mod guard;
+mod hybrid;
+
+pub mod inspect;
+mod metadata;
+mod reader;
+mod row;
+pub mod schema;
+mod seal;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+pub use generate::{Shape, generate};
+pub use metadata::{FORMAT_VERSION, Metadata, Vcpu};
+pub use reader::RecordFile;
+pub use writer::{ROW_GROUP, RecordWriter};

@@ -2,11 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
     time::{Duration, Instant},
 };
 
@@ -14,9 +9,10 @@ use trapcast_forecast::Scheme;
 
 use crate::{
     console,
-    error::{Error, Result},
+    error::Result,
     figures::{Counters, Figures},
     machine::{Cpu, Machine},
+    parallel::in_parallel,
     paths::Paths,
     progress::Progress,
     results::{
@@ -91,6 +87,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
         outcome
     })?;
     progress.finish();
+    let outcomes: Outcomes = jobs.iter().map(Job::name).zip(outcomes).collect();
     let mut results = Results {
         format: FORMAT,
         versions,
@@ -126,39 +123,6 @@ fn jobs(plan: &Plan) -> Vec<Job> {
     }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.workload.weight()));
     jobs
-}
-
-/// Does all jobs, `workers` at a time.
-fn in_parallel(
-    jobs: &[Job],
-    workers: usize,
-    run: impl Fn(&Job) -> Result<Outcome> + Sync,
-) -> Result<Outcomes> {
-    let next = AtomicUsize::new(0);
-    let outcomes = Mutex::new(Outcomes::new());
-    let work = || {
-        while let Some(job) = jobs.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let outcome = run(job);
-            if matches!(outcome, Err(Error::Interrupted)) {
-                next.store(jobs.len(), Ordering::Relaxed);
-            }
-            let mut outcomes = outcomes.lock().expect("no worker panics");
-            outcomes.insert(job.name(), outcome);
-        }
-    };
-    thread::scope(|scope| {
-        for _ in 0..workers.max(1) {
-            scope.spawn(work);
-        }
-    });
-    let outcomes = outcomes.into_inner().expect("no worker panics");
-    // Input errors are the same for every run: one sentence about them is enough.
-    for outcome in outcomes.values() {
-        if let Err(error @ (Error::Interrupted | Error::Input(_))) = outcome {
-            return Err(error.clone());
-        }
-    }
-    Ok(outcomes)
 }
 
 fn timing(outcomes: &Outcomes) -> Timing {
@@ -269,6 +233,7 @@ fn counters(outcome: &Outcome) -> RunCounters {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Error;
     use crate::workload;
 
     fn plan() -> Plan {
@@ -296,8 +261,10 @@ mod tests {
     #[test]
     fn a_failed_run_does_not_stop_the_others() {
         let jobs = jobs(&plan());
-        let outcomes = in_parallel(&jobs, 2, |_| Err(Error::run("it broke"))).unwrap();
-        assert_eq!(outcomes.len(), jobs.len());
+        let outcomes: Outcomes = jobs
+            .iter()
+            .map(|job| (job.name(), Err(Error::run("it broke"))))
+            .collect();
         let mut failures = Vec::new();
         let never = workload::find("never").unwrap();
         judge(never, Scheme::Owner, &outcomes, &mut failures);
@@ -312,16 +279,5 @@ mod tests {
         let control = judge(never, Scheme::None, &outcomes, &mut failures);
         assert_eq!(control.integrity.verdict, crate::results::Verdict::Caught);
         assert_eq!(failures, [""; 0]);
-    }
-
-    #[test]
-    fn an_interrupt_ends_the_study() {
-        let ran = AtomicUsize::new(0);
-        let outcome = in_parallel(&jobs(&plan()), 1, |_| {
-            ran.fetch_add(1, Ordering::Relaxed);
-            Err(Error::Interrupted)
-        });
-        assert_eq!(outcome.err(), Some(Error::Interrupted));
-        assert_eq!(ran.into_inner(), 1);
     }
 }

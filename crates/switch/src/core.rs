@@ -36,6 +36,11 @@ impl<C: Copy + Eq> Core<C> {
         Self { host, owner: host }
     }
 
+    /// Returns a core whose registers hold `owner`'s values; the host's are to be kept in `host`.
+    pub const fn with_owner(host: C, owner: C) -> Self {
+        Self { host, owner }
+    }
+
     /// Returns whose values the registers hold.
     pub fn owner(&self) -> C {
         self.owner

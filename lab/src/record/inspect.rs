@@ -1,0 +1,356 @@
+//! What is in a record file: `trapcast inspect`.
+
+mod distances;
+mod table;
+
+use std::path::Path;
+
+use serde::Serialize;
+use trapcast_trace::report::{EXIT_NAMES, EXITS, WindowReport};
+
+pub use distances::{Distances, Quantiles};
+pub use table::render;
+
+use super::{FORMAT_VERSION, Metadata, RecordFile, Vcpu, reader::Values, schema::COLUMNS};
+use crate::{
+    error::{Error, Result},
+    figures::WindowFigures,
+};
+
+/// What is in a record file.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Summary {
+    /// The file's name.
+    pub file: String,
+    /// Its size.
+    pub bytes: u64,
+    /// [`FORMAT_VERSION`].
+    pub format: u32,
+    /// What it says about itself.
+    pub metadata: Metadata,
+    /// Row groups.
+    pub row_groups: usize,
+    /// Ticks from the first entry to the last exit.
+    pub ticks: u64,
+    /// The same in seconds, if the counter's frequency is known.
+    pub seconds: Option<f64>,
+    /// Instructions that guests retired in all windows.
+    pub guest_instructions: u64,
+    /// Instructions retired at EL2.
+    pub el2_instructions: u64,
+    /// Windows from an entry to its exit.
+    pub entry_windows: WindowFigures,
+    /// Windows from load to put.
+    pub load_windows: WindowFigures,
+    /// Each vCPU that ran.
+    pub vcpus: Vec<VcpuSummary>,
+    /// Each reason for an exit that occurred.
+    pub exits: Vec<ExitSummary>,
+    /// From one use of the registers to the same vCPU's next, in entry windows: 1 is the next window.
+    pub distances: Quantiles,
+    /// Each column.
+    pub columns: Vec<ColumnSummary>,
+}
+
+/// What one vCPU did.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct VcpuSummary {
+    /// Its number over all VMs.
+    pub vcpu: usize,
+    /// Where it belongs.
+    #[serde(flatten)]
+    pub place: Vcpu,
+    /// Windows from an entry to its exit.
+    pub entry_windows: WindowFigures,
+    /// Windows from load to put.
+    pub load_windows: WindowFigures,
+    /// Times that it was preempted.
+    pub preemptions: u64,
+    /// Times that the hypervisor used the registers itself after its windows.
+    pub host_uses: u64,
+}
+
+/// The windows that ended for one reason.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ExitSummary {
+    /// The reason.
+    pub exit: &'static str,
+    /// Windows that it ended.
+    pub windows: u64,
+    /// Share of them that used the registers.
+    pub used_share: Option<f64>,
+    /// Share of the same vCPU's next windows that did.
+    pub next_used_share: Option<f64>,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ColumnSummary {
+    /// Its name.
+    pub name: &'static str,
+    /// Its type.
+    pub r#type: String,
+    /// Its unit.
+    pub unit: &'static str,
+    /// Bytes in the file.
+    pub bytes: u64,
+}
+
+/// Reads a record file and says what is in it. Memory does not grow with the file.
+///
+/// # Errors
+/// [`Error::Input`] where it is no record, or damaged.
+pub fn inspect(path: &Path) -> Result<Summary> {
+    let file = RecordFile::open(path)?;
+    let mut tally = Tally::new(file.metadata().vcpus.len());
+    for row_group in 0..file.row_group_count() {
+        tally.add(&Columns::read(&file, row_group)?)?;
+    }
+    Ok(tally.summary(&file))
+}
+
+/// What is looked at of a row group.
+struct Columns {
+    vcpu: Vec<Option<u32>>,
+    put: Vec<bool>,
+    loaded: Vec<bool>,
+    preempted: Vec<bool>,
+    used: Vec<bool>,
+    exit: Vec<Option<u8>>,
+    host_uses: Vec<Option<u32>>,
+    el2_instructions: Vec<Option<u32>>,
+    ticks: [Vec<u64>; 2],
+    instructions: [Vec<u64>; 2],
+}
+
+impl Columns {
+    fn read(file: &RecordFile, group: usize) -> Result<Self> {
+        let wrong = || Error::run("a column is not of the type that the schema gives it");
+        let bools = |name| match file.read_column(group, name)? {
+            Values::Bools(values) => Ok(values),
+            _ => Err(wrong()),
+        };
+        let numbers = |name| match file.read_column(group, name)? {
+            Values::Numbers(values) => Ok(values),
+            _ => Err(wrong()),
+        };
+        let longs = |name| match file.read_column(group, name)? {
+            Values::Longs(values) => Ok(values),
+            _ => Err(wrong()),
+        };
+        let exits = |name| match file.read_column(group, name)? {
+            Values::Exits(values) => Ok(values),
+            _ => Err(wrong()),
+        };
+        Ok(Self {
+            vcpu: numbers("vcpu")?,
+            put: bools("put")?,
+            loaded: bools("loaded")?,
+            preempted: bools("preempted")?,
+            used: bools("fp_used")?,
+            exit: exits("exit_after")?,
+            host_uses: numbers("host_uses")?,
+            el2_instructions: numbers("el2_instructions")?,
+            ticks: [longs("start_ticks")?, longs("end_ticks")?],
+            instructions: [longs("start_instructions")?, longs("end_instructions")?],
+        })
+    }
+}
+
+/// Sums over the windows so far.
+struct Tally {
+    vcpus: Vec<VcpuTally>,
+    exits: [ExitTally; EXITS],
+    distances: Distances,
+    first_tick: u64,
+    last_tick: u64,
+    guest_instructions: u64,
+    el2_instructions: u64,
+}
+
+#[derive(Clone, Default)]
+struct VcpuTally {
+    entry: Windows,
+    load: Windows,
+    /// Whether the load window under way used the registers so far.
+    load_used: bool,
+    /// Windows since the last use, if there was one.
+    since_use: Option<u64>,
+    /// The last window's exit.
+    exit: Option<usize>,
+    preemptions: u64,
+    host_uses: u64,
+}
+
+/// Windows of one kind, and whether the last one used the registers.
+#[derive(Clone, Default)]
+struct Windows {
+    report: WindowReport,
+    last: Option<bool>,
+}
+
+impl Windows {
+    fn add(&mut self, used: bool) {
+        self.report.windows += 1;
+        self.report.used += u64::from(used);
+        if let Some(last) = self.last.replace(used) {
+            self.report.pairs[usize::from(last)][usize::from(used)] += 1;
+        }
+    }
+}
+
+#[derive(Clone, Copy, Default)]
+struct ExitTally {
+    windows: u64,
+    used: u64,
+    next: u64,
+    next_used: u64,
+}
+
+impl Tally {
+    fn new(vcpus: usize) -> Self {
+        Self {
+            vcpus: vec![VcpuTally::default(); vcpus],
+            exits: [ExitTally::default(); EXITS],
+            distances: Distances::default(),
+            first_tick: u64::MAX,
+            last_tick: 0,
+            guest_instructions: 0,
+            el2_instructions: 0,
+        }
+    }
+
+    fn add(&mut self, columns: &Columns) -> Result<()> {
+        for (row, vcpu) in columns.vcpu.iter().enumerate() {
+            let number = vcpu.unwrap_or(u32::MAX) as usize;
+            let vcpus = self.vcpus.len();
+            let vcpu = self.vcpus.get_mut(number).ok_or_else(|| {
+                Error::input(format!(
+                    "a window is of vCPU {number}, and the record has {vcpus}: it is damaged"
+                ))
+            })?;
+            let used = columns.used[row];
+            let exit = columns.exit[row].map(usize::from);
+            if let Some(before) = vcpu.exit {
+                self.exits[before].next += 1;
+                self.exits[before].next_used += u64::from(used);
+            }
+            if let Some(exit) = exit {
+                self.exits[exit].windows += 1;
+                self.exits[exit].used += u64::from(used);
+            }
+            vcpu.exit = exit;
+            if let Some(distance) = vcpu.add(columns, row) {
+                self.distances.add(distance);
+            }
+            self.first_tick = self.first_tick.min(columns.ticks[0][row]);
+            self.last_tick = self.last_tick.max(columns.ticks[1][row]);
+            let [start, end] = &columns.instructions;
+            self.guest_instructions += end[row].wrapping_sub(start[row]);
+            self.el2_instructions += u64::from(columns.el2_instructions[row].unwrap_or(0));
+        }
+        Ok(())
+    }
+
+    fn summary(&self, file: &RecordFile) -> Summary {
+        let metadata = file.metadata().clone();
+        let ticks = self.last_tick.saturating_sub(self.first_tick);
+        let frequency = metadata.counter_frequency;
+        let sum = |kind: fn(&VcpuTally) -> &Windows| {
+            let reports = self.vcpus.iter().map(|vcpu| &kind(vcpu).report);
+            WindowFigures::from(&reports.fold(WindowReport::default(), add_reports))
+        };
+        let vcpus = self.vcpus.iter().enumerate();
+        Summary {
+            file: file.path().display().to_string(),
+            bytes: file.bytes(),
+            format: FORMAT_VERSION,
+            row_groups: file.row_group_count(),
+            ticks,
+            seconds: (frequency > 0).then(|| ticks as f64 / frequency as f64),
+            guest_instructions: self.guest_instructions,
+            el2_instructions: self.el2_instructions,
+            entry_windows: sum(|vcpu| &vcpu.entry),
+            load_windows: sum(|vcpu| &vcpu.load),
+            vcpus: vcpus
+                .filter(|(_, vcpu)| vcpu.entry.report.windows > 0)
+                .map(|(number, vcpu)| vcpu.summary(number, metadata.vcpus[number]))
+                .collect(),
+            exits: self.exit_summaries(),
+            distances: self.distances.quantiles(),
+            columns: column_summaries(file),
+            metadata,
+        }
+    }
+
+    fn exit_summaries(&self) -> Vec<ExitSummary> {
+        let exits = EXIT_NAMES.iter().zip(&self.exits);
+        exits
+            .filter(|(_, exit)| exit.windows > 0)
+            .map(|(name, exit)| ExitSummary {
+                exit: name,
+                windows: exit.windows,
+                used_share: share(exit.used, exit.windows),
+                next_used_share: share(exit.next_used, exit.next),
+            })
+            .collect()
+    }
+}
+
+impl VcpuTally {
+    /// Adds a window; returns how many windows after the last use it uses the registers again.
+    fn add(&mut self, columns: &Columns, row: usize) -> Option<u64> {
+        let used = columns.used[row];
+        self.entry.add(used);
+        self.load_used = used || self.load_used && !columns.loaded[row];
+        if columns.put[row] {
+            self.load.add(self.load_used);
+            self.load_used = false;
+        }
+        self.preemptions += u64::from(columns.preempted[row]);
+        self.host_uses += u64::from(columns.host_uses[row].unwrap_or(0));
+        self.since_use = self.since_use.map(|windows| windows + 1);
+        match used {
+            true => self.since_use.replace(0),
+            false => None,
+        }
+    }
+
+    fn summary(&self, vcpu: usize, place: Vcpu) -> VcpuSummary {
+        VcpuSummary {
+            vcpu,
+            place,
+            entry_windows: WindowFigures::from(&self.entry.report),
+            load_windows: WindowFigures::from(&self.load.report),
+            preemptions: self.preemptions,
+            host_uses: self.host_uses,
+        }
+    }
+}
+
+fn add_reports(mut sum: WindowReport, report: &WindowReport) -> WindowReport {
+    sum.windows += report.windows;
+    sum.used += report.used;
+    for (sums, counts) in sum.pairs.iter_mut().zip(report.pairs) {
+        for (sum, count) in sums.iter_mut().zip(counts) {
+            *sum += count;
+        }
+    }
+    sum
+}
+
+fn column_summaries(file: &RecordFile) -> Vec<ColumnSummary> {
+    let columns = COLUMNS.iter().enumerate();
+    columns
+        .map(|(number, column)| ColumnSummary {
+            name: column.name,
+            r#type: column.type_name(),
+            unit: column.unit,
+            bytes: file.column_bytes(number),
+        })
+        .collect()
+}
+
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| part as f64 / whole as f64)
+}

@@ -1,0 +1,204 @@
+//! `trapcast record`: runs workloads under a hypervisor that records, one file each.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use serde::Serialize;
+use trapcast_forecast::Scheme;
+
+use crate::{
+    console,
+    error::{Error, Result},
+    machine::{Cpu, Machine},
+    parallel::in_parallel,
+    paths::Paths,
+    progress::Progress,
+    record::{Metadata, RecordWriter, Vcpu},
+    results::Versions,
+    run::{self, Outcome},
+    workload::{Images, SEED, Scale, Workload},
+};
+
+/// What to record.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The workloads.
+    pub workloads: Vec<&'static Workload>,
+    /// How the registers are switched meanwhile.
+    pub scheme: Scheme,
+    /// QEMU's core.
+    pub cpu: Cpu,
+    /// Whether the hypervisor uses VHE.
+    pub vhe: bool,
+    /// How long the workloads are.
+    pub scale: Scale,
+    /// QEMUs at once.
+    pub jobs: usize,
+    /// Where the files go.
+    pub output: PathBuf,
+}
+
+/// A file that was recorded.
+#[derive(Clone, Debug, Serialize)]
+pub struct Recorded {
+    /// What ran.
+    pub workload: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// Windows in it.
+    pub windows: u64,
+    /// Bytes of it.
+    pub bytes: u64,
+    /// Times that the hypervisor found the ring full and waited: if any, the guest's time is not that
+    /// of another run.
+    pub waits: u64,
+    /// Seconds from QEMU's start to its end.
+    pub seconds: f64,
+}
+
+impl fmt::Display for Recorded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} windows, {} bytes",
+            self.file.display(),
+            self.windows,
+            self.bytes
+        )?;
+        if self.waits > 0 {
+            write!(
+                f,
+                "; the ring was full {} times and the guest waited: its time is not exact",
+                self.waits
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Records each workload of a plan. One that fails leaves no file and does not stop the others.
+///
+/// # Errors
+/// [`Error::Input`] where images are missing, [`Error::Interrupted`] on Ctrl-C.
+pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
+    let hypervisor = paths.hypervisor()?;
+    let versions = Versions::look(paths)?;
+    let images = Images::load(paths, &plan.workloads, plan.scale)?;
+    let progress = Progress::new(plan.workloads.iter().map(|w| w.weight()).sum());
+    let recorded = in_parallel(&plan.workloads, plan.jobs, |workload| {
+        progress.start(workload.name);
+        let machine = Machine {
+            cpu: plan.cpu,
+            vhe: plan.vhe,
+            icount: true,
+            record: true,
+            vms: images.vms(workload, plan.scheme, true, plan.scale),
+        };
+        let about = About {
+            workload: workload.name,
+            scheme: plan.scheme,
+            scale: plan.scale,
+            versions: &versions,
+        };
+        let file = plan.output.join(format!("{}.parquet", workload.name));
+        let recorded = record_to(&file, &about, &machine, &hypervisor, LIMIT, &progress)
+            .and_then(|(outcome, recorded)| sound(workload, plan.scheme, &outcome, recorded));
+        progress.end(workload.name, workload.weight(), recorded.as_ref().err());
+        recorded
+    })?;
+    progress.finish();
+    Ok(recorded)
+}
+
+/// How long one run may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Refuses a record of guests that lost their registers.
+fn sound(
+    workload: &Workload,
+    scheme: Scheme,
+    outcome: &Outcome,
+    recorded: Recorded,
+) -> Result<Recorded> {
+    let findings = console::findings(&outcome.console, &workload.expected());
+    if scheme == Scheme::None || findings.guest_mismatches == 0 && findings.failures.is_empty() {
+        return Ok(recorded);
+    }
+    Err(Error::run(format!(
+        "{}: the guests lost registers {} times; {}",
+        workload.name,
+        findings.guest_mismatches,
+        findings.failures.join("; ")
+    )))
+}
+
+/// What a file says of the run that it was recorded in, besides the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// What runs.
+    pub workload: &'static str,
+    /// How the registers are switched.
+    pub scheme: Scheme,
+    /// How long the workload is.
+    pub scale: Scale,
+    /// What it runs on.
+    pub versions: &'a Versions,
+}
+
+/// Runs a machine that records, into `file`, which appears when all is well.
+///
+/// # Errors
+/// Those of [`run::record`], and where the file cannot be written.
+pub fn record_to(
+    file: &Path,
+    about: &About<'_>,
+    machine: &Machine,
+    hypervisor: &Path,
+    limit: Duration,
+    progress: &Progress,
+) -> Result<(Outcome, Recorded)> {
+    let mut writer = RecordWriter::create(file, metadata(about, machine)?)?;
+    let (outcome, waits) = run::record(machine, hypervisor, limit, |core, records| {
+        progress.add_windows(records.len() as u64);
+        writer.push(core.into(), records)
+    })?;
+    let windows = writer.windows();
+    let bytes = writer.finish(waits)?;
+    let recorded = Recorded {
+        workload: about.workload,
+        file: file.to_path_buf(),
+        windows,
+        bytes,
+        waits,
+        seconds: outcome.wall.as_secs_f64(),
+    };
+    Ok((outcome, recorded))
+}
+
+fn metadata(about: &About<'_>, machine: &Machine) -> Result<Metadata> {
+    let vcpus = machine.vms.iter().enumerate().flat_map(|(vm, settings)| {
+        (0..settings.vcpus).map(move |index| Vcpu {
+            vm: vm as u16,
+            index: index as u16,
+        })
+    });
+    Ok(Metadata {
+        workload: about.workload.to_string(),
+        scheme: about.scheme.to_string(),
+        cpu: machine.cpu.name().to_string(),
+        vhe: machine.vhe,
+        seed: SEED,
+        scale: serde_json::to_value(about.scale).map_err(Error::run)?,
+        versions: serde_json::to_value(about.versions).map_err(Error::run)?,
+        counter_frequency: COUNTER_FREQUENCY,
+        vcpus: vcpus.collect(),
+        vms: machine.vms.len() as u64,
+        ..Metadata::default()
+    })
+}
+
+/// CNTFRQ_EL0 of QEMU's board, in hertz.
+const COUNTER_FREQUENCY: u64 = 62_500_000;

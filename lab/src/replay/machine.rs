@@ -1,0 +1,274 @@
+//! One window by the code that runs at EL2, and a whole record window by window: the plain way to
+//! replay a scheme, which holds for schemes of any kind.
+
+use std::hash::Hash;
+
+use trapcast_forecast::Scheme;
+#[cfg(test)]
+use trapcast_switch::Counts;
+use trapcast_switch::{Core, Exchange, Gate, GateRegister, Guest};
+
+use super::{Event, counts::SchemeCounts};
+
+/// The gate of one core, and how often it was written since that was last asked.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct GateState {
+    register: GateRegister,
+    writes: u64,
+    isbs: u64,
+}
+
+impl GateState {
+    /// Returns a gate that stands as `register` says.
+    pub const fn new(register: GateRegister) -> Self {
+        Self {
+            register,
+            writes: 0,
+            isbs: 0,
+        }
+    }
+
+    /// Returns how it stands.
+    pub const fn register(&self) -> GateRegister {
+        self.register
+    }
+
+    /// The registers are about to be moved or used by the hypervisor.
+    fn unlock(&mut self) {
+        if self.register.unlock() {
+            self.writes += 1;
+            self.isbs += 1;
+        }
+    }
+
+    /// Carries out what the state machine answered, as far as the gate goes.
+    fn exchange<C>(&mut self, exchange: Option<Exchange<C>>) {
+        if exchange.is_some() {
+            self.unlock();
+        }
+    }
+
+    /// The guest is entered behind this gate.
+    fn set(&mut self, gate: Gate) {
+        self.writes += u64::from(self.register.set(gate));
+    }
+
+    /// Forgets its counts and adds them to `counts`.
+    fn count(&mut self, counts: &mut SchemeCounts) {
+        counts.gate_writes += std::mem::take(&mut self.writes);
+        counts.isbs += std::mem::take(&mut self.isbs);
+    }
+}
+
+/// Runs one window of `guest`, with all that comes before and after it by `flags` of [`Event`].
+/// Returns whose registers were in the core when the host used them itself, if it did.
+fn run<C: Copy + Eq>(
+    core: &mut Core<C>,
+    gate: &mut GateState,
+    guest: &mut Guest<C>,
+    flags: u8,
+) -> Option<C> {
+    if flags & Event::POWERED_ON != 0 {
+        gate.exchange(core.evict(guest));
+    }
+    let entry = core.enter(guest);
+    gate.exchange(entry.exchange);
+    gate.set(entry.gate);
+    if flags & Event::USED != 0 && entry.gate == Gate::Closed {
+        gate.unlock();
+        gate.exchange(core.trap(guest));
+    }
+    gate.exchange(core.exit(guest));
+    let saved = (flags & Event::HOST != 0).then(|| {
+        gate.unlock();
+        let saved = core.host_begin();
+        let _ = core.host_end();
+        saved
+    });
+    if flags & Event::PUT != 0 {
+        gate.exchange(core.put(guest));
+    }
+    saved
+}
+
+/// A vCPU under one scheme, run twice: as it is, and with every window watched. The scheme decides
+/// alike in both.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Twin<C> {
+    plain: Guest<C>,
+    observed: Guest<C>,
+}
+
+impl<C: Copy> Twin<C> {
+    /// Returns a vCPU that has not run yet.
+    pub fn new(context: C, scheme: Scheme) -> Self {
+        Self {
+            plain: Guest::new(context, scheme, false),
+            observed: Guest::new(context, scheme, true),
+        }
+    }
+
+    /// Forgets what was counted of it and returns that.
+    pub fn take_counts(&mut self) -> SchemeCounts {
+        let plain = std::mem::take(&mut self.plain.counts);
+        let observed = std::mem::take(&mut self.observed.counts);
+        SchemeCounts::of(&plain, &observed)
+    }
+
+    /// Returns what the state machine counted of it when it was watched.
+    #[cfg(test)]
+    pub const fn observed_counts(&self) -> &Counts {
+        &self.observed.counts
+    }
+}
+
+/// A core that runs the vCPUs of one scheme.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Place<C> {
+    core: Core<C>,
+    gate: GateState,
+}
+
+impl<C: Copy + Eq> Place<C> {
+    /// Returns a core as it is when the hypervisor starts: the registers are the host's, the gate is
+    /// closed.
+    pub const fn new(host: C) -> Self {
+        Self::with(host, host, GateRegister::new(Gate::Closed))
+    }
+
+    /// Returns a core whose registers are `owner`'s.
+    pub const fn with(host: C, owner: C, gate: GateRegister) -> Self {
+        Self {
+            core: Core::with_owner(host, owner),
+            gate: GateState::new(gate),
+        }
+    }
+
+    /// Returns whose the registers are.
+    pub fn owner(&self) -> C {
+        self.core.owner()
+    }
+
+    /// Returns how the gate stands.
+    pub const fn gate(&self) -> GateRegister {
+        self.gate.register()
+    }
+
+    /// Runs one window of `vcpu`. What is counted stays in the vCPU and the core. Returns whose
+    /// registers were in the core when the host used them itself, if it did.
+    pub fn window(&mut self, vcpu: &mut Twin<C>, flags: u8) -> Option<C> {
+        let mut watched = self.core;
+        let mut watched_gate = GateState::new(GateRegister::new(Gate::Closed));
+        let saved = run(&mut self.core, &mut self.gate, &mut vcpu.plain, flags);
+        run(&mut watched, &mut watched_gate, &mut vcpu.observed, flags);
+        debug_assert!(watched == self.core, "the observer changed what moves");
+        saved
+    }
+
+    /// Forgets the gate's counts and adds them to `counts`.
+    pub fn count_gate(&mut self, counts: &mut SchemeCounts) {
+        self.gate.count(counts);
+    }
+}
+
+/// Whose registers a core can hold: the host's, or those of a vCPU by its number.
+type Owner = Option<u16>;
+
+/// A vCPU and what the state machine does not count of it itself.
+#[derive(Debug)]
+struct Vcpu {
+    number: u16,
+    twin: Twin<Owner>,
+    more: SchemeCounts,
+}
+
+/// One scheme over a record, every window by the state machine.
+///
+/// Slower than the tables, which rest on few states coming up again and again, but it serves any
+/// scheme: one whose memory takes more values than windows visit twice, say.
+#[derive(Debug)]
+pub(super) struct Direct {
+    scheme: Scheme,
+    vcpus: Vec<Vcpu>,
+    /// By number of the vCPU: its place in `vcpus`.
+    places: Vec<Option<usize>>,
+    /// By number of the core.
+    cores: Vec<Place<Owner>>,
+}
+
+impl Direct {
+    /// Returns a replay of `scheme` that has seen nothing yet.
+    pub const fn new(scheme: Scheme) -> Self {
+        Self {
+            scheme,
+            vcpus: Vec::new(),
+            places: Vec::new(),
+            cores: Vec::new(),
+        }
+    }
+
+    /// Returns the scheme.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    fn place(&mut self, number: u16) -> usize {
+        let index = usize::from(number);
+        if self.places.len() <= index {
+            self.places.resize(index + 1, None);
+        }
+        *self.places[index].get_or_insert_with(|| {
+            self.vcpus.push(Vcpu {
+                number,
+                twin: Twin::new(Some(number), self.scheme),
+                more: SchemeCounts::default(),
+            });
+            self.vcpus.len() - 1
+        })
+    }
+
+    /// Replays windows of vCPU `number` on `core`, of which `flags` says what they did.
+    pub fn run(&mut self, number: u16, core: u8, flags: impl IntoIterator<Item = u8>) {
+        let core = usize::from(core);
+        if self.cores.len() <= core {
+            self.cores.resize(core + 1, Place::new(None));
+        }
+        let index = self.place(number);
+        for flags in flags {
+            let vcpu = &mut self.vcpus[index];
+            let saved = self.cores[core].window(&mut vcpu.twin, flags);
+            self.cores[core].count_gate(&mut vcpu.more);
+            if let Some(Some(victim)) = saved {
+                let victim = self.place(victim);
+                self.vcpus[victim].more.host_evictions += 1;
+            }
+        }
+    }
+
+    /// Returns the counts of each vCPU with its number.
+    pub fn finish(mut self) -> Vec<(u16, SchemeCounts)> {
+        for core in &self.cores {
+            if let Some(owner) = core.owner()
+                && let Some(index) = self.places[usize::from(owner)]
+            {
+                self.vcpus[index].more.held += 1;
+            }
+        }
+        self.vcpus
+            .iter_mut()
+            .map(|vcpu| {
+                let mut counts = vcpu.twin.take_counts();
+                counts += vcpu.more;
+                (vcpu.number, counts)
+            })
+            .collect()
+    }
+
+    /// Returns what the state machine counted of each vCPU's windows when it watched them.
+    #[cfg(test)]
+    pub fn observed_counts(&self) -> impl Iterator<Item = (u16, &Counts)> {
+        self.vcpus
+            .iter()
+            .map(|vcpu| (vcpu.number, vcpu.twin.observed_counts()))
+    }
+}

@@ -1,0 +1,115 @@
+//! What a replay has found out.
+
+use std::collections::BTreeMap;
+
+use trapcast_forecast::{Costs, Scheme};
+
+use super::{
+    cost::{Moves, ratio},
+    counts::{SchemeCounts, Windows},
+};
+
+/// The schemes that always decide the same for an entry, and give the registers back at its exit:
+/// always load (`eager`), never load (`per-entry`).
+///
+/// They are what any other scheme has to beat. No pair like this was ever in use for load windows:
+/// there `until-put` never loads, but no scheme always does.
+const FIXED: [Scheme; 2] = [Scheme::Eager, Scheme::PerEntry];
+
+/// What a replay has found out about a record.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Outcome {
+    /// What the windows of all vCPUs did.
+    pub windows: Windows,
+    /// What the windows of each vCPU did, by its number.
+    pub vcpus: BTreeMap<u16, Windows>,
+    /// Each scheme, in the order in which they were asked for.
+    pub schemes: Vec<SchemeOutcome>,
+    /// The cheapest decisions for each profile, in the order in which they were asked for.
+    pub oracles: Vec<OracleOutcome>,
+}
+
+/// What one scheme did over a record.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SchemeOutcome {
+    /// The scheme.
+    pub scheme: Scheme,
+    /// The counts of all vCPUs.
+    pub total: SchemeCounts,
+    /// The counts of each vCPU, by its number.
+    pub vcpus: BTreeMap<u16, SchemeCounts>,
+}
+
+impl SchemeOutcome {
+    /// Returns the outcome of `scheme` from the counts of each vCPU.
+    pub(super) fn new(scheme: Scheme, vcpus: Vec<(u16, SchemeCounts)>) -> Self {
+        let mut total = SchemeCounts::default();
+        for (_, counts) in &vcpus {
+            total += *counts;
+        }
+        Self {
+            scheme,
+            total,
+            vcpus: vcpus.into_iter().collect(),
+        }
+    }
+}
+
+/// The cheapest decisions over a record under one profile.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct OracleOutcome {
+    /// The profile.
+    pub costs: Costs,
+    /// What those decisions move.
+    pub moves: Moves,
+}
+
+impl OracleOutcome {
+    /// Returns what they cost, in the unit of the profile.
+    pub fn cost(&self) -> u64 {
+        self.moves.cost(&self.costs)
+    }
+}
+
+/// A scheme's cost under one profile, and what it is measured by.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Standing {
+    /// What the scheme costs, in the unit of the profile.
+    pub cost: u64,
+    /// That over what the cheapest decisions cost, as [`ratio`] has it.
+    pub over_oracle: Option<f64>,
+    /// That over the cost of the cheaper one of `eager` and `per-entry`, which always and never load
+    /// the registers at an entry, and give them back at its exit. Nothing if one of them was not
+    /// replayed.
+    pub over_fixed: Option<f64>,
+}
+
+impl Outcome {
+    /// Returns what `scheme` costs under `costs`, if it was replayed.
+    pub fn cost(&self, scheme: Scheme, costs: &Costs) -> Option<u64> {
+        let outcome = self
+            .schemes
+            .iter()
+            .find(|outcome| outcome.scheme == scheme)?;
+        Some(outcome.total.moves().cost(costs))
+    }
+
+    /// Returns what the cheaper one of `eager` and `per-entry` costs under `costs`, if both were
+    /// replayed.
+    pub fn fixed_cost(&self, costs: &Costs) -> Option<u64> {
+        let [always, never] = FIXED.map(|scheme| self.cost(scheme, costs));
+        Some(always?.min(never?))
+    }
+
+    /// Returns how `scheme` stands under the profile of `oracle`, if it was replayed.
+    pub fn standing(&self, scheme: Scheme, oracle: &OracleOutcome) -> Option<Standing> {
+        let cost = self.cost(scheme, &oracle.costs)?;
+        Some(Standing {
+            cost,
+            over_oracle: ratio(cost, oracle.cost()),
+            over_fixed: self
+                .fixed_cost(&oracle.costs)
+                .and_then(|fixed| ratio(cost, fixed)),
+        })
+    }
+}

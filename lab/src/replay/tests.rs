@@ -1,0 +1,441 @@
+//! The replay against the state machine itself, brute force, and counts made by hand.
+
+mod brute;
+
+use proptest::prelude::*;
+use trapcast_forecast::{Costs, Release, Scheme};
+use trapcast_switch::Tally;
+
+use super::{Event, Method, Outcome, Replay, SchemeCounts, machine::Direct, replay, replay_all};
+use crate::error::Error;
+
+const USED: u8 = Event::USED;
+const PUT: u8 = Event::PUT;
+const HOST: u8 = Event::HOST;
+const POWERED_ON: u8 = Event::POWERED_ON;
+
+/// Replays `events` under all schemes by `method`, in pieces of `piece` windows.
+fn replay_by(
+    method: Method,
+    events: &[Event],
+    profiles: &[Costs],
+    threads: usize,
+    piece: usize,
+) -> Outcome {
+    let schemes = Scheme::ALL.map(|scheme| (scheme, method));
+    let mut replay = Replay::with_methods(&schemes, profiles, threads);
+    for piece in events.chunks(piece) {
+        replay.add(piece).unwrap();
+    }
+    replay.finish()
+}
+
+fn by_tables(events: &[Event], profiles: &[Costs]) -> Outcome {
+    replay_by(Method::Tables, events, profiles, 1, events.len().max(1))
+}
+
+/// What a stretch of windows of one vCPU is like.
+#[derive(Clone, Copy, Debug)]
+struct Stretch {
+    vcpu: u16,
+    windows: usize,
+    /// Bits in each of which a flag is set in a window.
+    flags: [u64; 4],
+}
+
+impl Stretch {
+    fn events(self) -> impl Iterator<Item = Event> {
+        // vCPUs 0 and 2 run on core 0, 1 and 3 on core 1; 4 on core 0.
+        let core = (self.vcpu % 2) as u8;
+        (0..self.windows).map(move |window| {
+            let flags = (0..4).fold(0, |flags, flag| {
+                let set = self.flags[flag].rotate_right(window as u32) & 1 != 0;
+                flags | u8::from(set) << flag
+            });
+            Event::new(self.vcpu, core, flags)
+        })
+    }
+}
+
+/// Bits that are nearly all clear or nearly all set, or random.
+fn bits() -> impl Strategy<Value = u64> {
+    let sparse = || (any::<u64>(), any::<u64>(), any::<u64>()).prop_map(|(a, b, c)| a & b & c);
+    prop_oneof![
+        Just(0),
+        Just(u64::MAX),
+        any::<u64>(),
+        sparse(),
+        sparse().prop_map(|bits| !bits)
+    ]
+}
+
+/// Bits that are clear most of the time.
+fn rare_bits() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => Just(0), 1 => (0..64).prop_map(|bit| 1_u64 << bit), 1 => any::<u64>()]
+}
+
+/// Records of five vCPUs on two cores: long enough that counts wrap and credits end.
+fn records() -> impl Strategy<Value = Vec<Event>> {
+    let windows = prop_oneof![4 => 1..12_usize, 1 => 1..700_usize];
+    let stretch = (0..5_u16, windows, bits(), bits(), rare_bits(), rare_bits()).prop_map(
+        |(vcpu, windows, used, put, host, powered_on)| Stretch {
+            vcpu,
+            windows,
+            flags: [used, put, host, powered_on],
+        },
+    );
+    let stretches = prop::collection::vec(stretch, 0..40);
+    stretches.prop_map(|stretches| stretches.into_iter().flat_map(Stretch::events).collect())
+}
+
+fn costs() -> impl Strategy<Value = Costs> {
+    let cost = || prop_oneof![Just(0), 1..5_u32, 1..5000_u32];
+    (cost(), cost(), cost(), cost(), cost(), cost()).prop_map(
+        |(trap, probe, save, load, gate, isb)| Costs {
+            trap,
+            probe,
+            save,
+            load,
+            gate,
+            isb,
+        },
+    )
+}
+
+proptest! {
+    /// The tables and the pieces that a record comes in change nothing: the counts are those of the
+    /// state machine, for every vCPU.
+    #[test]
+    fn tables_count_what_the_state_machine_counts(
+        events in records(),
+        piece in 1..3000_usize,
+        threads in 1..5_usize,
+        costs in costs(),
+    ) {
+        let expected = replay_by(Method::Direct, &events, &[costs], 1, usize::MAX);
+        let found = replay_by(Method::Tables, &events, &[costs], threads, piece);
+        prop_assert_eq!(found, expected);
+    }
+
+    /// The scheme decides alike whether the windows are watched or not, and what the observer counts
+    /// of them is what the replay counts without it.
+    #[test]
+    fn watching_changes_no_count(events in records()) {
+        let outcome = by_tables(&events, &[]);
+        for of_scheme in &outcome.schemes {
+            let mut direct = Direct::new(of_scheme.scheme);
+            for event in &events {
+                direct.run(event.vcpu(), event.core(), [event.flags()]);
+            }
+            for (vcpu, watched) in direct.observed_counts() {
+                let plain = of_scheme.vcpus[&vcpu];
+                prop_assert_eq!(watched.entries, plain.entries);
+                prop_assert_eq!(watched.puts, plain.puts);
+                prop_assert_eq!(watched.traps, plain.traps);
+                prop_assert_eq!(watched.eager_loads, plain.eager_loads);
+                prop_assert_eq!(watched.give_backs, plain.give_backs);
+                prop_assert_eq!(watched.entry_windows, outcome.vcpus[&vcpu].entry);
+                prop_assert_eq!(watched.load_windows, outcome.vcpus[&vcpu].load);
+            }
+        }
+    }
+
+    /// Registers are lost no more often than they were loaded, and as often if they are given back
+    /// at every exit.
+    #[test]
+    fn registers_are_lost_as_often_as_they_are_loaded(events in records()) {
+        for scheme in by_tables(&events, &[]).schemes {
+            let counts = scheme.total;
+            let losses = counts.give_backs + counts.host_evictions + counts.held;
+            prop_assert!(losses <= counts.loads(), "{}: {counts:?}", scheme.scheme);
+            // Under the others, they may also be lost to another guest's.
+            if scheme.scheme.release() == Release::Exit {
+                prop_assert_eq!(losses, counts.loads(), "{}", scheme.scheme);
+            }
+        }
+    }
+
+    /// The oracle's shortcuts leave out nothing, however long the record is.
+    #[test]
+    fn the_oracle_is_the_cheapest_over_long_records(events in records(), costs in costs()) {
+        let outcome = by_tables(&events, &[costs]);
+        prop_assert_eq!(outcome.oracles[0].cost(), brute::cheapest_by_layers(&events, &costs));
+    }
+
+    /// No scheme that is right beats it.
+    #[test]
+    fn no_scheme_beats_the_oracle(events in records(), costs in costs()) {
+        let outcome = by_tables(&events, &[costs]);
+        for scheme in Scheme::ALL.into_iter().filter(|&scheme| scheme != Scheme::None) {
+            let cost = outcome.cost(scheme, &costs).unwrap();
+            prop_assert!(cost >= outcome.oracles[0].cost(), "{scheme}");
+        }
+    }
+
+    /// On short records it costs what the best of all sequences of decisions costs, those that give
+    /// registers back early among them.
+    #[test]
+    fn the_oracle_is_the_cheapest_of_all_sequences(
+        windows in prop::collection::vec((0..3_u16, 0..16_u8, any::<bool>()), 1..=8),
+        costs in costs(),
+    ) {
+        let events: Vec<_> = windows
+            .into_iter()
+            .map(|(vcpu, flags, rare)| {
+                let mask = if rare { 0xf } else { USED | PUT };
+                Event::new(vcpu, 0, flags & mask)
+            })
+            .collect();
+        let outcome = by_tables(&events, &[costs]);
+        prop_assert_eq!(outcome.oracles[0].cost(), brute::cheapest(&events, &costs));
+    }
+}
+
+/// Two vCPUs on one core: the registers are used, kept, wanted by the other one and by the host.
+const TRACE: [Event; 6] = [
+    Event::new(0, 0, USED),
+    Event::new(0, 0, 0),
+    Event::new(0, 0, USED | PUT),
+    Event::new(1, 0, USED | HOST),
+    Event::new(1, 0, PUT),
+    Event::new(0, 0, USED),
+];
+
+#[test]
+fn each_scheme_counts_what_was_worked_out_by_hand() {
+    let all = SchemeCounts {
+        entries: 6,
+        puts: 2,
+        ..SchemeCounts::default()
+    };
+    let until_put = SchemeCounts {
+        traps: 3,
+        give_backs: 1,
+        host_evictions: 1,
+        forecast: [[0, 2], [0, 0]],
+        gate_writes: 5,
+        isbs: 3,
+        held: 1,
+        ..all
+    };
+    let none = SchemeCounts {
+        forecast: [[0, 0], [2, 4]],
+        gate_writes: 1,
+        ..all
+    };
+    let eager = SchemeCounts {
+        eager_loads: 6,
+        give_backs: 6,
+        wasted_loads: 2,
+        forecast: [[0, 0], [2, 4]],
+        gate_writes: 1,
+        isbs: 1,
+        ..all
+    };
+    let per_entry = SchemeCounts {
+        traps: 4,
+        give_backs: 4,
+        forecast: [[2, 4], [0, 0]],
+        gate_writes: 7,
+        isbs: 4,
+        ..all
+    };
+    let last_trap = SchemeCounts {
+        traps: 3,
+        eager_loads: 3,
+        give_backs: 6,
+        wasted_loads: 2,
+        forecast: [[0, 3], [2, 1]],
+        gate_writes: 5,
+        isbs: 3,
+        ..all
+    };
+    let credit = SchemeCounts {
+        traps: 2,
+        eager_loads: 1,
+        ..until_put
+    };
+    let owner = SchemeCounts {
+        give_backs: 0,
+        ..until_put
+    };
+    let expected = [
+        none, eager, per_entry, last_trap, until_put, until_put, credit, owner,
+    ];
+    let outcome = by_tables(&TRACE, &[]);
+    for (found, expected) in outcome.schemes.iter().zip(expected) {
+        assert_eq!(found.total, expected, "{}", found.scheme);
+    }
+    assert_eq!(
+        (until_put.loads(), until_put.saves(), until_put.exchanges()),
+        (3, 2, 5)
+    );
+}
+
+#[test]
+fn windows_are_counted_by_what_they_and_the_one_before_did() {
+    let windows = by_tables(&TRACE, &[]).windows;
+    let figures = |tally: &Tally| (tally.windows, tally.used, tally.pairs);
+    assert_eq!(figures(&windows.entry), (6, 4, [[0, 1], [2, 1]]));
+    assert_eq!(figures(&windows.load), (2, 2, [[0, 0], [0, 0]]));
+}
+
+#[test]
+fn the_host_takes_the_registers_from_whoever_owns_them() {
+    // vCPU 1 runs while vCPU 0's registers are in the core, and so the host takes those.
+    let events = [
+        Event::new(0, 0, USED | PUT),
+        Event::new(1, 0, HOST),
+        Event::new(1, 0, USED | HOST),
+    ];
+    let outcome = by_tables(&events, &[]);
+    let owner = outcome.schemes.last().unwrap();
+    assert_eq!(owner.scheme, Scheme::Owner);
+    for vcpu in [0, 1] {
+        assert_eq!(owner.vcpus[&vcpu].host_evictions, 1, "vCPU {vcpu}");
+    }
+    // Its gate was closed when vCPU 1 came, opened for the host, and so on.
+    assert_eq!((owner.total.gate_writes, owner.total.isbs), (5, 3));
+}
+
+#[test]
+fn a_vcpu_that_is_turned_on_gives_its_registers_back_first() {
+    let events = [
+        Event::new(0, 0, USED | PUT),
+        Event::new(0, 0, USED | POWERED_ON),
+    ];
+    let owner = by_tables(&events, &[]).schemes.pop().unwrap().total;
+    assert_eq!((owner.traps, owner.give_backs, owner.held), (2, 1, 1));
+}
+
+#[test]
+fn the_oracle_of_a_known_trace_costs_what_was_worked_out_by_hand() {
+    let costs = Costs {
+        trap: 1000,
+        probe: 900,
+        save: 30,
+        load: 40,
+        gate: 5,
+        isb: 7,
+    };
+    let oracle = by_tables(&TRACE, &[costs]).oracles[0];
+    // vCPU 0, vCPU 1, the host, vCPU 0 again. The gate opens for the first, is closed for the window
+    // that does not use the registers, which the host owns then, and opens once more.
+    assert_eq!(oracle.moves.exchanges, 4);
+    assert_eq!((oracle.moves.traps, oracle.moves.probes), (0, 0));
+    assert_eq!(oracle.cost(), 4 * 70 + (5 + 7) + (5 + 5 + 7));
+}
+
+#[test]
+fn the_oracle_gives_registers_back_early_where_that_saves_a_write_of_the_gate() {
+    let costs = Costs {
+        load: 1,
+        gate: 1,
+        ..Costs::default()
+    };
+    let events = [
+        Event::new(1, 0, USED),
+        Event::new(0, 0, 0),
+        Event::new(1, 0, POWERED_ON),
+    ];
+    // Open, load; give back, close. To keep them means to open and close the gate once more.
+    assert_eq!(by_tables(&events, &[costs]).oracles[0].cost(), 2 + 2);
+    assert_eq!(brute::cheapest(&events, &costs), 2 + 2);
+}
+
+#[test]
+fn standings_are_over_the_oracle_and_the_cheaper_fixed_scheme() {
+    let costs = Costs {
+        trap: 100,
+        save: 10,
+        load: 10,
+        ..Costs::default()
+    };
+    let outcome = by_tables(&TRACE, &[costs]);
+    assert_eq!(outcome.cost(Scheme::Eager, &costs), Some(12 * 20));
+    assert_eq!(
+        outcome.cost(Scheme::PerEntry, &costs),
+        Some(4 * 100 + 8 * 20)
+    );
+    assert_eq!(outcome.fixed_cost(&costs), Some(240));
+    assert_eq!(outcome.oracles[0].cost(), 80);
+    let standing = outcome
+        .standing(Scheme::PerEntry, &outcome.oracles[0])
+        .unwrap();
+    assert_eq!(standing.over_oracle, Some(7.0));
+    assert_eq!(standing.over_fixed, Some(560.0 / 240.0));
+}
+
+/// A record in parts.
+fn parts(
+    events: &[Event],
+) -> impl Iterator<Item = impl FnOnce() -> Result<Vec<Event>, Error> + Send> {
+    events.chunks(100).map(|part| move || Ok(part.to_vec()))
+}
+
+fn long_record() -> Vec<Event> {
+    let noise = |n: u32| (n.wrapping_mul(0x9e37_79b9) >> 13) as u8;
+    (0..2000)
+        .map(|n| Event::new((n / 70 % 3) as u16, 0, noise(n) & (USED | PUT)))
+        .collect()
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    let builder = rayon::ThreadPoolBuilder::new().num_threads(threads);
+    builder.build().expect("threads can be had")
+}
+
+#[test]
+fn threads_change_nothing() {
+    let events = long_record();
+    let profiles = [1, 2, 3].map(|trap| Costs {
+        trap,
+        save: 4,
+        ..Costs::default()
+    });
+    let expected = by_tables(&events, &profiles);
+    for threads in [1, 2, 7] {
+        let found = pool(threads).install(|| replay(&Scheme::ALL, &profiles, parts(&events)));
+        assert_eq!(found.as_ref(), Ok(&expected), "{threads} threads");
+    }
+}
+
+#[test]
+fn what_cannot_be_decoded_ends_the_replay() {
+    for (threads, bad) in [(1, 0), (1, 9), (3, 0), (3, 1), (3, 9)] {
+        let parts = (0..10).map(|n| {
+            move || {
+                if n == bad {
+                    Err(Error::input("bad part"))
+                } else {
+                    Ok(long_record())
+                }
+            }
+        });
+        let found = pool(threads).install(|| replay(&Scheme::ALL, &[], parts));
+        assert_eq!(found, Err(Error::input("bad part")));
+    }
+}
+
+#[test]
+fn records_are_answered_in_their_order() {
+    let records: Vec<u32> = (0..50).collect();
+    for threads in [1, 4] {
+        let answers = pool(threads).install(|| replay_all(&records, |record| record * 2));
+        assert_eq!(answers, (0..50).map(|n| n * 2).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn a_record_without_windows_counts_nothing() {
+    let outcome = by_tables(&[], &[Costs::default()]);
+    assert_eq!(outcome.schemes.len(), Scheme::ALL.len());
+    assert!(
+        outcome
+            .schemes
+            .iter()
+            .all(|scheme| scheme.total == SchemeCounts::default())
+    );
+    assert_eq!(outcome.oracles[0].cost(), 0);
+    assert!(outcome.vcpus.is_empty());
+}

@@ -1,0 +1,196 @@
+//! `trapcast replay` and `trapcast plane`: records replayed, and what came of it as tables and JSON.
+
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use trapcast_forecast::{Costs, Scheme};
+use trapcast_switch::Tally;
+use trapcast_trace::report::WindowReport;
+
+use crate::{
+    error::Result,
+    plane,
+    profile::Profile,
+    record::RecordFile,
+    replay::{self, Outcome, SchemeCounts},
+};
+
+mod table;
+
+pub use table::render;
+
+/// What a replay of one file has found out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replayed {
+    /// The file.
+    pub file: PathBuf,
+    /// What ran, as the file has it.
+    pub workload: String,
+    /// Windows from an entry to its exit, under any scheme.
+    pub entry_windows: WindowReport,
+    /// Windows from the load of a vCPU to its put.
+    pub load_windows: WindowReport,
+    /// What each scheme did.
+    pub schemes: Vec<SchemeRow>,
+    /// What that costs, one per profile.
+    pub profiles: Vec<ProfileRow>,
+}
+
+/// What one scheme did over a record.
+#[derive(Clone, Debug, Serialize)]
+pub struct SchemeRow {
+    /// The scheme.
+    pub scheme: &'static str,
+    /// Loads of the registers.
+    pub loads: u64,
+    /// Saves of the registers.
+    pub saves: u64,
+    /// All that was counted.
+    pub counts: SchemeCounts,
+}
+
+/// What the schemes cost on one machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct ProfileRow {
+    /// The profile, with its mark if it is not sure.
+    pub profile: String,
+    /// What costs are counted in.
+    pub unit: &'static str,
+    /// The cheapest decisions in hindsight.
+    pub oracle: u64,
+    /// Each scheme.
+    pub schemes: Vec<CostRow>,
+}
+
+/// What one scheme costs on one machine.
+#[derive(Clone, Debug, Serialize)]
+pub struct CostRow {
+    /// The scheme.
+    pub scheme: &'static str,
+    /// Its cost.
+    pub cost: u64,
+    /// That over the oracle's.
+    pub over_oracle: Option<f64>,
+    /// That over the better one of `eager` and `per-entry`.
+    pub over_fixed: Option<f64>,
+}
+
+/// Replays a file: `schemes` over all of its windows, with an oracle for each of `profiles`.
+///
+/// # Errors
+/// Where the file cannot be read, is no record, or has no windows.
+pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Result<Replayed> {
+    let record = RecordFile::open(file)?;
+    // The better one of the fixed schemes is what others stand beside, asked for or not.
+    let mut replayed = schemes.to_vec();
+    for fixed in [Scheme::Eager, Scheme::PerEntry] {
+        if !replayed.contains(&fixed) {
+            replayed.push(fixed);
+        }
+    }
+    let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
+    let outcome = outcome(&record, &replayed, &costs)?;
+    Ok(Replayed {
+        file: file.to_path_buf(),
+        workload: record.metadata().workload.clone(),
+        entry_windows: report(&outcome.windows.entry),
+        load_windows: report(&outcome.windows.load),
+        schemes: schemes.iter().filter_map(|&s| row(&outcome, s)).collect(),
+        profiles: profiles
+            .iter()
+            .map(|profile| costs_of(&outcome, schemes, profile))
+            .collect(),
+    })
+}
+
+/// Replays a record in one pass, row group by row group.
+///
+/// # Errors
+/// Where the record cannot be read or has no windows.
+pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
+    record.require_windows()?;
+    let parts = (0..record.row_group_count()).map(|row_group| {
+        move || {
+            let mut events = Vec::new();
+            record.read_events(row_group, &mut events)?;
+            Ok(events)
+        }
+    });
+    replay::replay(schemes, profiles, parts)
+}
+
+/// What the plane over T and C is made of: every scheme's counts, and the oracle's exchanges where a
+/// write of the gate costs nothing.
+///
+/// # Errors
+/// As for [`outcome`].
+pub fn plane_counts(record: &RecordFile) -> Result<plane::Counts> {
+    let exchanges_only = Costs {
+        trap: 1,
+        probe: 1,
+        save: 1,
+        load: 1,
+        ..Costs::default()
+    };
+    let outcome = outcome(record, &Scheme::ALL, &[exchanges_only])?;
+    Ok(plane::Counts {
+        schemes: outcome
+            .schemes
+            .iter()
+            .map(|outcome| plane::SchemeCounts {
+                scheme: outcome.scheme.to_string(),
+                traps: outcome.total.traps,
+                exchanges: outcome.total.moves().exchanges,
+            })
+            .collect(),
+        oracle_exchanges: outcome
+            .oracles
+            .first()
+            .map_or(0, |oracle| oracle.moves.exchanges),
+    })
+}
+
+/// A tally as results have it.
+fn report(tally: &Tally) -> WindowReport {
+    WindowReport {
+        windows: tally.windows,
+        pairs: tally.pairs,
+        used: tally.used,
+    }
+}
+
+fn row(outcome: &Outcome, scheme: Scheme) -> Option<SchemeRow> {
+    let found = outcome
+        .schemes
+        .iter()
+        .find(|found| found.scheme == scheme)?;
+    Some(SchemeRow {
+        scheme: scheme.name(),
+        loads: found.total.loads(),
+        saves: found.total.saves(),
+        counts: found.total,
+    })
+}
+
+fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> ProfileRow {
+    let oracle = outcome
+        .oracles
+        .iter()
+        .find(|oracle| oracle.costs == profile.fp)
+        .expect("every profile was asked for");
+    let schemes = schemes.iter().filter_map(|&scheme| {
+        let standing = outcome.standing(scheme, oracle)?;
+        Some(CostRow {
+            scheme: scheme.name(),
+            cost: standing.cost,
+            over_oracle: standing.over_oracle,
+            over_fixed: standing.over_fixed,
+        })
+    });
+    ProfileRow {
+        profile: profile.label(),
+        unit: profile.unit.name(),
+        oracle: oracle.cost(),
+        schemes: schemes.collect(),
+    }
+}

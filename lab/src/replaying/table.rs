@@ -1,0 +1,132 @@
+//! The tables of `trapcast replay`.
+
+use comfy_table::{Cell, CellAlignment, Table, presets};
+
+use super::{CostRow, ProfileRow, Replayed};
+
+/// Shows what a replay of one file has found out; at most 120 columns wide.
+pub fn render(replayed: &Replayed) -> String {
+    let windows = |windows: &trapcast_trace::report::WindowReport| {
+        let share = 100.0 * windows.used as f64 / windows.windows.max(1) as f64;
+        format!("{}, {share:.1} % used", windows.windows)
+    };
+    let mut text = format!(
+        "{}: {}\nwindows from entry to exit: {}; from load to put: {}\n{}\n",
+        replayed.file.display(),
+        replayed.workload,
+        windows(&replayed.entry_windows),
+        windows(&replayed.load_windows),
+        scheme_table(replayed)
+    );
+    match replayed.profiles.as_slice() {
+        [] => {}
+        [profile] => text += &one_profile(profile),
+        profiles => text += &several_profiles(profiles),
+    }
+    text
+}
+
+fn table(headings: impl IntoIterator<Item = String>) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    let mut headings = headings.into_iter();
+    let first = headings.next().map(Cell::new);
+    table.set_header(first.into_iter().chain(headings.map(right)));
+    table
+}
+
+fn right(text: impl ToString) -> Cell {
+    Cell::new(text).set_alignment(CellAlignment::Right)
+}
+
+fn scheme_table(replayed: &Replayed) -> Table {
+    let headings = [
+        "scheme",
+        "traps",
+        "loads",
+        "saves",
+        "wasted\nloads",
+        "gate\nwrites",
+        "ISBs",
+        "forecasts\nright",
+    ];
+    let mut table = table(headings.map(String::from));
+    for row in &replayed.schemes {
+        let counts = &row.counts;
+        let [[true_none, false_none], [false_use, true_use]] = counts.forecast;
+        let all = true_none + false_none + false_use + true_use;
+        let figures = [
+            counts.traps,
+            row.loads,
+            row.saves,
+            counts.wasted_loads,
+            counts.gate_writes,
+            counts.isbs,
+        ];
+        let right_share = ratio_cell(
+            (all > 0).then(|| 100.0 * (true_none + true_use) as f64 / all as f64),
+            |share| format!("{share:.1} %"),
+        );
+        let cells = figures.map(right).into_iter().chain([right_share]);
+        table.add_row([Cell::new(row.scheme)].into_iter().chain(cells));
+    }
+    table
+}
+
+fn ratio_cell(ratio: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
+    right(ratio.map_or("-".to_string(), show))
+}
+
+/// A factor as tables have it: three places, fewer where it is large.
+fn factor(ratio: f64) -> String {
+    match ratio {
+        large if large >= 1000.0 => format!("{large:.0}"),
+        medium if medium >= 10.0 => format!("{medium:.1}"),
+        small => format!("{small:.3}"),
+    }
+}
+
+fn one_profile(profile: &ProfileRow) -> String {
+    let headings = ["scheme", "cost", "x oracle", "x better fixed"];
+    let mut table = table(headings.map(String::from));
+    for row in &profile.schemes {
+        table.add_row([
+            Cell::new(row.scheme),
+            right(row.cost),
+            ratio_cell(row.over_oracle, factor),
+            ratio_cell(row.over_fixed, factor),
+        ]);
+    }
+    format!(
+        "\n{}: the oracle costs {} {}\n{table}\n{LEGEND}",
+        profile.profile, profile.oracle, profile.unit
+    )
+}
+
+fn several_profiles(profiles: &[ProfileRow]) -> String {
+    let matrix = |title: &str, cell: fn(&CostRow) -> Option<f64>| {
+        let schemes = profiles[0].schemes.iter().map(|row| row.scheme.to_string());
+        let headings = ["profile".to_string(), "oracle's cost".to_string()];
+        let mut table = table(headings.into_iter().chain(schemes));
+        for profile in profiles {
+            let cells = profile
+                .schemes
+                .iter()
+                .map(|row| ratio_cell(cell(row), factor));
+            let first = [Cell::new(&profile.profile), right(profile.oracle)];
+            table.add_row(first.into_iter().chain(cells));
+        }
+        format!("\n{title}\n{table}\n")
+    };
+    matrix("cost over the oracle's", |row| row.over_oracle)
+        + &matrix(
+            "cost over that of the better one of eager and per-entry",
+            |row| row.over_fixed,
+        )
+        + LEGEND
+}
+
+const LEGEND: &str = "\
+oracle: the cheapest decisions in hindsight; better fixed: the cheaper one of eager and per-entry. none
+switches nothing, so its cost says nothing: it loses registers.
+";
