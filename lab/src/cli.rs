@@ -57,6 +57,8 @@ pub enum Command {
     /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
     #[command(after_help = PLANE_EXAMPLES)]
     Plane(PlaneArgs),
+    /// Shows how a study's replays agree with its live runs, count by count
+    Agreement(AgreementArgs),
     /// Lists the cost profiles
     Profiles(JsonArgs),
     /// Makes a record of any length from a seed, to try the tools on
@@ -276,6 +278,14 @@ pub struct PlaneArgs {
     pub json: bool,
 }
 
+/// Arguments of `trapcast agreement`.
+#[derive(Debug, Args)]
+pub struct AgreementArgs {
+    /// What a study has written [default: target/study/results.json]
+    #[arg(value_name = "RESULTS")]
+    pub results: Option<PathBuf>,
+}
+
 /// Arguments of `trapcast generate`.
 #[derive(Debug, Args)]
 pub struct GenerateArgs {
@@ -287,6 +297,9 @@ pub struct GenerateArgs {
     /// vCPUs that share the core
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub vcpus: u16,
+    /// Leaves out the columns that no replay reads: a tenth of the time
+    #[arg(long)]
+    pub replay_only: bool,
     /// Chooses the windows: the same seed makes the same file
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,

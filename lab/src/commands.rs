@@ -6,11 +6,11 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use crate::{
-    bench,
+    agreement, bench,
     boot::{self, Boot},
     cli::{
-        BenchArgs, BootArgs, CheckImageArgs, Cli, Command, GenerateArgs, InspectArgs, PlaneArgs,
-        RecordArgs, ReplayArgs, StudyArgs,
+        AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, GenerateArgs,
+        InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs,
     },
     doctor,
     error::{Error, Result},
@@ -40,6 +40,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),
+        Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Profiles(arguments) => profiles(arguments.json),
         Command::Generate(arguments) => generate(&arguments),
         Command::Bench(arguments) => measure(&arguments, &paths()?),
@@ -100,7 +101,12 @@ fn check_machine(json: bool, paths: &Paths) -> Result<()> {
 }
 
 fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
+    let output = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| paths.target().join("study"));
     let plan = study::Plan {
+        records: output.join("records"),
         workloads: workloads(&arguments.workload)?,
         schemes: if arguments.scheme.is_empty() {
             Scheme::ALL.to_vec()
@@ -113,16 +119,17 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         jobs: arguments.jobs.map_or_else(cores, usize::from),
     };
     let results = study::study(&plan, paths)?;
-    let output = arguments
-        .output
-        .clone()
-        .unwrap_or_else(|| paths.target().join("study"));
     let file = output.join("results.json");
     results::write_json(&file, &results)?;
     if arguments.json {
         print_json(&results)?;
     } else {
-        print(&table::render(&results))?;
+        let rows = agreement_rows(&serde_json::to_value(&results).map_err(Error::run)?)?;
+        print(&format!(
+            "{}{}",
+            table::render(&results),
+            agreement::summary(&rows)
+        ))?;
     }
     eprintln!(
         "trapcast: {} written after {:.0} s",
@@ -130,6 +137,29 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         results.timing.seconds
     );
     verdict(&results)
+}
+
+fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {
+    let file = arguments
+        .results
+        .clone()
+        .unwrap_or_else(|| paths.target().join("study/results.json"));
+    let unreadable = |error: &dyn std::fmt::Display| {
+        Error::input(format!(
+            "{} holds no results of this version's study: {error}; run trapcast study",
+            file.display()
+        ))
+    };
+    let text = std::fs::read(&file).map_err(|error| unreadable(&error))?;
+    let results: serde_json::Value =
+        serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
+    let rows = agreement_rows(&results).map_err(|error| unreadable(&error))?;
+    print(&agreement::render(&rows))
+}
+
+/// What a study's results say of replays.
+fn agreement_rows(results: &serde_json::Value) -> Result<Vec<agreement::Row>> {
+    serde_json::from_value(results["results"].clone()).map_err(Error::run)
 }
 
 /// The workloads of these names, or all.
@@ -228,6 +258,7 @@ fn generate(arguments: &GenerateArgs) -> Result<()> {
         windows: arguments.windows,
         vcpus: arguments.vcpus,
         seed: arguments.seed,
+        replay_only: arguments.replay_only,
     };
     let bytes = record::generate(&arguments.file, shape)?;
     print(&format!(

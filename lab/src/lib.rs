@@ -1,5 +1,6 @@
 //! The lab: runs the Trapcast hypervisor and its guests under QEMU and measures what they do.
 
+pub mod agreement;
 pub mod bench;
 pub mod board;
 pub mod boot;

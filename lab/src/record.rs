@@ -24,4 +24,4 @@ mod writer;
 pub use generate::{Shape, generate};
 pub use metadata::{FORMAT_VERSION, Metadata, Vcpu};
 pub use reader::RecordFile;
-pub use writer::{ROW_GROUP, RecordWriter};
+pub use writer::{End, ROW_GROUP, RecordWriter};

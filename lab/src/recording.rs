@@ -16,7 +16,7 @@ use crate::{
     parallel::in_parallel,
     paths::Paths,
     progress::Progress,
-    record::{Metadata, RecordWriter, Vcpu},
+    record::{End, Metadata, RecordWriter, Vcpu},
     results::Versions,
     run::{self, Outcome},
     workload::{Images, SEED, Scale, Workload},
@@ -166,7 +166,10 @@ pub fn record_to(
         writer.push(core.into(), records)
     })?;
     let windows = writer.windows();
-    let bytes = writer.finish(waits)?;
+    let bytes = writer.finish(End {
+        waits,
+        counter_frequency: outcome.header.counter_frequency,
+    })?;
     let recorded = Recorded {
         workload: about.workload,
         file: file.to_path_buf(),
@@ -193,12 +196,8 @@ fn metadata(about: &About<'_>, machine: &Machine) -> Result<Metadata> {
         seed: SEED,
         scale: serde_json::to_value(about.scale).map_err(Error::run)?,
         versions: serde_json::to_value(about.versions).map_err(Error::run)?,
-        counter_frequency: COUNTER_FREQUENCY,
         vcpus: vcpus.collect(),
         vms: machine.vms.len() as u64,
         ..Metadata::default()
     })
 }
-
-/// CNTFRQ_EL0 of QEMU's board, in hertz.
-const COUNTER_FREQUENCY: u64 = 62_500_000;

@@ -12,6 +12,8 @@
 //! | `table` | the same as a table, filled as it is used |
 //! | `batch` | windows cut up for the tables |
 //! | `lane` | one scheme over a record, by tables |
+//! | `windows` | what the windows did |
+//! | `strand` | what one thread does of all this |
 //! | `oracle` | the cheapest decisions |
 //! | `cost` | what counts cost |
 //! | `parallel` | decoding and replaying side by side, and several files |
@@ -29,15 +31,17 @@ mod strand;
 mod table;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use cost::{Moves, ratio};
-pub use counts::{SchemeCounts, Windows};
+pub use counts::SchemeCounts;
 pub use event::Event;
 pub use outcome::{OracleOutcome, Outcome, SchemeOutcome, Standing};
-pub use parallel::{replay, replay_all};
+pub use parallel::replay;
 use rayon::prelude::*;
 use strand::Strand;
 use trapcast_forecast::{Costs, Scheme};
+pub use windows::Windows;
 
 use crate::error::Result;
 

@@ -179,7 +179,11 @@ fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> Profile
         .find(|oracle| oracle.costs == profile.fp)
         .expect("every profile was asked for");
     let schemes = schemes.iter().filter_map(|&scheme| {
-        let standing = outcome.standing(scheme, oracle)?;
+        let mut standing = outcome.standing(scheme, oracle)?;
+        if scheme == Scheme::None {
+            // It is cheap because it is wrong.
+            (standing.over_oracle, standing.over_fixed) = (None, None);
+        }
         Some(CostRow {
             scheme: scheme.name(),
             cost: standing.cost,

@@ -13,6 +13,7 @@ use trapcast_forecast::Scheme;
 use trapcast_trace::report::CoreReport;
 
 use crate::{
+    agreement::Agreement,
     console::Findings,
     error::{Error, Result},
     figures::{Counters, Figures},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// Version of the file's layout.
-pub const FORMAT: u32 = 1;
+pub const FORMAT: u32 = 2;
 
 /// A whole study.
 #[derive(Clone, Debug, Serialize)]
@@ -73,8 +74,10 @@ pub struct SchemeResult {
     pub integrity: Integrity,
     /// The run that counts.
     pub plain: Option<RunCounters>,
-    /// The run in which every window is watched.
+    /// The run in which every window is watched, and recorded.
     pub observed: Option<RunCounters>,
+    /// How replays of records agree with these runs.
+    pub agreement: Option<Agreement>,
 }
 
 /// Raw counters of one run.

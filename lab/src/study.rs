@@ -2,19 +2,21 @@
 
 use std::{
     collections::BTreeMap,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use trapcast_forecast::Scheme;
 
 use crate::{
-    console,
+    agreement, console,
     error::Result,
     figures::{Counters, Figures},
     machine::{Cpu, Machine},
     parallel::in_parallel,
     paths::Paths,
     progress::Progress,
+    recording::{About, record_to},
     results::{
         FORMAT, Integrity, Results, RunCounters, RunTiming, SchemeResult, Timing, VcpuCounters,
         Versions,
@@ -41,6 +43,8 @@ pub struct Plan {
     pub scale: Scale,
     /// QEMUs at once.
     pub jobs: usize,
+    /// Where the records of the observed runs go.
+    pub records: PathBuf,
 }
 
 /// One run of a study.
@@ -55,6 +59,11 @@ impl Job {
     fn name(&self) -> String {
         let kind = if self.observe { "observed" } else { "plain" };
         format!("{}/{}/{kind}", self.workload.name, self.scheme)
+    }
+
+    /// Where its windows are recorded.
+    fn record(&self, directory: &Path) -> PathBuf {
+        directory.join(format!("{}.{}.parquet", self.workload.name, self.scheme))
     }
 }
 
@@ -79,10 +88,22 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
             cpu: plan.cpu,
             vhe: plan.vhe,
             icount: true,
-            record: false,
+            record: job.observe,
             vms: images.vms(job.workload, job.scheme, job.observe, plan.scale),
         };
-        let outcome = run::run(&machine, &hypervisor, LIMIT);
+        let outcome = if job.observe {
+            let about = About {
+                workload: job.workload.name,
+                scheme: job.scheme,
+                scale: plan.scale,
+                versions: &versions,
+            };
+            let file = job.record(&plan.records);
+            record_to(&file, &about, &machine, &hypervisor, LIMIT, &progress)
+                .map(|(outcome, _)| outcome)
+        } else {
+            run::run(&machine, &hypervisor, LIMIT)
+        };
         progress.end(&job.name(), job.workload.weight(), outcome.as_ref().err());
         outcome
     })?;
@@ -105,6 +126,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
                 .push(judge(workload, *scheme, &outcomes, &mut results.failures));
         }
     }
+    agree(plan, &mut results)?;
     results.timing.seconds = started.elapsed().as_secs_f64();
     Ok(results)
 }
@@ -123,6 +145,49 @@ fn jobs(plan: &Plan) -> Vec<Job> {
     }
     jobs.sort_by_key(|job| std::cmp::Reverse(job.workload.weight()));
     jobs
+}
+
+/// Replays the records of each workload, and sets them beside its runs.
+fn agree(plan: &Plan, results: &mut Results) -> Result<()> {
+    for workload in &plan.workloads {
+        let (mut records, mut counters) = (BTreeMap::new(), BTreeMap::new());
+        for &scheme in &plan.schemes {
+            let job = Job {
+                workload,
+                scheme,
+                observe: true,
+            };
+            records.insert(scheme, job.record(&plan.records));
+        }
+        let of_workload = |result: &&SchemeResult| result.workload == workload.name;
+        for result in results.results.iter().filter(of_workload) {
+            if let (Ok(scheme), Some(plain), Some(observed)) =
+                (result.scheme.parse(), &result.plain, &result.observed)
+            {
+                counters.insert(scheme, (&plain.total, &observed.total));
+            }
+        }
+        // A record is there where an observed run was good.
+        records.retain(|scheme, _| counters.contains_key(scheme));
+        let records = records
+            .iter()
+            .map(|(scheme, file)| (*scheme, file.as_path()));
+        let mut agreements = agreement::agreements(&records.collect(), &counters)?;
+        for result in &mut results.results {
+            if result.workload == workload.name
+                && let Ok(scheme) = result.scheme.parse()
+            {
+                result.agreement = agreements.remove(&scheme);
+                if result.agreement.as_ref().is_some_and(|a| !a.is_exact()) {
+                    results.failures.push(format!(
+                        "{}/{scheme}: the replay of its own record differs from the run",
+                        workload.name
+                    ));
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 fn timing(outcomes: &Outcomes) -> Timing {
@@ -187,6 +252,7 @@ fn judge(
         integrity,
         plain,
         observed,
+        agreement: None,
     }
 }
 
@@ -247,6 +313,7 @@ mod tests {
             vhe: true,
             scale: Scale::QUICK,
             jobs: 2,
+            records: PathBuf::new(),
         }
     }
 

@@ -172,6 +172,7 @@ mod tests {
                 total,
             }),
             observed: None,
+            agreement: None,
         }
     }
 

@@ -21,7 +21,8 @@ use parquet::{
     schema::types::ColumnPath,
 };
 
-/// Level of zstd. As measured, 3 makes files about a tenth smaller and costs a quarter more time.
+/// Level of zstd. Level 3 was measured to take 6 % more time for files that are 0.03 % smaller: indices and
+/// differences leave little to find.
 const LEVEL: i32 = 1;
 
 /// Bytes of a page before compression, at most about.
@@ -88,7 +89,9 @@ impl Encoder {
 
     /// Writes the rows so far as a row group.
     fn flush(&mut self) -> Result<()> {
-        // What was written before is not of a column.
+        // What was written before is not of a column. The library buffers, but flushes at the end of
+        // each column.
+        self.file.flush()?;
         self.sum.take();
         let mut group = self.file.next_row_group()?;
         for values in &mut self.values {

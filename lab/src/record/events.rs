@@ -8,12 +8,12 @@ use parquet::{
     basic::Encoding,
     column::page::{Page, PageReader},
     errors::{ParquetError, Result as ParquetResult},
-    file::{serialized_reader::SerializedPageReader, statistics::Statistics},
+    file::statistics::Statistics,
 };
 use trapcast_trace::report::MAX_CORES;
 
 use super::{
-    chunk::Chunk,
+    chunk,
     guard::guarded,
     hybrid::Hybrid,
     reader::{RecordFile, general, place_of},
@@ -216,7 +216,7 @@ fn set_bits(page: &[u8], first: usize, flags: &mut [u8], bit: u8) -> Option<()> 
 struct Pages {
     name: &'static str,
     limit: usize,
-    pages: Box<SerializedPageReader<Chunk>>,
+    pages: Box<chunk::Pages>,
     dictionary: Vec<u32>,
     /// The page, if it is of numbers.
     indices: Hybrid,

@@ -21,7 +21,7 @@ use trapcast_trace::report::EXIT_NAMES;
 
 use super::{
     check,
-    chunk::Chunk,
+    chunk::{Chunk, Pages},
     guard::guarded,
     metadata::{self, Metadata},
     schema::{COLUMNS, Value},
@@ -243,14 +243,15 @@ impl RecordFile {
 
     /// Returns the pages of a column of a row group, whose bytes are compared with their checksum
     /// first.
-    pub(super) fn pages(
-        &self,
-        group: usize,
-        place: usize,
-    ) -> ParquetResult<SerializedPageReader<Chunk>> {
+    pub(super) fn pages(&self, group: usize, place: usize) -> ParquetResult<Pages> {
         let about = self.chunk_about(group, place);
         let chunk = Arc::new(self.chunk(group, place)?);
-        SerializedPageReader::new(chunk, about, self.row_group_windows(group), None)
+        let rows = self.row_group_windows(group);
+        Ok(Pages {
+            pages: SerializedPageReader::new(chunk, about, rows, None)?,
+            rows,
+            has_dictionary: false,
+        })
     }
 
     /// What the footer says of a column of a row group.

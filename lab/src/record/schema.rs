@@ -1,7 +1,7 @@
 //! The columns of a record file: the one table from which the writer, the reader's checks, the
 //! file's own description and the documentation follow.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use parquet::{
     basic::{LogicalType, Repetition, Type as Physical},
@@ -27,7 +27,7 @@ pub struct Column {
     pub layout: Layout,
 }
 
-/// How values are laid out before compression, as measured: the smallest that decodes fast enough.
+/// How values are laid out before compression.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Layout {
     /// Each as it is; booleans are one bit each.
@@ -371,6 +371,18 @@ pub const COLUMNS: &[Column] = &[
         Value::Number(Sixteen, |row| row.record.host_uses.into()),
     ),
 ];
+
+/// The columns that a replay reads, and no others.
+pub const REPLAYED: [&str; 6] = ["vcpu", "core", "put", "powered_on", "fp_used", "host_uses"];
+
+/// Returns the columns that a replay reads.
+pub fn replayed_columns() -> &'static [Column] {
+    static REPLAYED_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
+        let is_replayed = |column: &&Column| REPLAYED.contains(&column.name);
+        COLUMNS.iter().filter(is_replayed).copied().collect()
+    });
+    &REPLAYED_COLUMNS
+}
 
 #[cfg(test)]
 mod tests {

@@ -11,7 +11,7 @@ use trapcast_trace::{
 use zerocopy::FromBytes;
 
 use super::{
-    Metadata, RecordFile, RecordWriter, Shape, Vcpu, generate,
+    End, Metadata, RecordFile, RecordWriter, Shape, Vcpu, generate,
     reader::Values,
     row::{Enricher, Row},
     schema::{COLUMNS, Column, Value},
@@ -60,7 +60,10 @@ fn write(
     for (core, record) in records {
         writer.push(*core, &[*record])?;
     }
-    writer.finish(5)
+    writer.finish(End {
+        waits: 5,
+        counter_frequency: 1000,
+    })
 }
 
 /// What a column of these rows is when it is read.
@@ -138,6 +141,7 @@ fn small(windows: u64) -> (TempDir, PathBuf) {
         windows,
         vcpus: 3,
         seed: 1,
+        replay_only: false,
     };
     generate(&path, shape).unwrap();
     (directory, path)
@@ -395,5 +399,126 @@ fn a_footer_made_on_purpose_does_no_harm() {
         if read_all(&path).is_err() {
             refusal(&path);
         }
+    }
+}
+
+/// Flips a bit of a column, and gives the column and the footer the checksums that they should have.
+fn forge_column(whole: &[u8], path: &Path, byte: usize, bit: u8) {
+    let file = RecordFile::open(path).unwrap();
+    let mut bytes = whole.to_vec();
+    bytes[byte] ^= 1 << bit;
+    let key = [seal::COLUMNS_KEY.as_bytes(), &[0x18]].concat();
+    let place = whole.windows(key.len()).rposition(|window| window == key);
+    // The length of the digits takes two bytes: there are 128 digits or more, and less than 16,384.
+    let digits = place.unwrap() + key.len() + 2;
+    for number in 0..COLUMNS.len() {
+        let about = file.chunk_about(0, number);
+        let (start, length) = about.byte_range();
+        let column = &bytes[start as usize..(start + length) as usize];
+        let sum = seal::checksum(column);
+        let place = digits + number * seal::DIGITS;
+        bytes[place..place + seal::DIGITS].copy_from_slice(sum.as_bytes());
+    }
+    reseal(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_column_made_on_purpose_does_no_harm() {
+    let (_directory, path) = small(300);
+    let whole = std::fs::read(&path).unwrap();
+    let length = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap());
+    let footer = whole.len() - 8 - length as usize;
+    let mut refused = 0;
+    for bit in bits((footer - 4) * 8, 600) {
+        std::fs::write(&path, &whole).unwrap();
+        forge_column(&whole, &path, 4 + bit / 8, (bit % 8) as u8);
+        if read_all(&path).is_err() {
+            let sentence = refusal(&path);
+            assert!(!sentence.contains("its checksum"), "{sentence}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn inspect_says_what_is_in_a_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.parquet");
+    // vCPU 0: a load window of three windows, the second of which uses; then one without a use.
+    let window = |vcpu, flags: Flags, start: u64| Record {
+        vcpu,
+        start,
+        duration: 10,
+        guest_instructions: 7,
+        el2_instructions: 3,
+        exit: 6,
+        flags: flags.bits(),
+        ..Record::default()
+    };
+    let none = Flags::empty();
+    let records = [
+        window(0, Flags::LOADED, 100),
+        window(0, Flags::FP, 120),
+        window(0, Flags::PUT, 140),
+        window(2, Flags::LOADED | Flags::FP, 160),
+        window(2, Flags::FP | Flags::PUT, 180),
+        window(0, Flags::LOADED, 200),
+        window(0, none, 220),
+        window(0, Flags::PUT | Flags::FP, 240),
+        window(0, Flags::LOADED | Flags::PUT, 600),
+    ];
+    write(&path, COLUMNS, 4, &records.map(|record| (0, record))).unwrap();
+    let summary = super::inspect::inspect(&path).unwrap();
+    assert_eq!((summary.ticks, summary.seconds), (510, Some(0.51)));
+    assert_eq!(
+        (summary.guest_instructions, summary.el2_instructions),
+        (63, 27)
+    );
+    let entry = &summary.entry_windows;
+    assert_eq!((entry.windows, entry.used), (9, 4));
+    assert_eq!(entry.use_after_use, Some(1.0 / 3.0));
+    assert_eq!(entry.use_after_none, Some(2.0 / 4.0));
+    let load = &summary.vcpus[0].load_windows;
+    assert_eq!((load.windows, load.used), (3, 2));
+    assert_eq!((load.use_after_use, load.use_after_none), (Some(0.5), None));
+    let vcpus: Vec<_> = summary.vcpus.iter().map(|vcpu| vcpu.vcpu).collect();
+    assert_eq!(vcpus, [0, 2]);
+    let [exit] = &summary.exits[..] else {
+        panic!("one reason: {:?}", summary.exits);
+    };
+    assert_eq!((exit.exit, exit.windows), ("wait", 9));
+    assert_eq!(exit.next_used_share, Some(3.0 / 7.0));
+    let distances = &summary.distances;
+    assert_eq!(
+        (distances.count, distances.p50, distances.max),
+        (2, Some(1), Some(4))
+    );
+    let text = super::inspect::render(&summary);
+    for wanted in [
+        "vm7 vcpu0",
+        "fp_used",
+        "uint32 or null",
+        "0.510 s",
+        "5 times",
+    ] {
+        assert!(text.contains(wanted), "{wanted} is not in\n{text}");
+    }
+}
+
+#[test]
+fn even_a_long_record_fits_into_the_width() {
+    let (_directory, path) = small(10_000);
+    let mut summary = super::inspect::inspect(&path).unwrap();
+    for vcpu in &mut summary.vcpus {
+        vcpu.entry_windows.windows = 1_234_567_890;
+        vcpu.load_windows.windows = 123_456_789;
+        vcpu.preemptions = 123_456_789;
+        vcpu.host_uses = 123_456_789;
+    }
+    let text = super::inspect::render(&summary);
+    for line in text.lines().skip_while(|line| !line.is_empty()) {
+        assert!(line.chars().count() <= 120, "{line}");
     }
 }

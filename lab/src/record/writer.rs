@@ -48,6 +48,15 @@ pub struct RecordWriter {
     encoder: Option<JoinHandle<Result<Encoder>>>,
 }
 
+/// What is known of a run at its end only.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct End {
+    /// Times that the hypervisor found a ring full and waited.
+    pub waits: u64,
+    /// Ticks per second.
+    pub counter_frequency: u64,
+}
+
 impl RecordWriter {
     /// Begins a file; a file of the name is replaced only by [`finish`](Self::finish).
     ///
@@ -117,12 +126,11 @@ impl RecordWriter {
         self.windows
     }
 
-    /// Completes the file and gives it its name; returns its size in bytes. `waits` is how often the
-    /// hypervisor found a ring full.
+    /// Completes the file and gives it its name; returns its size in bytes.
     ///
     /// # Errors
     /// [`Error::Run`] where the file cannot be written.
-    pub fn finish(mut self, waits: u64) -> Result<u64> {
+    pub fn finish(mut self, end: End) -> Result<u64> {
         if !self.rows.is_empty() {
             self.flush()?;
         }
@@ -131,7 +139,8 @@ impl RecordWriter {
         vms.sort_unstable();
         vms.dedup();
         let metadata = Metadata {
-            waits,
+            waits: end.waits,
+            counter_frequency: end.counter_frequency,
             windows: self.windows,
             vms: vms.len() as u64,
             ..self.metadata.clone()

@@ -6,13 +6,13 @@ use crate::error::{Error, Result};
 
 /// Windows that one symbol can stand for, where they only used the registers or not, and were put
 /// or not.
-const GROUP: usize = 4;
+pub(super) const GROUP: usize = 3;
 
 /// Number of symbols: one for each value of an event's flags, one for each kind of group.
 pub(super) const SYMBOLS: usize = SINGLES + (1 << (2 * GROUP));
 
-/// Symbols that stand for one window.
-const SINGLES: usize = 16;
+/// Symbols that stand for one window: its flags.
+pub(super) const SINGLES: usize = 16;
 
 /// The flags that a window in a group can have.
 const COMMON: u8 = Event::USED | Event::PUT;
@@ -27,6 +27,12 @@ pub(super) fn flags(symbol: u16) -> impl Iterator<Item = u8> + Clone {
         Some(bits) => (bits, GROUP, usize::from(COMMON)),
     };
     (0..windows).map(move |window| (bits >> (2 * window) & mask) as u8)
+}
+
+/// Returns whether `symbol` stands for several windows, which only used the registers or not, and
+/// were put or not.
+pub(super) const fn is_group(symbol: u16) -> bool {
+    symbol as usize >= SINGLES
 }
 
 /// Returns whether the windows that `symbol` stands for did nothing but be put or not.
@@ -168,7 +174,7 @@ mod tests {
             batch.fill(&events).unwrap();
             assert_eq!(expand(&batch), events);
         }
-        assert!(batch.symbols.len() < events.len() / 2);
+        assert!(batch.symbols.len() < events.len() * 3 / 4);
         for (run, symbols) in batch.runs() {
             let rare = symbols
                 .iter()

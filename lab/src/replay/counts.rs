@@ -1,9 +1,9 @@
-//! What a replay counts: of one vCPU under one scheme, and of what its windows did under any.
+//! What a replay counts of one vCPU under one scheme.
 
 use std::ops::AddAssign;
 
 use serde::Serialize;
-use trapcast_switch::{Counts, Tally};
+use trapcast_switch::Counts;
 
 use super::cost::Moves;
 
@@ -106,48 +106,5 @@ impl SchemeCounts {
 impl AddAssign for SchemeCounts {
     fn add_assign(&mut self, other: Self) {
         self.add(&other, 1);
-    }
-}
-
-/// What the windows of one vCPU did, or those of all vCPUs, whatever the scheme.
-///
-/// Pairs are of two windows of the same vCPU. A load window that the record does not see put is not
-/// counted.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Windows {
-    /// From an entry to its exit.
-    pub entry: Tally,
-    /// From the load of the vCPU to its put.
-    pub load: Tally,
-    /// Whether any entry since the vCPU was loaded used the registers.
-    used_since_load: bool,
-}
-
-impl Windows {
-    /// Counts one entry window that used the registers or not, and the load window that ends with
-    /// it, if one does.
-    #[inline]
-    pub(super) fn add(&mut self, used: bool, put: bool) {
-        self.entry.add(used);
-        self.used_since_load |= used;
-        if put {
-            self.load.add(std::mem::take(&mut self.used_since_load));
-        }
-    }
-
-    /// Adds the counts of another vCPU.
-    pub(super) fn merge(&mut self, other: &Self) {
-        for (sum, tally) in [
-            (&mut self.entry, &other.entry),
-            (&mut self.load, &other.load),
-        ] {
-            sum.windows += tally.windows;
-            sum.used += tally.used;
-            for (sums, counts) in sum.pairs.iter_mut().zip(&tally.pairs) {
-                for (sum, count) in sums.iter_mut().zip(counts) {
-                    *sum += count;
-                }
-            }
-        }
     }
 }

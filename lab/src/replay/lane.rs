@@ -6,7 +6,7 @@ use trapcast_switch::{Gate, GateRegister};
 use super::{
     batch::{Batch, Run},
     counts::SchemeCounts,
-    table::{Owner, Table},
+    table::{MAX_STEPS, Owner, Table},
 };
 
 /// A core: the vCPU that ran there last, and what it found when it came.
@@ -85,7 +85,7 @@ impl Lane {
     /// Adds up the counts if `symbols` more could be too many.
     fn expect(&mut self, symbols: u64) {
         self.pending += symbols;
-        if self.pending > u64::from(u32::MAX) {
+        if self.pending > MAX_STEPS {
             self.tables
                 .iter_mut()
                 .flatten()

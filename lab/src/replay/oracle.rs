@@ -154,11 +154,11 @@ impl Core {
             if flags & Event::POWERED_ON != 0 && way.owner == guest {
                 way = way.give(None, costs);
             }
-            let loaded = way.give(guest, costs);
+            // To load them and close the gate is never better than to leave it open until it has
+            // to be closed.
             let entries = [
                 way.set(false, costs),
-                loaded.set(true, costs),
-                loaded.set(false, costs),
+                way.give(guest, costs).set(true, costs),
             ];
             for mut way in entries {
                 if flags & Event::USED != 0 {
@@ -272,6 +272,7 @@ impl Oracle {
         for &symbol in symbols {
             match core.rest {
                 Rest::All(vcpu) if vcpu == run.vcpu && run.common => return,
+                Rest::All(vcpu) if vcpu == run.vcpu && batch::is_group(symbol) => {}
                 Rest::Unused(vcpu) if vcpu == run.vcpu && batch::is_unused(symbol) => {}
                 _ => {
                     for flags in batch::flags(symbol) {

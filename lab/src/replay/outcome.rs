@@ -6,7 +6,8 @@ use trapcast_forecast::{Costs, Scheme};
 
 use super::{
     cost::{Moves, ratio},
-    counts::{SchemeCounts, Windows},
+    counts::SchemeCounts,
+    windows::Windows,
 };
 
 /// The schemes that always decide the same for an entry, and give the registers back at its exit:

@@ -1,13 +1,5 @@
 //! Decoding and replaying side by side, and several records at a time.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering},
-    },
-    thread,
-};
-
 use rayon::prelude::*;
 use trapcast_forecast::{Costs, Scheme};
 
@@ -59,32 +51,4 @@ where
 {
     let parts: Vec<_> = parts.collect();
     parts.into_par_iter().map(|part| part()).collect()
-}
-
-/// Replays several records, as many at a time as the current rayon pool has threads: calls `one` for
-/// each of `records`, and returns what it answers in their order.
-pub fn replay_all<R: Sync, T: Send>(records: &[R], one: impl Fn(&R) -> T + Sync) -> Vec<T> {
-    let answers: Vec<_> = records.iter().map(|_| Mutex::new(None)).collect();
-    let next = AtomicUsize::new(0);
-    let work = || {
-        while let Some((record, answer)) = {
-            let index = next.fetch_add(1, Ordering::Relaxed);
-            records.get(index).zip(answers.get(index))
-        } {
-            let result = one(record);
-            *answer.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
-        }
-    };
-    let threads = rayon::current_num_threads().min(records.len());
-    thread::scope(|scope| {
-        // Not by the pool: a thread of it that waits for a part could begin another record.
-        for _ in 1..threads {
-            scope.spawn(work);
-        }
-        work();
-    });
-    answers
-        .into_iter()
-        .filter_map(|answer| answer.into_inner().unwrap_or_else(PoisonError::into_inner))
-        .collect()
 }

@@ -5,11 +5,11 @@ use trapcast_forecast::{Costs, Scheme};
 use super::{
     Event, Method, Outcome,
     batch::{self, Batch},
-    counts::Windows,
     lane::Lane,
     machine::Direct,
     oracle::Oracle,
     outcome::{OracleOutcome, SchemeOutcome},
+    windows::{WindowTable, Windows},
 };
 use crate::error::Result;
 
@@ -93,7 +93,7 @@ impl Strand {
             outcome.oracles.push(OracleOutcome { costs, moves });
         }
         for (vcpu, windows) in self.windows.into_iter().flat_map(WindowCount::finish) {
-            outcome.windows.merge(&windows);
+            outcome.windows += &windows;
             outcome.vcpus.insert(vcpu, windows);
         }
     }
@@ -103,7 +103,7 @@ impl Strand {
 #[derive(Debug, Default)]
 struct WindowCount {
     /// By number of the vCPU.
-    vcpus: Vec<Option<Windows>>,
+    vcpus: Vec<Option<WindowTable>>,
 }
 
 impl WindowCount {
@@ -111,19 +111,15 @@ impl WindowCount {
     fn add(&mut self, vcpu: u16, symbols: &[u16]) {
         let index = usize::from(vcpu);
         if self.vcpus.len() <= index {
-            self.vcpus.resize(index + 1, None);
+            self.vcpus.resize_with(index + 1, || None);
         }
-        let windows = self.vcpus[index].get_or_insert_default();
-        for &symbol in symbols {
-            for flags in batch::flags(symbol) {
-                windows.add(flags & Event::USED != 0, flags & Event::PUT != 0);
-            }
-        }
+        let windows = self.vcpus[index].get_or_insert_with(WindowTable::new);
+        windows.add(symbols);
     }
 
     /// Returns the windows of each vCPU with its number.
     fn finish(self) -> impl Iterator<Item = (u16, Windows)> {
         let vcpus = (0..=u16::MAX).zip(self.vcpus);
-        vcpus.filter_map(|(vcpu, windows)| Some((vcpu, windows?)))
+        vcpus.filter_map(|(vcpu, windows)| Some((vcpu, windows?.finish())))
     }
 }

@@ -1,24 +1,29 @@
 //! The state machine of one vCPU under one scheme as a table that fills as it is used.
 //!
 //! All that a window can change is a [`State`], and what it can bring is a symbol. The first time
-//! that a symbol comes in a state, the state machine runs, and its new state goes into the table;
-//! from then on the step is a look-up. Nothing is counted in a step but that it was taken: the
-//! counts are had at the end by running each step that was taken once more, times how often.
+//! that a window comes in a state, the state machine runs, and its new state goes into the table;
+//! from then on the step is a look-up, and so it is for groups of windows. Nothing is counted in a
+//! step but that it was taken: the counts are had at the end by running each window that was taken
+//! once more, times how often.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use trapcast_forecast::Scheme;
 use trapcast_switch::{Gate, GateRegister};
 
 use super::{
-    batch::{self, SYMBOLS},
+    batch::{self, GROUP, SINGLES, SYMBOLS},
     counts::SchemeCounts,
     machine::{Place, Twin},
 };
 
 /// States that a table holds. One that is full is added up and begun anew. Tests have that happen
 /// often.
-const MAX_STATES: usize = if cfg!(test) { 50 } else { 2048 };
+const MAX_STATES: usize = if cfg!(test) { 50 } else { 8192 };
+
+/// Symbols that a table can take before its steps have to be added up: each counts once for every
+/// window of a group.
+pub(super) const MAX_STEPS: u64 = u32::MAX as u64 / GROUP as u64;
 
 /// Whose registers a core holds, as one vCPU sees it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -47,15 +52,13 @@ struct Step {
 }
 
 impl State {
-    /// Takes the windows of a symbol. Returns the state after them and what they counted.
-    fn step(mut self, symbol: u16) -> (Self, Step) {
+    /// Runs one window. Returns the state after it and what it counted.
+    fn window(mut self, flags: u8) -> (Self, Step) {
         let mut step = Step::default();
-        for flags in batch::flags(symbol) {
-            match self.core.window(&mut self.vcpu, flags) {
-                Some(Owner::Me) => step.counts.host_evictions += 1,
-                Some(Owner::Other) => step.others_evicted += 1,
-                Some(Owner::Host) | None => {}
-            }
+        match self.core.window(&mut self.vcpu, flags) {
+            Some(Owner::Me) => step.counts.host_evictions += 1,
+            Some(Owner::Other) => step.others_evicted += 1,
+            Some(Owner::Host) | None => {}
         }
         self.core.count_gate(&mut step.counts);
         step.counts += self.vcpu.take_counts();
@@ -83,7 +86,9 @@ const EMPTY: Entry = Entry {
 /// A state's row.
 #[derive(Clone, Debug)]
 struct Row {
-    state: State,
+    state: Arc<State>,
+    /// What of it other vCPUs find: whose registers the core holds, and its gate.
+    core: (Owner, GateRegister),
     /// The rows of this vCPU in a core with another owner or gate.
     variants: [u32; 6],
 }
@@ -93,7 +98,7 @@ struct Row {
 pub(super) struct Table {
     entries: Vec<Entry>,
     rows: Vec<Row>,
-    index: HashMap<State, u32>,
+    index: HashMap<Arc<State>, u32>,
     /// Where the current state's row begins in `entries`.
     current: u32,
     counts: SchemeCounts,
@@ -144,25 +149,62 @@ impl Table {
     #[cold]
     #[inline(never)]
     fn learn(&mut self, row: u32, symbol: u16) -> u32 {
-        let (state, step) = self.row(row).state.step(symbol);
-        if self.rows.len() >= MAX_STATES || step.others_evicted != 0 {
-            // Not to be kept: who lost its registers is not in the table, or it is full.
-            self.counts += step.counts;
-            self.others_evicted += step.others_evicted;
-            if self.rows.len() >= MAX_STATES {
-                self.clear();
-            }
-            return self.intern(state);
+        let row = self.make_room(row);
+        let mut next = row;
+        for flags in batch::flags(symbol) {
+            let Some(known) = self.look_up(next, flags) else {
+                return self.take_registers(next, flags);
+            };
+            next = known;
+        }
+        let entry = &mut self.entries[row as usize + usize::from(symbol)];
+        entry.next = next;
+        entry.visits += 1;
+        next
+    }
+
+    /// Returns the row after one window, or nothing if the host then takes another vCPU's registers:
+    /// whose, is not in the table.
+    fn look_up(&mut self, row: u32, flags: u8) -> Option<u32> {
+        let place = row as usize + usize::from(flags);
+        let known = self.entries[place].next;
+        if known != UNKNOWN {
+            return Some(known);
+        }
+        let (state, step) = self.row(row).state.window(flags);
+        if step.others_evicted != 0 {
+            return None;
         }
         let next = self.intern(state);
-        self.entries[row as usize + usize::from(symbol)] = Entry { next, visits: 1 };
-        next
+        self.entries[place].next = next;
+        Some(next)
+    }
+
+    /// Takes a window in which the host takes another vCPU's registers.
+    fn take_registers(&mut self, row: u32, flags: u8) -> u32 {
+        let (state, step) = self.row(row).state.window(flags);
+        self.counts += step.counts;
+        self.others_evicted += step.others_evicted;
+        self.intern(state)
+    }
+
+    /// Makes sure that one more symbol's states fit. Returns where the row of the state in `row`
+    /// begins then.
+    fn make_room(&mut self, row: u32) -> u32 {
+        if self.rows.len() + GROUP <= MAX_STATES {
+            return row;
+        }
+        let state = self.row(row).state.clone();
+        self.add_up();
+        self.entries.clear();
+        self.rows.clear();
+        self.index.clear();
+        self.intern_shared(state)
     }
 
     /// Returns whose registers the core holds, and how its gate stands.
     pub fn core(&self) -> (Owner, GateRegister) {
-        let core = &self.row(self.current).state.core;
-        (core.owner(), core.gate())
+        self.row(self.current).core
     }
 
     /// The vCPU finds its core like this after others ran there.
@@ -179,14 +221,11 @@ impl Table {
 
     #[cold]
     fn learn_variant(&mut self, variant: usize, owner: Owner, gate: GateRegister) -> u32 {
-        let mut state = self.row(self.current).state;
+        let row = self.make_room(self.current);
+        let mut state = *self.row(row).state;
         state.core = Place::with(Owner::Host, owner, gate);
-        if self.rows.len() >= MAX_STATES {
-            self.clear();
-            return self.intern(state);
-        }
         let next = self.intern(state);
-        self.rows[self.current as usize / SYMBOLS].variants[variant] = next;
+        self.rows[row as usize / SYMBOLS].variants[variant] = next;
         next
     }
 
@@ -196,33 +235,53 @@ impl Table {
 
     /// Returns where the row of `state` begins.
     fn intern(&mut self, state: State) -> u32 {
-        *self.index.entry(state).or_insert_with(|| {
-            let row = self.entries.len() as u32;
-            self.entries.resize(self.entries.len() + SYMBOLS, EMPTY);
-            self.rows.push(Row {
-                state,
-                variants: [UNKNOWN; 6],
-            });
-            row
-        })
+        match self.index.get(&state) {
+            Some(&row) => row,
+            None => self.intern_shared(Arc::new(state)),
+        }
     }
 
-    /// Adds up the counts and forgets all rows, the current one too.
-    fn clear(&mut self) {
-        self.add_up();
-        self.entries.clear();
-        self.rows.clear();
-        self.index.clear();
+    /// Adds a row for `state`, which has none, and returns where it begins.
+    fn intern_shared(&mut self, state: Arc<State>) -> u32 {
+        let row = self.entries.len() as u32;
+        self.entries.resize(self.entries.len() + SYMBOLS, EMPTY);
+        self.rows.push(Row {
+            state: Arc::clone(&state),
+            core: (state.core.owner(), state.core.gate()),
+            variants: [UNKNOWN; 6],
+        });
+        self.index.insert(state, row);
+        row
     }
 
-    /// Adds up what the steps since the last time counted. To be called before 2^32 of them.
+    /// Adds up what the steps since the last time counted. To be called before [`MAX_STEPS`] of them
+    /// more.
     pub fn add_up(&mut self) {
+        self.divide_groups();
         for (row, entries) in self.rows.iter().zip(self.entries.chunks_exact_mut(SYMBOLS)) {
-            for (symbol, entry) in (0..).zip(entries) {
+            for (flags, entry) in (0..).zip(&mut entries[..SINGLES]) {
                 if entry.visits != 0 {
                     let visits = std::mem::take(&mut entry.visits);
-                    let (_, step) = row.state.step(symbol);
+                    let (_, step) = row.state.window(flags);
                     self.counts.add(&step.counts, u64::from(visits));
+                }
+            }
+        }
+    }
+
+    /// Counts every step of a group as one of each of its windows.
+    fn divide_groups(&mut self) {
+        for row in (0..self.entries.len()).step_by(SYMBOLS) {
+            for symbol in SINGLES..SYMBOLS {
+                let visits = std::mem::take(&mut self.entries[row + symbol].visits);
+                if visits == 0 {
+                    continue;
+                }
+                let mut row = row;
+                for flags in batch::flags(symbol as u16) {
+                    let window = &mut self.entries[row + usize::from(flags)];
+                    window.visits += visits;
+                    row = window.next as usize;
                 }
             }
         }
@@ -241,11 +300,5 @@ impl Table {
     /// Returns what was counted, to be changed.
     pub const fn counts_mut(&mut self) -> &mut SchemeCounts {
         &mut self.counts
-    }
-
-    /// Returns how many states are in the table.
-    #[cfg(test)]
-    pub fn len(&self) -> usize {
-        self.rows.len()
     }
 }

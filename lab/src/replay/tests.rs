@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use trapcast_forecast::{Costs, Release, Scheme};
 use trapcast_switch::Tally;
 
-use super::{Event, Method, Outcome, Replay, SchemeCounts, machine::Direct, replay, replay_all};
+use super::{Event, Method, Outcome, Replay, SchemeCounts, machine::Direct, replay};
 use crate::error::Error;
 
 const USED: u8 = Event::USED;
@@ -414,15 +414,6 @@ fn what_cannot_be_decoded_ends_the_replay() {
         });
         let found = pool(threads).install(|| replay(&Scheme::ALL, &[], parts));
         assert_eq!(found, Err(Error::input("bad part")));
-    }
-}
-
-#[test]
-fn records_are_answered_in_their_order() {
-    let records: Vec<u32> = (0..50).collect();
-    for threads in [1, 4] {
-        let answers = pool(threads).install(|| replay_all(&records, |record| record * 2));
-        assert_eq!(answers, (0..50).map(|n| n * 2).collect::<Vec<_>>());
     }
 }
 

@@ -201,7 +201,7 @@ fn columns(summary: &Summary) -> Table {
 fn table(left: &[&str], others: &[&str]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    let left = left.iter().map(|heading| Cell::new(heading));
+    let left = left.iter().map(Cell::new);
     table.set_header(left.chain(others.iter().map(right)));
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
