@@ -11,7 +11,7 @@ const TTA_TAM_E2H: u64 = 1 << 28 | 1 << 30;
 /// RES1 with E2H = 0.
 const RES1: u64 = 1 << 13 | 1 << 9 | 0xff;
 
-/// The classes of registers that a guest may use without a trap. Opening SVE implies FP/SIMD.
+/// The classes of registers that a guest may use without a trap. Opening SVE or SME implies FP/SIMD.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Opening {
     /// V0 to V31, FPSR, FPCR: not trapped by TFP or FPEN.
@@ -35,10 +35,43 @@ impl Opening {
         sve: false,
         sme: false,
     };
+    /// FP/SIMD and SVE are open; SME traps.
+    pub const SVE: Self = Self {
+        fp: true,
+        sve: true,
+        sme: false,
+    };
+    /// All is open.
+    pub const ALL: Self = Self {
+        fp: true,
+        sve: true,
+        sme: true,
+    };
+
+    /// The classes that are open in either.
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self::from_index(self.index() | other.index())
+    }
+
+    /// Bits 0, 1 and 2 say whether FP/SIMD, SVE and SME are open.
+    pub(crate) const fn index(self) -> usize {
+        self.fp as usize | (self.sve as usize) << 1 | (self.sme as usize) << 2
+    }
+
+    /// The opening whose [`index`](Self::index) this is.
+    pub(crate) const fn from_index(index: usize) -> Self {
+        Self {
+            fp: index & 1 != 0,
+            sve: index & 2 != 0,
+            sme: index & 4 != 0,
+        }
+    }
 
     /// Returns the value of CPTR_EL2 for this opening, with HCR_EL2.E2H as given.
     pub const fn cptr(self, e2h: bool) -> u64 {
-        let fp = self.fp || self.sve;
+        // An open SME gate alone would let a guest change PSTATE.SM, which zeroes the Z registers.
+        let fp = self.fp || self.sve || self.sme;
         if e2h {
             TTA_TAM_E2H
                 | (fp as u64 * 0b11) << 20
@@ -64,6 +97,11 @@ impl Cptr {
             open: open.cptr(e2h),
             closed: Opening::NONE.cptr(e2h),
         }
+    }
+
+    /// Returns a pair of values.
+    pub(crate) const fn of(open: u64, closed: u64) -> Self {
+        Self { open, closed }
     }
 
     /// Returns the register's value for an open or a closed gate.
