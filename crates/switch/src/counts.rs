@@ -28,8 +28,11 @@ impl Tally {
 ///
 /// Every load of a guest's registers comes with the save of whoever's were in the CPU, and every
 /// return to the host with the save of the guest's: so each of [`eager_loads`](Self::eager_loads),
-/// [`traps`](Self::traps) and [`give_backs`](Self::give_backs) is one save and one load of a whole
-/// register file.
+/// [`traps`](Self::traps), [`give_backs`](Self::give_backs) and [`fetches`](Self::fetches) is one save
+/// and one load of a whole register file.
+///
+/// The guest's registers were loaded `eager_loads + traps` times, and saved as often, or once less
+/// while a core holds them.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Counts {
     /// Entries into the guest.
@@ -45,6 +48,8 @@ pub struct Counts {
     /// Times that the registers went from this guest back to the host: at an exit, a put or an
     /// eviction. Not those that another guest or the host's own use took.
     pub give_backs: u64,
+    /// Times that another core still had the registers when the vCPU had moved, and gave them up.
+    pub fetches: u64,
     /// Windows from an entry to its exit; counted when observed.
     pub entry_windows: Tally,
     /// Windows from load to put; counted when observed.
@@ -54,4 +59,17 @@ pub struct Counts {
     pub forecast: [[u64; 2]; 2],
     /// Eager loads in windows that then did not use the registers; counted when observed.
     pub wasted_loads: u64,
+    /// Eager loads in the window that goes on, if observed.
+    pub(crate) window_loads: u64,
+}
+
+impl Counts {
+    /// Returns what was counted so far, and starts over. The windows that go on do so.
+    pub fn take(&mut self) -> Self {
+        let rest = Self {
+            window_loads: self.window_loads,
+            ..Self::default()
+        };
+        core::mem::replace(self, rest)
+    }
 }

@@ -2,7 +2,7 @@
 
 use trapcast_forecast::{Decision, Evidence, Forecaster, Scheme, Window};
 
-use crate::Counts;
+use crate::{Counts, Forecast};
 
 /// Who armed a trap that the guest took since its last entry.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -14,18 +14,20 @@ pub(crate) enum Trap {
 }
 
 /// One vCPU: whose registers `context` holds while they are not in a CPU.
+///
+/// It may run on any core, on one at a time: from its load on one to its put there it is that core's.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Guest<C> {
+pub struct Guest<C, F = Forecaster> {
     pub(crate) context: C,
-    pub(crate) forecaster: Forecaster,
+    pub(crate) forecaster: F,
     /// Whether every window is watched, the trap armed even where the scheme left the gate open.
     pub(crate) observed: bool,
     /// The decision of the current window; `None` between windows.
     pub(crate) decision: Option<Decision>,
-    /// Whether the scheme (not just the observer) armed the trap at the last entry.
-    pub(crate) armed: bool,
     /// The trap that was taken since the last entry.
     pub(crate) trap: Option<Trap>,
+    /// The core, by its host's context, that had the registers at the last put and may still have them.
+    pub(crate) lingers: Option<C>,
     window: WindowState,
     /// Whether any entry since the vCPU was loaded used the registers, if observed.
     used_since_load: bool,
@@ -42,8 +44,6 @@ struct WindowState {
     blind: bool,
     /// The registers were used, as far as anybody knows.
     used: bool,
-    /// Eager loads.
-    eager_loads: u64,
     /// Whether the first entry left the gate open, if observed.
     forecast: Option<bool>,
 }
@@ -54,13 +54,25 @@ impl<C: Copy> Guest<C> {
     /// With `observed`, the trap is armed in every entry window, so that [`Counts`] hold what each
     /// window did. The scheme is shown no more than without.
     pub fn new(context: C, scheme: Scheme, observed: bool) -> Self {
+        Self::with_forecaster(context, Forecaster::new(scheme), observed)
+    }
+
+    /// Returns the guest's scheme.
+    pub fn scheme(&self) -> Scheme {
+        self.forecaster.scheme()
+    }
+}
+
+impl<C: Copy, F> Guest<C, F> {
+    /// As [`Guest::new`], with a forecaster of any kind.
+    pub fn with_forecaster(context: C, forecaster: F, observed: bool) -> Self {
         Self {
             context,
-            forecaster: Forecaster::new(scheme),
+            forecaster,
             observed,
             decision: None,
-            armed: false,
             trap: None,
+            lingers: None,
             window: WindowState::default(),
             used_since_load: false,
             counts: Counts::default(),
@@ -72,9 +84,14 @@ impl<C: Copy> Guest<C> {
         self.context
     }
 
-    /// Returns the guest's scheme.
-    pub fn scheme(&self) -> Scheme {
-        self.forecaster.scheme()
+    /// Returns the guest's forecaster.
+    pub fn forecaster(&self) -> &F {
+        &self.forecaster
+    }
+
+    /// Returns the guest's forecaster, to tell it what it is to decide on.
+    pub fn forecaster_mut(&mut self) -> &mut F {
+        &mut self.forecaster
     }
 
     /// Returns whether every window is watched.
@@ -89,6 +106,25 @@ impl<C: Copy> Guest<C> {
         self.trap.is_some()
     }
 
+    /// Returns the core, by its host's context, in which the registers of this guest, which has been
+    /// put, may be. `None` if they are in memory.
+    ///
+    /// Only a scheme that gives them back on demand leaves them there, and only if they were the
+    /// guest's at the put. That core may have lost them since, to another guest or its host.
+    pub fn lingers(&self) -> Option<C> {
+        self.lingers
+    }
+
+    /// The core that [`Core::elsewhere`](crate::Core::elsewhere) named was asked, and has carried out
+    /// what its [`surrender`](crate::Core::surrender) answered: the registers are in memory. `moved`
+    /// says whether there was an exchange.
+    pub fn arrived(&mut self, moved: bool) {
+        self.lingers = None;
+        self.counts.fetches += u64::from(moved);
+    }
+}
+
+impl<C: Copy, F: Forecast> Guest<C, F> {
     /// Returns the decision of the current window, which this entry begins if there is none.
     #[inline]
     pub(crate) fn window_decision(&mut self) -> Decision {
@@ -107,12 +143,14 @@ impl<C: Copy> Guest<C> {
     #[inline]
     pub(crate) fn entered(&mut self, loaded: bool, armed: bool) {
         self.counts.entries += 1;
-        self.armed = armed;
+        if !armed {
+            self.window.blind = true;
+        }
         if loaded {
             self.counts.eager_loads += 1;
         }
         if self.observed {
-            self.window.eager_loads += u64::from(loaded);
+            self.observe_entry(loaded, armed);
         }
     }
 
@@ -128,11 +166,10 @@ impl<C: Copy> Guest<C> {
             Some(Trap::Observer) => self.counts.observer_traps += 1,
             None => {}
         }
-        self.window.blind |= !self.armed;
         if self.observed {
             self.observe_exit(trap.is_some());
         }
-        if matches!(self.scheme().window(), Window::Entry) {
+        if self.forecaster.window() == Window::Entry {
             self.end_window();
         }
     }
@@ -149,13 +186,20 @@ impl<C: Copy> Guest<C> {
         }
     }
 
+    /// Notes an entry of an observed guest. Apart, so that the way into the others stays short.
+    #[cold]
+    #[inline(never)]
+    fn observe_entry(&mut self, loaded: bool, armed: bool) {
+        self.counts.window_loads += u64::from(loaded);
+        self.window.forecast.get_or_insert(!armed);
+    }
+
     /// Counts an entry window of which the observer knows that it used the registers or not.
     ///
     /// A trap of the scheme's may have left the gate open for entries that follow in the same
     /// window; the observer arms it again for each.
     #[cold]
     fn observe_exit(&mut self, used: bool) {
-        self.window.forecast.get_or_insert(!self.armed);
         self.counts.entry_windows.add(used);
         self.used_since_load |= used;
         self.window.used |= used;
@@ -168,8 +212,9 @@ impl<C: Copy> Guest<C> {
         if self.observed {
             let forecast = window.forecast.unwrap_or(false);
             self.counts.forecast[usize::from(forecast)][usize::from(window.used)] += 1;
+            let loads = core::mem::take(&mut self.counts.window_loads);
             if !window.used {
-                self.counts.wasted_loads += window.eager_loads;
+                self.counts.wasted_loads += loads;
             }
         }
         self.forecaster.learn(if window.trapped {

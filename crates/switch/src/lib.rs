@@ -5,14 +5,16 @@
 //!
 //! | event | reported by | answer |
 //! |---|---|---|
-//! | the vCPU becomes the core's current one | nobody: the first entry opens the window | |
-//! | it is about to enter the guest | [`Core::enter`] | what to move, how to set the gate |
+//! | the vCPU becomes the core's current one | [`Core::elsewhere`] | which core to ask for its registers first |
+//! | another core asks for a guest's registers | [`Core::surrender`] | what to move |
+//! | the core that was asked has done so | [`Guest::arrived`] | |
+//! | the vCPU is about to enter the guest | [`Core::enter`] | what to move, how to set the gate |
 //! | the guest hit the armed trap | [`Core::trap`] | what to move; the gate is to be opened |
 //! | the guest came out, for any other reason | [`Core::exit`] | what to move |
 //! | the vCPU stops being the current one | [`Core::put`] | what to move |
 //! | the host is about to use the registers itself | [`Core::host_begin`] | whose to save |
 //! | it has done so | [`Core::host_end`] | whose to load |
-//! | a guest's registers are wanted in memory | [`Core::evict`] | what to move |
+//! | a guest's registers are wanted in memory, as for its reset | [`Core::evict`] | what to move |
 //!
 //! A [`GateRegister`] remembers how the core's gate stands, and says when it has to be written.
 //!
@@ -21,24 +23,40 @@
 //! [`Exchange`] is carried out by the caller. So the code that runs at EL2 is the code that tests,
 //! replays and model checkers run.
 //!
+//! # Several cores
+//! A vCPU may go on on any core once it was put. A scheme that gives the registers back on demand
+//! leaves them in the old one ([`Guest::lingers`]), and only that core can save them. So the new core
+//! asks it, by an interrupt, and does nothing else with the vCPU until it was answered. The old core
+//! needs no [`Guest`] for its part, which is the new one's already: the context says whose registers
+//! are meant. Whether it still had them goes back with the answer, so that the guest can count.
+//!
+//! A core that waits for an answer has to serve requests itself: two cores may wait for each other.
+//! What the old core wrote to the context has to be visible to the new one before the answer is: a
+//! release by the one and an acquire by the other. Both are the hypervisor's; nothing in this crate is
+//! shared between cores.
+//!
 //! # Invariants
 //! 1. The registers hold the values of [`Core::owner`]'s context; that context's memory is stale, and
-//!    every other context's memory is current.
+//!    the memory of every context that owns no core's registers is current.
 //! 2. The gate stands open only for a guest that owns the registers.
 //! 3. The host owns the registers whenever its own code may use them.
+//! 4. One core at most has a guest's registers: the one that runs it, or the one that it lingers in.
 //!
-//! [`Scheme::None`](trapcast_forecast::Scheme::None) breaks the second one on purpose.
+//! [`Scheme::None`](trapcast_forecast::Scheme::None) breaks the first two on purpose. `tests/model`
+//! holds all others to them in every state that two cores and three vCPUs can reach.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
 mod core;
 mod counts;
+mod forecast;
 mod gate;
 mod guest;
 
 pub use self::core::{Core, Entry, Exchange};
 pub use counts::{Counts, Tally};
+pub use forecast::Forecast;
 pub use gate::{Gate, GateRegister};
 pub use guest::Guest;
 

@@ -1,34 +1,49 @@
-//! The state machine against a simulated core: whatever the order of events, nobody reads a value
-//! that is not its own last one, nothing is lost, and an open gate means ownership.
+//! The state machine against simulated cores: whatever the order of events and wherever a vCPU runs,
+//! nobody reads a value that is not its own last one, nothing is lost, an open gate means ownership,
+//! and the counts are what happened.
 
 use proptest::prelude::*;
 use trapcast_forecast::{Release, Scheme, Window};
 use trapcast_switch::{Core, Exchange, Gate, Guest};
 
-const HOST: usize = 0;
+const CORES: usize = 2;
 const GUESTS: usize = 3;
 
-/// One core with a register that holds a value, and a place in memory for each context.
-struct Machine {
-    core: Core<usize>,
-    guests: Vec<Guest<usize>>,
-    /// The value in the registers.
+/// A core's host keeps its registers in the place of the core's number; the guests' follow.
+const fn context(guest: usize) -> usize {
+    CORES + guest
+}
+
+/// One core with a register that holds a value.
+struct Cpu {
+    switch: Core<usize>,
     register: u64,
-    /// The value that each context holds in memory.
-    memory: [u64; GUESTS + 1],
-    /// The value that each context wrote last, which it must read next.
-    expected: [u64; GUESTS + 1],
     gate: Gate,
     /// The vCPU that is loaded, and whether the CPU is in the guest.
     current: Option<usize>,
     entered: bool,
+}
+
+/// Cores, and a place in memory for each context.
+struct Machine {
+    cpus: [Cpu; CORES],
+    guests: Vec<Guest<usize>>,
+    /// The value that each context holds in memory.
+    memory: [u64; CORES + GUESTS],
+    /// The value that each context wrote last, which it must read next.
+    expected: [u64; CORES + GUESTS],
+    /// How often each context was saved and loaded.
+    saves: [u64; CORES + GUESTS],
+    loads: [u64; CORES + GUESTS],
     next_value: u64,
     faults: Vec<String>,
 }
 
+/// What happens on a core.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// Load this guest, putting the current one first, and enter it.
+    /// Load this guest, putting the current one first, and enter it. If it is another core's current
+    /// one, it is put there before.
     Run(usize),
     /// The guest uses the registers.
     Use,
@@ -38,127 +53,181 @@ enum Event {
     Idle,
     /// Exit; the host uses the registers for itself; enter again.
     HostUse,
-    /// Exit; the host looks at its registers, if its scheme gave them back.
+    /// Exit; the host looks at its registers, if they are its own; enter again.
     HostLook,
-    /// Exit and put; the registers of some guest are wanted in memory.
-    Evict(usize),
+    /// Exit and put; load this guest and turn it on: its registers begin as zeroes.
+    PowerOn(usize),
 }
 
 impl Machine {
     fn new(schemes: &[Scheme], observed: bool) -> Self {
         Self {
-            core: Core::new(HOST),
+            cpus: std::array::from_fn(|core| Cpu {
+                switch: Core::new(core),
+                register: 0,
+                gate: Gate::Open,
+                current: None,
+                entered: false,
+            }),
             guests: schemes
                 .iter()
                 .enumerate()
-                .map(|(index, &scheme)| Guest::new(index + 1, scheme, observed))
+                .map(|(guest, &scheme)| Guest::new(context(guest), scheme, observed))
                 .collect(),
-            register: 0,
-            memory: [0; GUESTS + 1],
-            expected: [0; GUESTS + 1],
-            gate: Gate::Open,
-            current: None,
-            entered: false,
+            memory: [0; CORES + GUESTS],
+            expected: [0; CORES + GUESTS],
+            saves: [0; CORES + GUESTS],
+            loads: [0; CORES + GUESTS],
             next_value: 1,
             faults: Vec::new(),
         }
     }
 
-    fn exchange(&mut self, exchange: Option<Exchange<usize>>) {
+    fn save(&mut self, core: usize, context: usize) {
+        self.memory[context] = self.cpus[core].register;
+        self.saves[context] += 1;
+    }
+
+    fn load(&mut self, core: usize, context: usize) {
+        self.cpus[core].register = self.memory[context];
+        self.loads[context] += 1;
+    }
+
+    fn exchange(&mut self, core: usize, exchange: Option<Exchange<usize>>) {
         if let Some(Exchange { save, load }) = exchange {
             assert_ne!(save, load, "a move that moves nothing");
-            self.memory[save] = self.register;
-            self.register = self.memory[load];
+            self.save(core, save);
+            self.load(core, load);
         }
     }
 
-    /// `context` reads the registers, and writes a new value to them.
-    fn access(&mut self, context: usize) {
-        if self.register != self.expected[context] {
+    /// `context` reads the registers of `core`, and writes a new value to them.
+    fn access(&mut self, core: usize, context: usize) {
+        let register = &mut self.cpus[core].register;
+        if *register != self.expected[context] {
             self.faults.push(format!(
-                "context {context} read {} for {}",
-                self.register, self.expected[context]
+                "context {context} read {register} for {}",
+                self.expected[context]
             ));
         }
-        self.register = self.next_value;
+        *register = self.next_value;
         self.expected[context] = self.next_value;
         self.next_value += 1;
     }
 
-    fn enter(&mut self) {
-        let Some(current) = self.current else { return };
-        let entry = self.core.enter(&mut self.guests[current]);
-        self.exchange(entry.exchange);
-        self.gate = entry.gate;
-        self.entered = true;
+    /// Makes `guest` the current one of `core`, after it was put wherever it was that before.
+    fn make_current(&mut self, core: usize, guest: usize) {
+        for other in 0..CORES {
+            if other == core || self.cpus[other].current == Some(guest) {
+                self.put(other);
+            }
+        }
+        if let Some(home) = self.cpus[core].switch.elsewhere(&self.guests[guest]) {
+            let entered = self.cpus[home].entered;
+            self.exit(home);
+            let surrendered = self.cpus[home].switch.surrender(context(guest));
+            self.exchange(home, surrendered);
+            self.guests[guest].arrived(surrendered.is_some());
+            if entered {
+                self.enter(home);
+            }
+        }
+        self.cpus[core].current = Some(guest);
     }
 
-    fn exit(&mut self) {
-        if let Some(current) = self.current
-            && self.entered
+    fn enter(&mut self, core: usize) {
+        let Some(current) = self.cpus[core].current else {
+            return;
+        };
+        let cpu = &mut self.cpus[core];
+        let entry = cpu.switch.enter(&mut self.guests[current]);
+        cpu.gate = entry.gate;
+        cpu.entered = true;
+        self.exchange(core, entry.exchange);
+    }
+
+    fn exit(&mut self, core: usize) {
+        let cpu = &mut self.cpus[core];
+        if let Some(current) = cpu.current
+            && std::mem::take(&mut cpu.entered)
         {
-            let exchange = self.core.exit(&mut self.guests[current]);
-            self.exchange(exchange);
-            self.entered = false;
+            let exchange = cpu.switch.exit(&mut self.guests[current]);
+            self.exchange(core, exchange);
         }
     }
 
-    fn put(&mut self) {
-        self.exit();
-        if let Some(current) = self.current.take() {
-            let exchange = self.core.put(&mut self.guests[current]);
-            self.exchange(exchange);
+    fn put(&mut self, core: usize) {
+        self.exit(core);
+        let cpu = &mut self.cpus[core];
+        if let Some(current) = cpu.current.take() {
+            let exchange = cpu.switch.put(&mut self.guests[current]);
+            self.exchange(core, exchange);
         }
     }
 
-    fn apply(&mut self, event: Event) {
+    fn apply(&mut self, core: usize, event: Event) {
         match event {
             Event::Run(guest) => {
-                if self.current == Some(guest) {
-                    self.exit();
+                if self.cpus[core].current == Some(guest) {
+                    self.exit(core);
                 } else {
-                    self.put();
+                    self.make_current(core, guest);
                 }
-                self.current = Some(guest);
-                self.enter();
+                self.enter(core);
             }
-            Event::Use => {
-                let Some(current) = self.current else { return };
-                if self.gate == Gate::Closed {
-                    let exchange = self.core.trap(&mut self.guests[current]);
-                    self.exchange(exchange);
-                    self.gate = Gate::Open;
-                }
-                self.access(current + 1);
-            }
+            Event::Use => self.use_registers(core),
             Event::Reenter => {
-                self.exit();
-                self.enter();
+                self.exit(core);
+                self.enter(core);
             }
-            Event::Idle => self.put(),
+            Event::Idle => self.put(core),
             Event::HostUse => {
-                self.exit();
-                let save = self.core.host_begin();
-                self.memory[save] = self.register;
-                self.register = u64::MAX;
-                self.register = self.memory[self.core.host_end()];
-                self.enter();
+                self.exit(core);
+                let owner = self.cpus[core].switch.host_begin();
+                self.save(core, owner);
+                self.cpus[core].register = u64::MAX;
+                let host = self.cpus[core].switch.host_end();
+                self.load(core, host);
+                self.enter(core);
             }
             Event::HostLook => {
-                self.exit();
-                if self.core.owner() == HOST {
-                    self.access(HOST);
+                self.exit(core);
+                if self.cpus[core].switch.owner() == core {
+                    self.access(core, core);
                 }
-                self.enter();
+                self.enter(core);
             }
-            Event::Evict(guest) => {
-                self.put();
-                let exchange = self.core.evict(&mut self.guests[guest]);
-                self.exchange(exchange);
-                assert_ne!(self.core.owner(), guest + 1);
-                assert_eq!(self.memory[guest + 1], self.expected[guest + 1]);
+            Event::PowerOn(guest) => {
+                self.make_current(core, guest);
+                let evicted = self.cpus[core].switch.evict(&mut self.guests[guest]);
+                self.exchange(core, evicted);
+                assert_eq!(
+                    self.memory[context(guest)],
+                    self.expected[context(guest)],
+                    "an evicted guest's memory is current"
+                );
+                self.memory[context(guest)] = 0;
+                self.expected[context(guest)] = 0;
+                self.enter(core);
             }
         }
+    }
+
+    fn use_registers(&mut self, core: usize) {
+        let cpu = &mut self.cpus[core];
+        let Some(current) = cpu.current else { return };
+        if cpu.gate == Gate::Closed {
+            let exchange = cpu.switch.trap(&mut self.guests[current]);
+            cpu.gate = Gate::Open;
+            self.exchange(core, exchange);
+        }
+        self.access(core, context(current));
+    }
+
+    /// Returns whether some core has the registers of `guest`.
+    fn is_live(&self, guest: usize) -> bool {
+        let mut cpus = self.cpus.iter();
+        cpus.any(|cpu| cpu.switch.owner() == context(guest))
     }
 }
 
@@ -170,8 +239,13 @@ fn event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Idle),
         1 => Just(Event::HostUse),
         1 => Just(Event::HostLook),
-        1 => (0..GUESTS).prop_map(Event::Evict),
+        1 => (0..GUESTS).prop_map(Event::PowerOn),
     ]
+}
+
+/// Events, each with the core on which it happens.
+fn events(most: usize) -> impl Strategy<Value = Vec<(usize, Event)>> {
+    proptest::collection::vec((0..CORES, event()), 0..most)
 }
 
 fn managed() -> impl Strategy<Value = Scheme> {
@@ -185,14 +259,17 @@ proptest! {
     fn everybody_reads_what_it_wrote(
         schemes in proptest::collection::vec(managed(), GUESTS),
         observed in any::<bool>(),
-        events in proptest::collection::vec(event(), 0..400),
+        events in events(400),
     ) {
         let mut machine = Machine::new(&schemes, observed);
-        for event in events {
-            machine.apply(event);
-            if machine.entered && machine.gate == Gate::Open {
-                let current = machine.current.expect("an entered vCPU is current");
-                prop_assert_eq!(machine.core.owner(), current + 1, "an open gate without ownership");
+        for (core, event) in events {
+            machine.apply(core, event);
+            for cpu in &machine.cpus {
+                if cpu.entered && cpu.gate == Gate::Open {
+                    let current = cpu.current.expect("an entered vCPU is current");
+                    let owner = cpu.switch.owner();
+                    prop_assert_eq!(owner, context(current), "an open gate without ownership");
+                }
             }
         }
         prop_assert!(machine.faults.is_empty(), "{:?}", machine.faults);
@@ -201,19 +278,48 @@ proptest! {
     #[test]
     fn the_registers_are_given_back_when_the_scheme_says(
         scheme in managed(),
-        events in proptest::collection::vec(event(), 0..100),
+        events in events(100),
     ) {
         let mut machine = Machine::new(&[scheme; GUESTS], false);
-        for event in events {
-            machine.apply(event);
+        for (core, event) in events {
+            machine.apply(core, event);
         }
-        machine.exit();
-        if scheme.release() == Release::Exit {
-            prop_assert_eq!(machine.core.owner(), HOST);
+        for core in 0..CORES {
+            machine.exit(core);
+            if scheme.release() == Release::Exit {
+                prop_assert_eq!(machine.cpus[core].switch.owner(), core);
+            }
+            machine.put(core);
+            if scheme.release() == Release::Put {
+                prop_assert_eq!(machine.cpus[core].switch.owner(), core);
+            }
         }
-        machine.put();
-        if scheme.release() == Release::Put {
-            prop_assert_eq!(machine.core.owner(), HOST);
+        for guest in &machine.guests {
+            let may_linger = scheme.release() == Release::OnDemand;
+            prop_assert!(may_linger || guest.lingers().is_none());
+        }
+    }
+
+    /// The counts say how often a guest's registers were loaded, and saved: as often, or once less
+    /// while a core has them.
+    #[test]
+    fn the_counts_are_exact(
+        schemes in proptest::collection::vec(managed(), GUESTS),
+        observed in any::<bool>(),
+        events in events(400),
+    ) {
+        let mut machine = Machine::new(&schemes, observed);
+        for (core, event) in events {
+            machine.apply(core, event);
+        }
+        (0..CORES).for_each(|core| machine.put(core));
+        for guest in 0..GUESTS {
+            let counts = machine.guests[guest].counts;
+            let loads = counts.traps + counts.eager_loads;
+            prop_assert_eq!(machine.loads[context(guest)], loads);
+            let live = u64::from(machine.is_live(guest));
+            prop_assert_eq!(machine.saves[context(guest)], loads - live);
+            prop_assert!(counts.fetches + counts.give_backs <= loads);
         }
     }
 
@@ -221,19 +327,23 @@ proptest! {
     #[test]
     fn the_observer_only_watches(
         schemes in proptest::collection::vec(managed(), GUESTS),
-        events in proptest::collection::vec(event(), 0..400),
+        events in events(400),
     ) {
         let mut plain = Machine::new(&schemes, false);
         let mut observed = Machine::new(&schemes, true);
-        for event in events {
-            plain.apply(event);
-            observed.apply(event);
-            prop_assert_eq!(plain.core, observed.core);
+        for (core, event) in events {
+            plain.apply(core, event);
+            observed.apply(core, event);
+            for (plain, observed) in plain.cpus.iter().zip(&observed.cpus) {
+                prop_assert_eq!(plain.switch, observed.switch);
+            }
         }
         for (plain, observed) in plain.guests.iter().zip(&observed.guests) {
+            prop_assert_eq!(plain.lingers(), observed.lingers());
             prop_assert_eq!(plain.counts.traps, observed.counts.traps);
             prop_assert_eq!(plain.counts.eager_loads, observed.counts.eager_loads);
             prop_assert_eq!(plain.counts.give_backs, observed.counts.give_backs);
+            prop_assert_eq!(plain.counts.fetches, observed.counts.fetches);
             prop_assert_eq!(plain.counts.observer_traps, 0);
         }
     }
@@ -242,24 +352,31 @@ proptest! {
     #[test]
     fn an_observed_guest_is_counted_right(
         scheme in proptest::sample::select(&Scheme::ALL[..]),
-        uses in proptest::collection::vec((any::<bool>(), any::<bool>()), 1..300),
+        uses in proptest::collection::vec((0..CORES, any::<bool>(), any::<bool>()), 1..300),
     ) {
         let mut machine = Machine::new(&[scheme; GUESTS], true);
         let (mut used, mut used_loads, mut loads, mut in_load) = (0, 0, 0, false);
-        for &(uses, put) in &uses {
-            machine.apply(Event::Run(0));
+        let mut last = None;
+        for &(core, uses, put) in &uses {
+            if last.is_some_and(|last| last != core) {
+                // It moves without having been put by the end of its last window.
+                loads += 1;
+                used_loads += u64::from(std::mem::take(&mut in_load));
+            }
+            machine.apply(core, Event::Run(0));
             if uses {
-                machine.apply(Event::Use);
+                machine.apply(core, Event::Use);
                 used += 1;
                 in_load = true;
             }
+            last = (!put).then_some(core);
             if put {
-                machine.apply(Event::Idle);
+                machine.apply(core, Event::Idle);
                 loads += 1;
                 used_loads += u64::from(std::mem::take(&mut in_load));
             }
         }
-        machine.exit();
+        (0..CORES).for_each(|core| machine.exit(core));
         let counts = machine.guests[0].counts;
         prop_assert_eq!(counts.entry_windows.windows, uses.len() as u64);
         prop_assert_eq!(counts.entry_windows.used, used);
@@ -278,11 +395,11 @@ proptest! {
 fn the_negative_control_is_caught() {
     let mut machine = Machine::new(&[Scheme::None; GUESTS], false);
     for guest in [0, 1, 0] {
-        machine.apply(Event::Run(guest));
-        machine.apply(Event::Use);
+        machine.apply(0, Event::Run(guest));
+        machine.apply(0, Event::Use);
     }
     assert_eq!(
         machine.faults,
-        ["context 2 read 1 for 0", "context 1 read 2 for 1"]
+        ["context 3 read 1 for 0", "context 2 read 2 for 1"]
     );
 }

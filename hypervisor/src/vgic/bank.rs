@@ -55,9 +55,6 @@ impl Bank {
             return false;
         }
         self.line ^= bit;
-        if high {
-            self.latch |= bit & self.edge;
-        }
         true
     }
 }

@@ -1,7 +1,7 @@
 //! The distributor's frame: `GICD_*` registers.
 
 use super::registers::{IIDR, PIDR2, PIDR2_OFFSET, Register};
-use super::{BANKS, CTLR_ENABLE_GROUPS, Effects, SPIS, Vgic};
+use super::{BANKS, CTLR_ENABLE_GROUPS, Effects, SPIS, VcpuSet, Vgic, access::Obstacles};
 
 const CTLR: u64 = 0x0000;
 const TYPER: u64 = 0x0004;
@@ -19,7 +19,7 @@ impl Vgic {
     /// A guest's read of `size` bytes at `offset` into the distributor.
     ///
     /// What does not exist reads as zero, whatever the offset and the size.
-    pub fn distributor_read(&self, offset: u64, size: usize) -> u64 {
+    pub(super) fn distributor_read(&self, offset: u64, size: usize) -> u64 {
         if let Some(route) = Route::decode(offset, size) {
             return route.read(&self.routes);
         }
@@ -39,7 +39,7 @@ impl Vgic {
     /// A guest's write of `size` bytes at `offset` into the distributor.
     ///
     /// What does not exist is left alone, whatever the offset, the size and the value.
-    pub fn distributor_write(&mut self, offset: u64, size: usize, value: u64) -> Effects {
+    pub(super) fn distributor_write(&mut self, offset: u64, size: usize, value: u64) -> Effects {
         if let Some(route) = Route::decode(offset, size) {
             return self.write_route(route, value);
         }
@@ -54,21 +54,45 @@ impl Vgic {
         }
     }
 
+    /// Who has to be out of its guest for an access: a read, or a write of this value.
+    pub(super) fn distributor_obstacles(
+        &self,
+        offset: u64,
+        size: usize,
+        write: Option<u64>,
+    ) -> Obstacles {
+        let all = VcpuSet::first(self.vcpus);
+        if let Some(route) = Route::decode(offset, size) {
+            return match write {
+                Some(_) => route.obstacles(all),
+                None => Obstacles::Nobody,
+            };
+        }
+        match (offset, size, write) {
+            (CTLR, 4, Some(value)) if self.enabled_groups & !value as u32 != 0 => {
+                Obstacles::Holders(all, [u32::MAX; BANKS])
+            }
+            _ => match Register::decode(offset, size) {
+                Some(register) if register.bank > 0 => register.obstacles(all, write),
+                _ => Obstacles::Nobody,
+            },
+        }
+    }
+
     fn write_ctlr(&mut self, value: u32) -> Effects {
         self.enabled_groups = value & CTLR_ENABLE_GROUPS;
         let mut effects = Effects::default();
         for vcpu in 0..self.vcpus {
             for b in 0..BANKS {
-                effects.wake |= self.mark(vcpu, b, u32::MAX);
+                effects |= self.mark(vcpu, b, u32::MAX);
             }
         }
         effects
     }
 
     fn write_route(&mut self, route: Route, value: u64) -> Effects {
-        let Route { spi, .. } = route;
+        let (spi, (b, bit)) = (route.spi, route.place());
         route.write(&mut self.routes, value);
-        let (b, bit) = (1 + spi / 32, 1 << (spi % 32));
         // Who had it until now must let go of it at its next entry.
         let mut effects = self.touched(0, b, bit);
         for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
@@ -77,7 +101,8 @@ impl Vgic {
                 cpu.routed[b] |= bit;
             }
         }
-        effects.wake = self.touched(0, b, bit).wake;
+        effects.wake = VcpuSet::EMPTY;
+        effects |= self.touched(0, b, bit);
         effects
     }
 }
@@ -109,6 +134,19 @@ impl Route {
         };
         let spi = usize::try_from((offset - IROUTER) / 8).ok()?;
         Some(Self { spi, part })
+    }
+
+    /// Bank and bit of the interrupt.
+    fn place(self) -> (usize, u32) {
+        (1 + self.spi / 32, 1 << (self.spi % 32))
+    }
+
+    /// Who has to be out of its guest, among `all`, for the route to change.
+    fn obstacles(self, all: VcpuSet) -> Obstacles {
+        let (b, bit) = self.place();
+        let mut maps = [0; BANKS];
+        maps[b] = bit;
+        Obstacles::Holders(all, maps)
     }
 
     fn read(self, routes: &[u32; SPIS]) -> u64 {

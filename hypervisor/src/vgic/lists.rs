@@ -4,7 +4,7 @@ use super::list_register::{
     self as lr, ACTIVE, EOI, HCR_EN, HCR_LRENPIE, HCR_NPIE, HCR_TDIR, HCR_UIE, MAX_LIST_REGISTERS,
     PENDING,
 };
-use super::{BANKS, HARDWARE_BIT, HARDWARE_INTID, VcpuSet, Vgic, bits, locate};
+use super::{BANKS, Effects, HARDWARE_BIT, HARDWARE_INTID, Vgic, bits, locate};
 
 /// Interrupts of a vCPU that belong into list registers.
 struct Ready {
@@ -71,11 +71,16 @@ impl Vgic {
 
     /// Works out `vcpu`'s list registers; `implemented` is their number (`ICH_VTR_EL2.ListRegs` + 1).
     ///
-    /// Returns how many of [`Vgic::list`], from 0 on, have to be written if `vcpu` is the one that
-    /// is loaded: those in use, and those that were and are to be emptied. [`Vgic::hcr`] has to be
-    /// written as well.
+    /// Returns how many of [`Vgic::list`], from 0 on, have to be written: those in use, and those that
+    /// were and are to be emptied. [`Vgic::hcr`] has to be written as well. `None` if `vcpu` must not
+    /// be entered yet, as an access waits that another vCPU makes (see [`Vgic::read`]): EL2 lets go of
+    /// the lock and tries again.
     #[inline(never)]
-    pub fn flush(&mut self, vcpu: usize, implemented: usize) -> usize {
+    pub fn flush(&mut self, vcpu: usize, implemented: usize) -> Option<usize> {
+        self.left(vcpu);
+        if self.held_out.contains(vcpu) {
+            return None;
+        }
         let implemented = implemented.min(MAX_LIST_REGISTERS);
         let ready = self.ready(vcpu);
         let mut hcr = HCR_EN;
@@ -94,28 +99,31 @@ impl Vgic {
         cpu.hcr = hcr;
         cpu.overflow = all.is_none();
         cpu.marked = false;
-        used.max(before)
+        cpu.kicked = false;
+        cpu.again = [0; BANKS];
+        Some(used.max(before))
     }
 
     /// Takes over what the guest did: `lists` are the list registers read after the exit (at least
     /// [`Vgic::used`] of them), `hcr` is `ICH_HCR_EL2`.
     ///
-    /// Returns the vCPUs to wake: an SPI may go to another one after its deactivation.
+    /// That may concern other vCPUs: an SPI may go to another one after its deactivation.
     #[inline]
-    pub fn sync(&mut self, vcpu: usize, lists: &[u64], hcr: u64) -> VcpuSet {
-        let mut wake = VcpuSet::EMPTY;
+    pub fn sync(&mut self, vcpu: usize, lists: &[u64], hcr: u64) -> Effects {
+        self.left(vcpu);
+        let mut effects = Effects::default();
         let used = self.used(vcpu);
         for (i, &new) in lists.iter().enumerate().take(used) {
             let old = self.cpus[vcpu].list[i];
             // 0: emptied by an earlier sync; the hardware's has an identity left, but no state.
             if new != old && old != 0 {
-                wake |= self.fold(vcpu, i, old, new);
+                effects |= self.fold(vcpu, i, old, new);
             }
         }
         if self.cpus[vcpu].overflow && lr::eoi_count(hcr) != 0 {
-            wake |= self.end_unlisted(vcpu, lr::eoi_count(hcr));
+            effects |= self.end_unlisted(vcpu, lr::eoi_count(hcr));
         }
-        wake
+        effects
     }
 
     fn ready(&self, vcpu: usize) -> Ready {
@@ -228,12 +236,13 @@ impl Vgic {
 
     /// The guest moved list register `i` from `old` to `new`.
     #[inline(never)]
-    fn fold(&mut self, vcpu: usize, i: usize, old: u64, new: u64) -> VcpuSet {
+    fn fold(&mut self, vcpu: usize, i: usize, old: u64, new: u64) -> Effects {
         let Some((b, bit)) = locate(lr::intid(old)) else {
-            return VcpuSet::EMPTY;
+            return Effects::default();
         };
         if old & PENDING != 0 && new & PENDING == 0 {
-            self.bank_mut(vcpu, b).latch &= !bit;
+            let again = self.cpus[vcpu].again[b];
+            self.bank_mut(vcpu, b).latch &= !bit | again;
         }
         self.set_active(vcpu, b, bit, new & ACTIVE != 0);
         let done = new & (ACTIVE | PENDING) == 0;
@@ -245,33 +254,30 @@ impl Vgic {
             cpu.used -= 1;
         }
         if done && self.bank(vcpu, b).pending() & bit != 0 {
-            return self.touched(vcpu, b, bit).wake;
+            return self.touched(vcpu, b, bit);
         }
-        VcpuSet::EMPTY
+        Effects::default()
     }
 
     /// `count` interrupts ended that were active without a list register: in order of priority.
     #[cold]
-    fn end_unlisted(&mut self, vcpu: usize, count: u64) -> VcpuSet {
-        let mut wake = VcpuSet::EMPTY;
+    fn end_unlisted(&mut self, vcpu: usize, count: u64) -> Effects {
+        let mut effects = Effects::default();
         for _ in 0..count {
             let Some((b, i)) = self.most_urgent_unlisted(vcpu) else {
                 break;
             };
             self.set_active(vcpu, b, 1 << i, false);
-            wake |= self.touched(vcpu, b, 1 << i).wake;
+            effects |= self.touched(vcpu, b, 1 << i);
         }
         self.cpus[vcpu].marked = true;
-        wake
+        effects
     }
 
     fn most_urgent_unlisted(&self, vcpu: usize) -> Option<(usize, usize)> {
-        let cpu = &self.cpus[vcpu];
-        let mut unlisted = cpu.active;
-        for &value in cpu.list.iter().filter(|&&value| value != 0) {
-            if let Some((b, bit)) = locate(lr::intid(value)) {
-                unlisted[b] &= !bit;
-            }
+        let mut unlisted = self.cpus[vcpu].active;
+        for (b, bit) in self.listed(vcpu) {
+            unlisted[b] &= !bit;
         }
         (0..BANKS)
             .flat_map(|b| bits(unlisted[b]).map(move |i| (b, i)))

@@ -6,47 +6,67 @@
 //! the hardware virtualises (`ICV_*` registers over `ICH_LR<n>_EL2`), so this module never sees an
 //! acknowledgement or an end of interrupt: it reads them off the list registers after an exit.
 //!
-//! Nothing here touches hardware. EL2 passes register values in and writes values out:
+//! Nothing here touches hardware. EL2 passes register values in and writes values out. vCPUs of one VM
+//! run on several cores at once; each call is made under one lock per VM, whoever is in a guest:
 //!
 //! * after an exit, if [`Vgic::used`] is not 0: read that many list registers, call [`Vgic::sync`];
-//! * before an entry, if [`Vgic::needs_flush`]: call [`Vgic::flush`], write what it says;
+//! * before an entry: if [`Vgic::needs_flush`], call [`Vgic::flush`], write what it says; then, under
+//!   the same lock, [`Vgic::entered`];
+//! * before the core does anything else than enter that vCPU again (another one, WFI, a wait for
+//!   another core): [`Vgic::left`]; with any call on its behalf, too, it spares a needless kick;
 //! * when another vCPU is loaded: write [`Vgic::list`] into all list registers that the core has, and
-//!   [`Vgic::hcr`]; give the physical virtual-timer interrupt the active state that
+//!   [`Vgic::hcr`]; give this core's physical virtual-timer interrupt the active state that
 //!   [`Vgic::hardware_active`] asks for. `ICH_VMCR_EL2` and `ICH_AP0R<n>_EL2`, `ICH_AP1R<n>_EL2`
-//!   are the vCPU's too, and EL2's to save and restore.
+//!   are the vCPU's too, and EL2's to save and restore. That is all that moves with a vCPU to another
+//!   core, which needs as many list registers as the first;
+//! * after any call: see to the [`Effects`]. A guest's access to a frame ([`Vgic::read`],
+//!   [`Vgic::write`]) may have to wait until others are out of their guests.
 //!
 //! # Invariants
-//! 1. **The banks are the truth.** Pending and active state lives in bitmaps; list registers are a
-//!    copy that `flush` makes and `sync` folds back. Each call other than `flush` finds every vCPU
-//!    of the VM synced. With one physical core this holds as long as EL2 syncs first on an exit.
-//! 2. **A list register is never stale at an entry.** Whatever changes the state of an interrupt
-//!    marks the vCPUs that it may concern, and a marked vCPU is flushed before it is entered.
-//! 3. **No end of interrupt is lost.** Active interrupts keep a list register as long as there are
+//! 1. **The banks are the truth**, but for what the guest does to live list registers, those of a vCPU
+//!    between [`Vgic::entered`] and [`Vgic::sync`]. List registers are a copy that `flush` makes and
+//!    `sync` folds back. `sync` clears a pending state that the guest acknowledged, unless an edge has
+//!    come since the flush: that one is pending anew.
+//! 2. **A list register is never stale for long.** Whatever changes the state of an interrupt marks
+//!    the vCPUs that it may concern, and a marked vCPU is flushed before it is entered. One that is in
+//!    its guest is kicked (`Effects::kick`), so that it comes out, is synced and flushed.
+//! 3. **What has to be exact waits.** An interrupt is in the list registers of one vCPU at most: the one
+//!    that it is routed to or active on. Before a guest reads or clears its pending or active state,
+//!    disables it or routes it elsewhere, that vCPU comes out and stays out until the access is made.
+//! 4. **No end of interrupt is lost.** Active interrupts keep a list register as long as there are
 //!    enough. When there are not, those that stay outside have the lowest priorities; the guest
 //!    then runs with `ICH_HCR_EL2.TDIR` (a write of `ICC_DIR_EL1` traps: [`Vgic::deactivate`]) and
 //!    `sync` reads `ICH_HCR_EL2.EOIcount`: with `EOImode` = 0 interrupts end in order of priority,
 //!    so each count stands for the highest-priority active interrupt without a list register.
-//! 4. **Something pending can always be delivered.** If any interrupt is pending, the one with the
+//! 5. **Something pending can always be delivered.** If any interrupt is pending, the one with the
 //!    highest priority has a list register (given two list registers; real cores have four or more).
-//! 5. **The hardware-mapped interrupt is pending or active, never both** (a list register with HW=1
-//!    must not be in both states), and while it is either, the physical interrupt is active. It
-//!    keeps its list register while it is active, so that the guest itself deactivates it.
+//! 6. **The hardware-mapped interrupt is pending or active, never both** (a list register with HW=1
+//!    must not be in both states), and while it is either, the physical interrupt is active in the core
+//!    that its vCPU is loaded on. It keeps its list register while it is active, so that the guest
+//!    itself deactivates it.
 //!
 //! Sources: Arm GIC architecture specification (IHI 0069), chapters 4, 6, 9 (register descriptions
 //! in 9.5 and 12); the list register rules are in `ICH_LR<n>_EL2` and `ICH_HCR_EL2`.
 
+mod access;
 mod bank;
 mod distributor;
+mod effects;
+mod hardware;
 pub mod list_register;
 mod lists;
+mod live;
 mod redistributor;
 mod registers;
+mod sgi;
 mod vcpu_set;
 
 #[cfg(test)]
 mod tests;
 
+pub use access::Frame;
 use bank::Bank;
+pub use effects::Effects;
 use list_register::{HCR_EN, MAX_LIST_REGISTERS};
 pub use vcpu_set::VcpuSet;
 
@@ -67,22 +87,15 @@ const HARDWARE_BIT: u32 = 1 << HARDWARE_INTID;
 /// `GICD_CTLR.EnableGrp0` and `EnableGrp1`.
 const CTLR_ENABLE_GROUPS: u32 = 0b11;
 
-/// What EL2 has to see to after a call.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[must_use]
-pub struct Effects {
-    /// vCPUs with an interrupt to take: one that waits in WFI must be woken.
-    pub wake: VcpuSet,
-    /// vCPUs whose [`Vgic::hardware_active`] may have changed. If one is loaded, EL2 has to write
-    /// the physical interrupt's active state anew.
-    pub hardware: VcpuSet,
-}
-
 /// What belongs to one vCPU.
 #[derive(Clone, Debug)]
 struct Cpu {
     /// Something changed since the last flush.
     marked: bool,
+    /// In its guest, as far as is known: entered, and not synced since.
+    live: bool,
+    /// Some call since the last flush has told EL2 to kick it.
+    kicked: bool,
     /// List registers from this one on hold nothing.
     used: u8,
     /// List registers from this one on have not been written since they were empty.
@@ -97,6 +110,9 @@ struct Cpu {
     private: Bank,
     /// Interrupts that this vCPU acknowledged and has not deactivated.
     active: [u32; BANKS],
+    /// Interrupts with an edge since the last flush: when the guest has acknowledged one that was
+    /// pending in a list register then, it is pending once more.
+    again: [u32; BANKS],
     /// Interrupts that go to this vCPU: all private ones, SPIs by `GICD_IROUTER<n>`.
     routed: [u32; BANKS],
     /// `GICR_WAKER.ProcessorSleep`. It is shown to the guest and holds back no interrupt.
@@ -110,6 +126,8 @@ impl Cpu {
         routed[0] = u32::MAX;
         Self {
             marked: true,
+            live: false,
+            kicked: false,
             used: 0,
             written: 0,
             overflow: false,
@@ -117,6 +135,7 @@ impl Cpu {
             list: [0; MAX_LIST_REGISTERS],
             private: Bank::private(),
             active: [0; BANKS],
+            again: [0; BANKS],
             routed,
             asleep: true,
         }
@@ -135,6 +154,10 @@ pub struct Vgic {
     routes: [u32; SPIS],
     /// The group enables of `GICD_CTLR`.
     enabled_groups: u32,
+    /// For each vCPU, those that must not be entered until the access is made that it waits with.
+    waits_for: [VcpuSet; MAX_VCPUS],
+    /// All of `waits_for`.
+    held_out: VcpuSet,
 }
 
 impl Vgic {
@@ -165,6 +188,8 @@ impl Vgic {
             spis_active: [0; BANKS - 1],
             routes: [0; SPIS],
             enabled_groups: 0,
+            waits_for: [VcpuSet::EMPTY; MAX_VCPUS],
+            held_out: VcpuSet::EMPTY,
         }
     }
 
@@ -185,6 +210,9 @@ impl Vgic {
         if intid == HARDWARE_INTID || !self.bank_mut(vcpu, b).set_line(bit, high) {
             return Effects::default();
         }
+        if high && self.bank(vcpu, b).edge & bit != 0 {
+            return self.latch(vcpu, b, bit);
+        }
         self.touched(vcpu, b, bit)
     }
 
@@ -198,89 +226,13 @@ impl Vgic {
         if intid == HARDWARE_INTID {
             return self.hardware_pending(vcpu);
         }
-        self.bank_mut(vcpu, b).latch |= bit;
-        self.touched(vcpu, b, bit)
-    }
-
-    /// The physical interrupt behind [`HARDWARE_INTID`] fired for `vcpu`.
-    ///
-    /// Either EL2 acknowledged it while `vcpu` was loaded and dropped its priority only, so that it
-    /// is active; or the timer of a vCPU that is not loaded expired, and EL2 makes the physical
-    /// interrupt active when it loads `vcpu` (see [`Vgic::hardware_active`]). No-op while the
-    /// interrupt is active: a level-sensitive one fires again by itself after its deactivation.
-    pub fn hardware_pending(&mut self, vcpu: usize) -> Effects {
-        let cpu = &mut self.cpus[vcpu];
-        if cpu.active[0] & HARDWARE_BIT != 0 {
-            return Effects::default();
-        }
-        let hardware = VcpuSet::only_if(vcpu, cpu.private.latch & HARDWARE_BIT == 0);
-        cpu.private.latch |= HARDWARE_BIT;
-        cpu.marked = true;
-        Effects {
-            wake: VcpuSet::only_if(vcpu, self.forwarded(vcpu, 0) & HARDWARE_BIT != 0),
-            hardware,
-        }
-    }
-
-    /// The physical line of [`HARDWARE_INTID`] fell before the guest acknowledged the interrupt
-    /// (it reprogrammed or masked its timer), so that it is no longer pending.
-    pub fn hardware_retract(&mut self, vcpu: usize) -> Effects {
-        let cpu = &mut self.cpus[vcpu];
-        if cpu.private.latch & HARDWARE_BIT == 0 {
-            return Effects::default();
-        }
-        cpu.private.latch &= !HARDWARE_BIT;
-        cpu.marked = true;
-        Effects {
-            wake: VcpuSet::EMPTY,
-            hardware: VcpuSet::only(vcpu),
-        }
-    }
-
-    /// Whether [`HARDWARE_INTID`] waits for `vcpu`'s acknowledgement.
-    #[inline]
-    pub fn hardware_is_pending(&self, vcpu: usize) -> bool {
-        self.cpus[vcpu].private.latch & HARDWARE_BIT != 0
-    }
-
-    /// Whether the physical interrupt behind [`HARDWARE_INTID`] has to be active while `vcpu` is
-    /// loaded (`GICR_ISACTIVER0`), or inactive (`GICR_ICACTIVER0`).
-    #[inline]
-    pub fn hardware_active(&self, vcpu: usize) -> bool {
-        let cpu = &self.cpus[vcpu];
-        (cpu.private.latch | cpu.active[0]) & HARDWARE_BIT != 0
-    }
-
-    /// A write of `ICC_SGI1R_EL1` by vCPU `from`: Group 1 SGIs for other vCPUs (or for itself).
-    ///
-    /// As in a GIC with one Security state it reaches SGIs of either group.
-    pub fn send_sgi(&mut self, from: usize, value: u64) -> Effects {
-        self.dispatch_sgi(from, value, u32::MAX)
-    }
-
-    /// A write of `ICC_SGI0R_EL1` by vCPU `from`: reaches only SGIs that are in Group 0.
-    pub fn send_sgi_group0(&mut self, from: usize, value: u64) -> Effects {
-        self.dispatch_sgi(from, value, 0)
-    }
-
-    fn dispatch_sgi(&mut self, from: usize, value: u64, groups: u32) -> Effects {
-        let bit = 1 << (value >> 24 & 0xf);
-        let targets = sgi_targets(from, self.vcpus, value);
-        let mut effects = Effects::default();
-        for vcpu in targets {
-            let private = &mut self.cpus[vcpu].private;
-            if bit & (groups | !private.group) == 0 {
-                continue;
-            }
-            private.latch |= bit;
-            effects.wake |= self.touched(vcpu, 0, bit).wake;
-        }
-        effects
+        self.latch(vcpu, b, bit)
     }
 
     /// A write of `ICC_DIR_EL1` by `vcpu` that trapped (`ICH_HCR_EL2.TDIR`): deactivates `intid`.
     ///
-    /// No-op for an interrupt that is not active on `vcpu`.
+    /// No-op for an interrupt that is not active on `vcpu`: a guest with `EOImode` = 1 that deactivates
+    /// an SPI elsewhere than where it acknowledged it is not heard.
     pub fn deactivate(&mut self, vcpu: usize, intid: u32) -> Effects {
         let Some((b, bit)) = locate(intid) else {
             return Effects::default();
@@ -355,29 +307,53 @@ impl Vgic {
         self.pending_enabled(vcpu, b) & self.cpus[vcpu].routed[b] & !self.active_anywhere(vcpu, b)
     }
 
-    /// The interrupts `mask` of bank `b` changed: marks whom that concerns and says whom to wake.
-    fn touched(&mut self, vcpu: usize, b: usize, mask: u32) -> Effects {
-        let mut wake = VcpuSet::EMPTY;
+    /// Makes the interrupts `mask` of bank `b` pending as an edge does.
+    #[inline(always)]
+    fn latch(&mut self, vcpu: usize, b: usize, mask: u32) -> Effects {
+        self.bank_mut(vcpu, b).latch |= mask;
         if b == 0 {
-            wake = self.mark(vcpu, b, mask);
+            self.cpus[vcpu].again[0] |= mask;
         } else {
-            for v in 0..self.vcpus {
-                wake |= self.mark(v, b, mask);
+            for cpu in &mut self.cpus {
+                cpu.again[b] |= mask;
             }
         }
-        Effects {
-            wake,
-            hardware: VcpuSet::EMPTY,
+        self.touched(vcpu, b, mask)
+    }
+
+    /// The interrupts `mask` of bank `b` changed: marks whom that concerns, says whom to wake or kick.
+    #[inline(always)]
+    fn touched(&mut self, vcpu: usize, b: usize, mask: u32) -> Effects {
+        match b {
+            0 => self.mark(vcpu, 0, mask),
+            _ => self.touched_shared(b, mask),
         }
     }
 
-    fn mark(&mut self, vcpu: usize, b: usize, mask: u32) -> VcpuSet {
+    #[inline(never)]
+    fn touched_shared(&mut self, b: usize, mask: u32) -> Effects {
+        let mut effects = Effects::default();
+        for v in 0..self.vcpus {
+            effects |= self.mark(v, b, mask);
+        }
+        effects
+    }
+
+    #[inline(always)]
+    fn mark(&mut self, vcpu: usize, b: usize, mask: u32) -> Effects {
         let cpu = &mut self.cpus[vcpu];
         if (cpu.routed[b] | cpu.active[b]) & mask == 0 {
-            return VcpuSet::EMPTY;
+            return Effects::default();
         }
         cpu.marked = true;
-        VcpuSet::only_if(vcpu, self.forwarded(vcpu, b) & mask != 0)
+        let may_kick = cpu.live && !cpu.kicked;
+        let forwarded = self.forwarded(vcpu, b) & mask != 0;
+        let kick = may_kick && self.kick(vcpu, b, mask, forwarded);
+        Effects {
+            wake: VcpuSet::only_if(vcpu, forwarded),
+            kick: VcpuSet::only_if(vcpu, kick),
+            ..Effects::default()
+        }
     }
 }
 
@@ -392,20 +368,6 @@ fn group_mask(group: u32, enables: u32) -> u32 {
     let group1 = 0u32.wrapping_sub(enables >> 1 & 1);
     let group0 = 0u32.wrapping_sub(enables & 1);
     group & group1 | !group & group0
-}
-
-/// The vCPUs that a value of `ICC_SGI1R_EL1` or `ICC_SGI0R_EL1` names.
-fn sgi_targets(from: usize, vcpus: usize, value: u64) -> VcpuSet {
-    let all = VcpuSet::first(vcpus);
-    if value >> 40 & 1 != 0 {
-        return all.without(from);
-    }
-    // Aff3, RS (the range of Aff0 / 16), Aff2, Aff1: all zero for vCPUs 0.0.0.0 to 0.0.0.7.
-    let elsewhere = 0xff << 48 | 0xf << 44 | 0xff << 32 | 0xff << 16;
-    if value & elsewhere != 0 {
-        return VcpuSet::EMPTY;
-    }
-    VcpuSet::from_bits((value & 0xff) as u8) & all
 }
 
 /// The positions of the bits that are set, from the lowest on.

@@ -1,7 +1,7 @@
 //! The redistributors' frames: `GICR_*` registers.
 
 use super::registers::{IIDR, PIDR2, PIDR2_OFFSET, Register};
-use super::{Effects, REDISTRIBUTOR_SIZE, Vgic};
+use super::{Effects, REDISTRIBUTOR_SIZE, VcpuSet, Vgic, access::Obstacles};
 
 /// The SGI frame's offset in a redistributor.
 const SGI_FRAME: u64 = 0x1_0000;
@@ -23,7 +23,7 @@ impl Vgic {
     /// from vCPU 0's on, each of [`REDISTRIBUTOR_SIZE`].
     ///
     /// What does not exist reads as zero, whatever the offset and the size.
-    pub fn redistributor_read(&self, offset: u64, size: usize) -> u64 {
+    pub(super) fn redistributor_read(&self, offset: u64, size: usize) -> u64 {
         let Some((vcpu, offset)) = self.frame(offset) else {
             return 0;
         };
@@ -45,7 +45,7 @@ impl Vgic {
     /// A guest's write of `size` bytes at `offset` into the redistributors.
     ///
     /// What does not exist is left alone, whatever the offset, the size and the value.
-    pub fn redistributor_write(&mut self, offset: u64, size: usize, value: u64) -> Effects {
+    pub(super) fn redistributor_write(&mut self, offset: u64, size: usize, value: u64) -> Effects {
         let Some((vcpu, offset)) = self.frame(offset) else {
             return Effects::default();
         };
@@ -56,6 +56,21 @@ impl Vgic {
             self.cpus[vcpu].asleep = value & PROCESSOR_SLEEP != 0;
         }
         Effects::default()
+    }
+
+    /// Who has to be out of its guest for an access: a read, or a write of this value.
+    pub(super) fn redistributor_obstacles(
+        &self,
+        offset: u64,
+        size: usize,
+        write: Option<u64>,
+    ) -> Obstacles {
+        self.frame(offset)
+            .and_then(|(vcpu, offset)| {
+                let register = sgi_frame_register(offset, size)?;
+                Some(register.obstacles(VcpuSet::only(vcpu), write))
+            })
+            .unwrap_or(Obstacles::Nobody)
     }
 
     /// The vCPU whose redistributor `offset` is in, and the offset in there.

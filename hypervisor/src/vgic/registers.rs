@@ -1,6 +1,6 @@
 //! The registers that the distributor and the SGI frame have in common: 32 interrupts at a time.
 
-use super::{BANKS, Effects, HARDWARE_BIT, VcpuSet, Vgic, bits};
+use super::{BANKS, Effects, HARDWARE_BIT, VcpuSet, Vgic, access::Obstacles, bits};
 
 /// Bits of a priority that are implemented.
 const PRIORITY_MASK: u8 = 0xf8;
@@ -66,6 +66,26 @@ impl Register {
         };
         (bank < BANKS).then_some(Self { bank, field })
     }
+
+    /// Who has to be out of its guest, among `owners`, for an access: a read, or a write of this value.
+    pub(super) fn obstacles(self, owners: VcpuSet, write: Option<u64>) -> Obstacles {
+        let written = write.map(|value| value as u32);
+        let interrupts = match (self.field, written) {
+            (Field::Active { set: true }, Some(1..)) => return Obstacles::All(owners),
+            (Field::Pending { .. } | Field::Active { .. }, None) => u32::MAX,
+            (Field::Pending { set: true }, Some(value)) if self.bank == 0 => value & HARDWARE_BIT,
+            (
+                Field::Pending { set: false }
+                | Field::Active { set: false }
+                | Field::Enable { set: false },
+                Some(value),
+            ) => value,
+            _ => return Obstacles::Nobody,
+        };
+        let mut maps = [0; BANKS];
+        maps[self.bank] = interrupts;
+        Obstacles::Holders(owners, maps)
+    }
 }
 
 impl Field {
@@ -117,11 +137,14 @@ impl Vgic {
             Field::Pending { set } => return self.write_pending(vcpu, b, value, set),
             Field::Active { set } => return self.write_active(vcpu, b, value, set),
             Field::Priority { first, count } => {
-                let slots = &mut bank.priority[first..first + count];
-                for (slot, byte) in slots.iter_mut().zip(value.to_le_bytes()) {
-                    *slot = byte & PRIORITY_MASK;
+                let slots = bank.priority[first..first + count].iter_mut();
+                let mut changed = 0;
+                for (n, (slot, byte)) in slots.zip(value.to_le_bytes()).enumerate() {
+                    let priority = byte & PRIORITY_MASK;
+                    changed |= u32::from(*slot != priority) << (first + n);
+                    *slot = priority;
                 }
-                u32::MAX
+                changed
             }
             // SGIs are edge-triggered for good, and so are PPIs level-sensitive here.
             Field::Configuration { .. } if b == 0 => 0,
@@ -147,8 +170,10 @@ impl Vgic {
                 false => self.hardware_retract(vcpu),
             };
         }
-        if assign(&mut self.bank_mut(vcpu, b).latch, mask, set) != 0 {
-            effects.wake |= self.touched(vcpu, b, mask).wake;
+        if set {
+            effects |= self.latch(vcpu, b, mask);
+        } else if assign(&mut self.bank_mut(vcpu, b).latch, mask, false) != 0 {
+            effects |= self.touched(vcpu, b, mask);
         }
         effects
     }

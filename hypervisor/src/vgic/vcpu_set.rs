@@ -45,7 +45,8 @@ impl VcpuSet {
         Self(((1u16 << n) - 1) as u8)
     }
 
-    pub(super) const fn without(self, vcpu: usize) -> Self {
+    /// Returns the set without `vcpu`.
+    pub const fn without(self, vcpu: usize) -> Self {
         Self(self.0 & !(1 << vcpu))
     }
 }
@@ -61,6 +62,14 @@ impl BitAnd for VcpuSet {
 impl BitOrAssign for VcpuSet {
     fn bitor_assign(&mut self, other: Self) {
         self.0 |= other.0;
+    }
+}
+
+impl FromIterator<usize> for VcpuSet {
+    fn from_iter<I: IntoIterator<Item = usize>>(vcpus: I) -> Self {
+        vcpus
+            .into_iter()
+            .fold(Self::EMPTY, |set, vcpu| Self(set.0 | 1 << vcpu))
     }
 }
 

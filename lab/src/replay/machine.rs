@@ -110,8 +110,8 @@ impl<C: Copy> Twin<C> {
 
     /// Forgets what was counted of it and returns that.
     pub fn take_counts(&mut self) -> SchemeCounts {
-        let plain = std::mem::take(&mut self.plain.counts);
-        let observed = std::mem::take(&mut self.observed.counts);
+        let plain = self.plain.counts.take();
+        let observed = self.observed.counts.take();
         SchemeCounts::of(&plain, &observed)
     }
 

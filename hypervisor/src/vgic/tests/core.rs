@@ -1,6 +1,6 @@
 //! A core's virtual CPU interface, as the hardware runs it on list registers, and EL2 around it.
 
-use super::Vgic;
+use super::{Effects, Vgic};
 
 const PENDING: u64 = 1 << 62;
 const ACTIVE: u64 = 1 << 63;
@@ -18,48 +18,73 @@ pub(super) struct Core {
     pub(super) loaded: usize,
     /// The physical interrupt 27 is active.
     pub(super) physical_active: bool,
-    /// Active priorities of each vCPU, the running one last.
+    /// Active priorities of each vCPU that it runs, the running one last.
     running: Vec<Vec<u8>>,
 }
 
 impl Core {
+    /// A core with vCPU 0 loaded and in its guest.
     pub(super) fn new(vgic: &mut Vgic, list_registers: usize) -> Self {
-        let mut core = Self {
+        let mut core = Self::empty(vgic, list_registers);
+        core.load(vgic, 0);
+        core
+    }
+
+    /// A core that has run nothing.
+    pub(super) fn empty(vgic: &Vgic, list_registers: usize) -> Self {
+        Self {
             lrs: vec![0; list_registers],
             hcr: 0,
             loaded: 0,
             physical_active: false,
             running: vec![Vec::new(); vgic.vcpus()],
-        };
-        core.load(vgic, 0);
-        core
+        }
     }
 
     /// At EL2: another vCPU's turn.
     pub(super) fn load(&mut self, vgic: &mut Vgic, vcpu: usize) {
+        self.make_resident(vgic, vcpu);
+        self.enter(vgic);
+    }
+
+    /// At EL2: puts a vCPU into the core, without entering it.
+    pub(super) fn make_resident(&mut self, vgic: &Vgic, vcpu: usize) {
         self.loaded = vcpu;
         let count = self.lrs.len();
         self.lrs.copy_from_slice(&vgic.list(vcpu)[..count]);
         self.hcr = vgic.hcr(vcpu);
         self.physical_active = vgic.hardware_active(vcpu);
-        self.enter(vgic);
+    }
+
+    /// At EL2: `vcpu`, which ran here, runs on `other` next.
+    pub(super) fn hand_over(&mut self, vcpu: usize, other: &mut Self) {
+        other.running[vcpu] = std::mem::take(&mut self.running[vcpu]);
     }
 
     pub(super) fn enter(&mut self, vgic: &mut Vgic) {
+        assert!(self.try_enter(vgic), "nobody's access waits");
+    }
+
+    /// Enters the loaded vCPU unless it has to stay out.
+    pub(super) fn try_enter(&mut self, vgic: &mut Vgic) -> bool {
         if vgic.needs_flush(self.loaded) {
-            let count = vgic.flush(self.loaded, self.lrs.len());
+            let Some(count) = vgic.flush(self.loaded, self.lrs.len()) else {
+                return false;
+            };
             self.lrs[..count].copy_from_slice(&vgic.list(self.loaded)[..count]);
             self.hcr = vgic.hcr(self.loaded);
         }
+        vgic.entered(self.loaded);
         self.check(vgic);
+        true
     }
 
-    pub(super) fn exit(&self, vgic: &mut Vgic) -> u8 {
+    pub(super) fn exit(&self, vgic: &mut Vgic) -> Effects {
         let used = vgic.used(self.loaded);
         if used == 0 {
-            return 0;
+            return Effects::default();
         }
-        vgic.sync(self.loaded, &self.lrs[..used], self.hcr).bits()
+        vgic.sync(self.loaded, &self.lrs[..used], self.hcr)
     }
 
     /// What must hold at every entry.
@@ -120,7 +145,7 @@ impl Core {
             self.deactivate(intid);
             return;
         }
-        self.exit(vgic);
+        let _ = self.exit(vgic);
         let effects = vgic.deactivate(self.loaded, intid);
         if effects.hardware.contains(self.loaded) {
             self.physical_active = vgic.hardware_active(self.loaded);

@@ -1,7 +1,7 @@
 //! Delivery through list registers, one scenario at a time.
 
 use super::super::{Effects, HARDWARE_INTID, VcpuSet, Vgic};
-use super::core::Core;
+use super::machine::Machine;
 use super::{
     ICACTIVER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, read_bit, sgi_frame, vgic_with, write_bit,
     write_priority,
@@ -14,14 +14,18 @@ const OPEN: u64 = 0xff00_0003;
 fn wake(vcpus: u8) -> Effects {
     Effects {
         wake: VcpuSet::from_bits(vcpus),
-        hardware: VcpuSet::EMPTY,
+        ..Effects::default()
     }
+}
+
+fn route(vgic: &mut Vgic, affinity: u64) -> Effects {
+    vgic.distributor_write(0x6000 + 8 * u64::from(UART), 8, affinity)
 }
 
 #[test]
 fn nothing_to_do_without_interrupts() {
     let mut vgic = vgic_with(1, &[UART]);
-    assert_eq!(vgic.flush(0, 4), 0);
+    assert_eq!(vgic.flush(0, 4), Some(0));
     assert!(!vgic.needs_flush(0));
     assert_eq!(vgic.used(0), 0);
     assert_eq!(vgic.hcr(0), 1);
@@ -34,70 +38,50 @@ fn list_register_of_a_line() {
     let _ = write_priority(&mut vgic, 0, UART, 0xa7);
     assert_eq!(vgic.set_level(0, UART, true), wake(1));
     assert_eq!(vgic.set_level(0, UART, true), wake(0), "it is high already");
-    assert_eq!(vgic.flush(0, 4), 1);
+    assert_eq!(vgic.flush(0, 4), Some(1));
     // Pending, Group 1, priority 0xa0, EOI, vINTID 33.
     assert_eq!(vgic.list(0)[0], 0x50a0_0200_0000_0021);
 }
 
 #[test]
 fn line_that_falls_is_withdrawn() {
-    let mut vgic = vgic_with(1, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_level(0, UART, true);
-    core.enter(&mut vgic);
-    core.exit(&mut vgic);
-    let _ = vgic.set_level(0, UART, false);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
+    let mut machine = Machine::new(1, &[UART], 4);
+    let _ = machine.at_el2(|vgic| vgic.set_level(0, UART, true));
+    let _ = machine.at_el2(|vgic| vgic.set_level(0, UART, false));
+    assert_eq!(machine.acknowledge(), None);
 }
 
 #[test]
 fn line_served_in_the_handler_costs_no_maintenance() {
-    let mut vgic = vgic_with(1, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_level(0, UART, true);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
+    let mut machine = Machine::handling(1, UART, |vgic| vgic.set_level(0, UART, true));
     // The driver's access to the device, which lowers the line.
-    core.exit(&mut vgic);
-    assert!(read_bit(&vgic, 0, ISACTIVER, UART));
-    let _ = vgic.set_level(0, UART, false);
-    core.enter(&mut vgic);
-    core.end(UART);
-    assert!(!core.maintenance());
-    core.exit(&mut vgic);
-    assert!(!read_bit(&vgic, 0, ISACTIVER, UART));
-    assert_eq!(vgic.used(0), 0);
-    assert!(!vgic.needs_flush(0), "nothing is left to do");
+    let _ = machine.at_el2(|vgic| vgic.set_level(0, UART, false));
+    assert!(machine.is_active(UART));
+    machine.end(UART);
+    assert!(!machine.core.maintenance());
+    let _ = machine.exit();
+    assert!(!machine.is_active(UART));
+    assert_eq!(machine.vgic.used(0), 0);
+    assert!(!machine.vgic.needs_flush(0), "nothing is left to do");
 }
 
 #[test]
 fn line_that_stays_high_comes_again() {
-    let mut vgic = vgic_with(1, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_level(0, UART, true);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.end(UART);
-    assert!(core.maintenance());
-    assert_eq!(core.exit(&mut vgic), 1);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
+    let mut machine = Machine::handling(1, UART, |vgic| vgic.set_level(0, UART, true));
+    machine.end(UART);
+    assert!(machine.core.maintenance());
+    assert_eq!(machine.exit(), wake(1));
+    machine.core.enter(&mut machine.vgic);
+    assert_eq!(machine.acknowledge(), Some(UART));
 }
 
 #[test]
 fn emptied_maintenance_register_is_rewritten() {
-    let mut vgic = vgic_with(1, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_level(0, UART, true);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.end(UART);
-    core.exit(&mut vgic);
-    let _ = vgic.set_level(0, UART, false);
+    let mut machine = Machine::handling(1, UART, |vgic| vgic.set_level(0, UART, true));
+    machine.end(UART);
     // The entry checks that the maintenance interrupt is gone.
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
+    let _ = machine.at_el2(|vgic| vgic.set_level(0, UART, false));
+    assert_eq!(machine.acknowledge(), None);
 }
 
 #[test]
@@ -158,65 +142,53 @@ fn group_0_sgi_register_reaches_group_0_only() {
 
 #[test]
 fn sgi_while_the_same_is_active_comes_after() {
-    let mut vgic = vgic_with(1, &[3]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.send_sgi(0, 0x0300_0001);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(3));
-    core.exit(&mut vgic);
-    let _ = vgic.send_sgi(0, 0x0300_0001);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
-    core.end(3);
-    assert_eq!(core.acknowledge(), Some(3));
-    core.end(3);
-    core.exit(&mut vgic);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
+    let send = |vgic: &mut Vgic| vgic.send_sgi(0, 0x0300_0001);
+    let mut machine = Machine::handling(1, 3, send);
+    let _ = machine.at_el2(send);
+    assert_eq!(machine.acknowledge(), None);
+    machine.end(3);
+    assert_eq!(machine.acknowledge(), Some(3));
+    machine.end(3);
+    machine.at_el2(|_| ());
+    assert_eq!(machine.acknowledge(), None);
 }
 
 #[test]
 fn timer_is_mapped_and_deactivated_by_the_guest() {
-    let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
-    let mut core = Core::new(&mut vgic, 4);
-    core.physical_active = true;
-    let effects = vgic.hardware_pending(0);
+    let mut machine = Machine::new(1, &[HARDWARE_INTID], 4);
+    machine.core.physical_active = true;
+    let effects = machine.at_el2(|vgic| vgic.hardware_pending(0));
     assert_eq!(effects.wake.bits(), 1);
-    core.enter(&mut vgic);
     // Pending, HW, Group 1, priority 0, pINTID 27, vINTID 27.
-    assert_eq!(core.lrs[0], 0x7000_001b_0000_001b);
-    assert!(vgic.hardware_is_pending(0));
-    assert_eq!(core.acknowledge(), Some(27));
-    core.exit(&mut vgic);
-    assert!(vgic.hardware_active(0) && !vgic.hardware_is_pending(0));
-    core.enter(&mut vgic);
-    core.end(27);
-    assert!(!core.physical_active);
-    core.exit(&mut vgic);
-    assert!(!vgic.hardware_active(0));
-    assert!(!vgic.needs_flush(0));
+    assert_eq!(machine.core.lrs[0], 0x7000_001b_0000_001b);
+    assert!(machine.vgic.hardware_is_pending(0));
+    assert_eq!(machine.acknowledge(), Some(27));
+    machine.at_el2(|vgic| {
+        assert!(vgic.hardware_active(0) && !vgic.hardware_is_pending(0));
+    });
+    machine.end(27);
+    assert!(!machine.core.physical_active);
+    let _ = machine.exit();
+    assert!(!machine.vgic.hardware_active(0));
+    assert!(!machine.vgic.needs_flush(0));
 }
 
 #[test]
 fn timer_follows_its_vcpu() {
-    let mut vgic = vgic_with(2, &[HARDWARE_INTID]);
-    let mut core = Core::new(&mut vgic, 4);
-    let effects = vgic.hardware_pending(1);
+    let mut machine = Machine::new(2, &[HARDWARE_INTID], 4);
+    let effects = machine.at_el2(|vgic| vgic.hardware_pending(1));
     assert_eq!(effects.hardware.bits(), 0b10);
     assert_eq!(effects.wake.bits(), 0b10);
-    assert!(!core.physical_active);
-    core.load(&mut vgic, 1);
-    assert!(core.physical_active);
-    assert_eq!(core.acknowledge(), Some(27));
-    core.exit(&mut vgic);
-    core.load(&mut vgic, 0);
-    assert!(!core.physical_active);
-    core.exit(&mut vgic);
-    core.load(&mut vgic, 1);
-    assert!(core.physical_active);
-    core.end(27);
-    core.exit(&mut vgic);
-    core.enter(&mut vgic);
+    assert!(!machine.core.physical_active);
+    machine.switch_to(1);
+    assert!(machine.core.physical_active);
+    assert_eq!(machine.acknowledge(), Some(27));
+    machine.switch_to(0);
+    assert!(!machine.core.physical_active);
+    machine.switch_to(1);
+    assert!(machine.core.physical_active);
+    machine.end(27);
+    machine.at_el2(|_| ());
 }
 
 #[test]
@@ -240,116 +212,89 @@ fn guest_clears_the_timer() {
         assert!(effects.hardware.contains(0) && vgic.hardware_active(0));
         let effects = write_bit(&mut vgic, 0, clear, 27);
         assert!(effects.hardware.contains(0) && !vgic.hardware_active(0));
-        assert_eq!(vgic.flush(0, 4), 0);
+        assert_eq!(vgic.flush(0, 4), Some(0));
     }
 }
 
 #[test]
 fn timer_that_was_reprogrammed_is_retracted() {
-    let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.hardware_pending(0);
-    core.physical_active = true;
-    core.enter(&mut vgic);
-    core.exit(&mut vgic);
-    let effects = vgic.hardware_retract(0);
+    let mut machine = Machine::new(1, &[HARDWARE_INTID], 4);
+    machine.core.physical_active = true;
+    let _ = machine.at_el2(|vgic| vgic.hardware_pending(0));
+    let _ = machine.exit();
+    let effects = machine.vgic.hardware_retract(0);
     assert!(effects.hardware.contains(0));
-    core.physical_active = vgic.hardware_active(0);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
-    assert!(vgic.hardware_retract(0).hardware.is_empty());
+    machine.core.physical_active = machine.vgic.hardware_active(0);
+    machine.core.enter(&mut machine.vgic);
+    assert_eq!(machine.acknowledge(), None);
+    assert!(machine.vgic.hardware_retract(0).hardware.is_empty());
 }
 
 #[test]
 fn spi_moves_with_its_route() {
-    let mut vgic = vgic_with(2, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_level(0, UART, true);
-    core.enter(&mut vgic);
-    core.exit(&mut vgic);
-    assert_eq!(vgic.distributor_write(0x6108, 8, 1), wake(0b10));
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
-    core.load(&mut vgic, 1);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.exit(&mut vgic);
+    let mut machine = Machine::new(2, &[UART], 4);
+    let _ = machine.at_el2(|vgic| vgic.set_level(0, UART, true));
+    let effects = machine.at_el2(|vgic| route(vgic, 1));
+    assert_eq!(effects, wake(0b10));
+    assert_eq!(machine.acknowledge(), None);
+    machine.switch_to(1);
+    assert_eq!(machine.acknowledge(), Some(UART));
     // Nobody has this affinity: the interrupt stays pending, for the vCPU that it comes to.
-    assert_eq!(vgic.distributor_write(0x6108, 8, 0x100), wake(0));
-    core.enter(&mut vgic);
-    core.end(UART);
-    core.exit(&mut vgic);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), None);
-    assert_eq!(vgic.distributor_write(0x6108, 8, 0), wake(0b01));
+    assert_eq!(machine.at_el2(|vgic| route(vgic, 0x100)), wake(0));
+    machine.end(UART);
+    machine.at_el2(|_| ());
+    assert_eq!(machine.acknowledge(), None);
+    assert_eq!(machine.at_el2(|vgic| route(vgic, 0)), wake(0b01));
 }
 
 #[test]
 fn active_spi_goes_to_its_new_target_after_its_end() {
-    let mut vgic = vgic_with(2, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_level(0, UART, true);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.exit(&mut vgic);
-    assert_eq!(vgic.distributor_write(0x6108, 8, 1), wake(0));
-    core.enter(&mut vgic);
-    core.end(UART);
-    assert!(core.maintenance());
-    assert_eq!(core.exit(&mut vgic), 0b10);
+    let mut machine = Machine::handling(2, UART, |vgic| vgic.set_level(0, UART, true));
+    assert_eq!(machine.at_el2(|vgic| route(vgic, 1)), wake(0));
+    machine.end(UART);
+    assert!(machine.core.maintenance());
+    assert_eq!(machine.exit(), wake(0b10));
 }
 
 #[test]
 fn spi_pending_again_goes_to_its_new_target() {
-    let mut vgic = vgic_with(2, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_pending(0, UART);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.exit(&mut vgic);
-    let _ = vgic.distributor_write(0x6108, 8, 1);
-    assert_eq!(vgic.set_pending(0, UART), wake(0), "not while it is active");
-    core.enter(&mut vgic);
-    core.end(UART);
-    assert_eq!(core.acknowledge(), None);
-    assert!(core.maintenance());
-    assert_eq!(core.exit(&mut vgic), 0b10);
-    core.load(&mut vgic, 1);
-    assert_eq!(core.acknowledge(), Some(UART));
+    let mut machine = Machine::handling(2, UART, |vgic| vgic.set_pending(0, UART));
+    let _ = machine.at_el2(|vgic| route(vgic, 1));
+    let effects = machine.at_el2(|vgic| vgic.set_pending(0, UART));
+    assert_eq!(effects, wake(0), "not while it is active");
+    machine.end(UART);
+    assert_eq!(machine.acknowledge(), None);
+    assert!(machine.core.maintenance());
+    assert_eq!(machine.exit(), wake(0b10));
+    machine.core.load(&mut machine.vgic, 1);
+    assert_eq!(machine.acknowledge(), Some(UART));
 }
 
 #[test]
 fn guest_deactivates_another_vcpus_spi() {
-    let mut vgic = vgic_with(2, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_pending(0, UART);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.exit(&mut vgic);
-    core.load(&mut vgic, 1);
-    core.exit(&mut vgic);
-    let _ = vgic.distributor_write(0x6108, 8, 1);
-    core.load(&mut vgic, 0);
-    core.exit(&mut vgic);
-    let _ = write_bit(&mut vgic, 1, ICACTIVER, UART);
-    core.load(&mut vgic, 0);
-    assert_eq!(core.lrs[0], 0);
+    let mut machine = Machine::handling(2, UART, |vgic| vgic.set_pending(0, UART));
+    machine.switch_to(1);
+    let _ = machine.at_el2(|vgic| route(vgic, 1));
+    machine.switch_to(0);
+    let _ = machine.exit();
+    let _ = write_bit(&mut machine.vgic, 1, ICACTIVER, UART);
+    machine.core.load(&mut machine.vgic, 0);
+    assert_eq!(machine.core.lrs[0], 0);
 }
 
 #[test]
 fn empty_register_before_a_used_one_is_left_alone() {
-    let mut vgic = vgic_with(1, &[0, 3, 4]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = write_priority(&mut vgic, 0, 4, 0x80);
-    let _ = vgic.send_sgi(0, 0x0300_0001);
-    let _ = vgic.send_sgi(0, 0x0400_0001);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(3));
-    core.end(3);
-    core.exit(&mut vgic);
-    assert_eq!(vgic.used(0), 2);
-    let _ = write_bit(&mut vgic, 0, ISACTIVER, 0);
-    let before = vgic.clone();
-    core.exit(&mut vgic);
-    assert_eq!(vgic.hardware_active(0), before.hardware_active(0));
-    assert!(read_bit(&vgic, 0, ISACTIVER, 0), "not taken for INTID 0");
+    let mut machine = Machine::new(1, &[0, 3, 4], 4);
+    let _ = machine.at_el2(|vgic| {
+        let _ = write_priority(vgic, 0, 4, 0x80);
+        let _ = vgic.send_sgi(0, 0x0300_0001);
+        vgic.send_sgi(0, 0x0400_0001)
+    });
+    assert_eq!(machine.acknowledge(), Some(3));
+    machine.end(3);
+    let _ = machine.exit();
+    assert_eq!(machine.vgic.used(0), 2);
+    let _ = write_bit(&mut machine.vgic, 0, ISACTIVER, 0);
+    let _ = machine.exit();
+    assert!(machine.is_active(0), "not taken for INTID 0");
 }

@@ -2,13 +2,16 @@
 
 mod core;
 mod delivery;
+mod live;
+mod machine;
 mod model;
 mod overflow;
 mod registers;
+mod smp;
 
 use proptest::test_runner::{Config, RngSeed};
 
-use super::{REDISTRIBUTOR_SIZE, Vgic};
+use super::{Effects, REDISTRIBUTOR_SIZE, Vgic};
 
 /// Property tests of `cases` cases with a fixed seed; `PROPTEST_RNG_SEED` and `PROPTEST_CASES`
 /// explore others.
@@ -37,7 +40,7 @@ fn sgi_frame(vcpu: usize, offset: u64) -> u64 {
 }
 
 /// Writes a 32-bit register of the bank that `intid` is in, at its `GICD_*` offset for bank 0.
-fn write_bit(vgic: &mut Vgic, vcpu: usize, register: u64, intid: u32) -> super::Effects {
+fn write_bit(vgic: &mut Vgic, vcpu: usize, register: u64, intid: u32) -> Effects {
     let bit = 1 << (intid % 32);
     match intid {
         0..32 => vgic.redistributor_write(sgi_frame(vcpu, register), 4, bit),
@@ -55,7 +58,7 @@ fn read_bit(vgic: &Vgic, vcpu: usize, register: u64, intid: u32) -> bool {
 }
 
 /// Writes `IPRIORITYR` of one interrupt.
-fn write_priority(vgic: &mut Vgic, vcpu: usize, intid: u32, priority: u8) -> super::Effects {
+fn write_priority(vgic: &mut Vgic, vcpu: usize, intid: u32, priority: u8) -> Effects {
     let offset = 0x400 + u64::from(intid);
     match intid {
         0..32 => vgic.redistributor_write(sgi_frame(vcpu, offset), 1, priority.into()),

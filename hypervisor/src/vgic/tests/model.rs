@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::super::{HARDWARE_INTID, Vgic};
+use super::super::{Effects, HARDWARE_INTID, Vgic};
 use super::core::{Core, IDLE};
 use super::{
     ICENABLER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, cases, enabled_vgic, read_bit, write_bit,
@@ -158,8 +158,8 @@ impl Bench {
     }
 
     /// Does at EL2 what a step asks for, between an exit and an entry.
-    fn at_el2(&mut self, act: impl FnOnce(&mut Vgic, &mut Ideal) -> super::super::Effects) {
-        self.core.exit(&mut self.vgic);
+    fn at_el2(&mut self, act: impl FnOnce(&mut Vgic, &mut Ideal) -> Effects) {
+        let _ = self.core.exit(&mut self.vgic);
         self.compare();
         let before: Vec<bool> = (0..3).map(|v| self.vgic.has_pending(v, OPEN)).collect();
         let effects = act(&mut self.vgic, &mut self.ideal);
@@ -210,7 +210,7 @@ impl Bench {
             }
             interrupt.latch = true;
             let loaded = self.core.loaded == vcpu;
-            self.core.exit(&mut self.vgic);
+            let _ = self.core.exit(&mut self.vgic);
             if loaded {
                 assert!(!self.core.physical_active, "the interrupt could fire");
                 self.core.physical_active = true;
@@ -267,11 +267,12 @@ impl Bench {
             }),
             Step::Timer(v, high) => self.timers[v] = high,
             Step::Run(v) => {
-                self.core.exit(&mut self.vgic);
+                let _ = self.core.exit(&mut self.vgic);
+                self.vgic.left(self.core.loaded);
                 self.compare();
                 self.core.load(&mut self.vgic, v);
             }
-            Step::Exit => self.at_el2(|_, _| super::super::Effects::default()),
+            Step::Exit => self.at_el2(|_, _| Effects::default()),
             Step::Acknowledge => {
                 let v = self.core.loaded;
                 let expected = self.ideal.acknowledge(v);
@@ -289,7 +290,7 @@ impl Bench {
             }
         }
         while self.core.maintenance() {
-            self.core.exit(&mut self.vgic);
+            let _ = self.core.exit(&mut self.vgic);
             self.core.enter(&mut self.vgic);
         }
         self.fire_timers();

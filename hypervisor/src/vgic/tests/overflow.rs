@@ -1,8 +1,8 @@
 //! More interrupts than list registers: which ones wait, and that none is forgotten.
 
 use super::super::{HARDWARE_INTID, Vgic};
-use super::core::Core;
-use super::{ISACTIVER, read_bit, vgic_with, write_bit, write_priority};
+use super::machine::Machine;
+use super::{ISACTIVER, vgic_with, write_bit, write_priority};
 
 const UART: u32 = 33;
 const EN: u64 = 1 << 0;
@@ -28,10 +28,10 @@ fn most_urgent_pending_ones_are_listed() {
         let _ = write_priority(&mut vgic, 0, intid, priority);
         let _ = vgic.set_pending(0, intid);
     }
-    assert_eq!(vgic.flush(0, 2), 2);
+    assert_eq!(vgic.flush(0, 2), Some(2));
     assert_eq!(listed(&vgic), [4, 6]);
     assert_eq!(vgic.hcr(0), EN | NPIE);
-    assert_eq!(vgic.flush(0, 4), 4);
+    assert_eq!(vgic.flush(0, 4), Some(4));
     assert_eq!(vgic.hcr(0), EN);
 }
 
@@ -73,44 +73,40 @@ fn active_mapped_interrupt_keeps_its_register() {
 /// here, which an empty list register must not be taken for.
 #[test]
 fn end_without_a_register_is_counted() {
-    let mut vgic = vgic_with(1, &[0, 3, 4]);
-    for (intid, priority) in [(0, 0x30), (3, 0x10), (4, 0x20)] {
-        let _ = write_priority(&mut vgic, 0, intid, priority);
-        let _ = write_bit(&mut vgic, 0, ISACTIVER, intid);
-    }
-    let mut core = Core::new(&mut vgic, 2);
+    let mut machine = Machine::new(1, &[0, 3, 4], 2);
+    machine.at_el2(|vgic| {
+        for (intid, priority) in [(0, 0x30), (3, 0x10), (4, 0x20)] {
+            let _ = write_priority(vgic, 0, intid, priority);
+            let _ = write_bit(vgic, 0, ISACTIVER, intid);
+        }
+    });
     for intid in [3, 4, 0] {
-        core.end(intid);
+        machine.end(intid);
     }
-    assert!(core.maintenance());
-    core.exit(&mut vgic);
+    assert!(machine.core.maintenance());
+    let _ = machine.exit();
     for intid in [0, 3, 4] {
-        assert!(!read_bit(&vgic, 0, ISACTIVER, intid), "{intid}");
+        assert!(!machine.is_active(intid), "{intid}");
     }
-    core.enter(&mut vgic);
+    machine.core.enter(&mut machine.vgic);
 }
 
 /// Ended, it would be pending in the list while a more urgent one waits outside.
 #[test]
 fn active_and_pending_one_does_not_overtake() {
-    let mut vgic = vgic_with(1, &[3, 23, 64]);
-    let mut core = Core::new(&mut vgic, 2);
-    let _ = vgic.set_pending(0, 64);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(64));
-    core.exit(&mut vgic);
-    for intid in [64, 3, 23] {
-        let _ = vgic.set_pending(0, intid);
-    }
-    core.enter(&mut vgic);
-    core.end(64);
-    for expected in [3, 23, 64] {
-        if core.maintenance() {
-            core.exit(&mut vgic);
-            core.enter(&mut vgic);
+    let mut machine = Machine::new(1, &[3, 23, 64], 2);
+    let _ = machine.at_el2(|vgic| vgic.set_pending(0, 64));
+    assert_eq!(machine.acknowledge(), Some(64));
+    machine.at_el2(|vgic| {
+        for intid in [64, 3, 23] {
+            let _ = vgic.set_pending(0, intid);
         }
-        assert_eq!(core.acknowledge(), Some(expected));
-        core.end(expected);
+    });
+    machine.end(64);
+    for expected in [3, 23, 64] {
+        machine.maintain();
+        assert_eq!(machine.acknowledge(), Some(expected));
+        machine.end(expected);
     }
 }
 
@@ -119,32 +115,28 @@ fn active_and_pending_one_does_not_overtake() {
 #[test]
 fn deactivations_beyond_the_list_registers_trap() {
     let intids = [3, 4, 5, 6];
-    let mut vgic = vgic_with(1, &intids);
-    let mut core = Core::new(&mut vgic, 2);
-    for intid in intids {
-        let _ = vgic.set_pending(0, intid);
-    }
-    core.enter(&mut vgic);
-    for intid in intids {
-        if core.maintenance() {
-            core.exit(&mut vgic);
-            core.enter(&mut vgic);
+    let mut machine = Machine::new(1, &intids, 2);
+    machine.at_el2(|vgic| {
+        for intid in intids {
+            let _ = vgic.set_pending(0, intid);
         }
-        assert_eq!(core.acknowledge(), Some(intid));
-        core.drop_priority();
+    });
+    for intid in intids {
+        machine.maintain();
+        assert_eq!(machine.acknowledge(), Some(intid));
+        machine.core.drop_priority();
     }
-    core.exit(&mut vgic);
-    core.enter(&mut vgic);
+    machine.at_el2(|_| ());
     let mut active = vec![3, 4, 5, 6];
     for intid in [6, 4, 5, 3] {
-        core.deactivate_or_trap(&mut vgic, intid);
-        core.exit(&mut vgic);
+        machine.core.deactivate_or_trap(&mut machine.vgic, intid);
+        let _ = machine.exit();
         active.retain(|other| *other != intid);
         for other in intids {
-            let is_active = read_bit(&vgic, 0, ISACTIVER, other);
-            assert_eq!(is_active, active.contains(&other), "{other} after {intid}");
+            let expected = active.contains(&other);
+            assert_eq!(machine.is_active(other), expected, "{other} after {intid}");
         }
-        core.enter(&mut vgic);
+        machine.core.enter(&mut machine.vgic);
     }
 }
 
@@ -168,16 +160,11 @@ fn trapped_deactivation_reaches_the_mapped_interrupt() {
 
 #[test]
 fn trapped_deactivation_of_an_interrupt_that_moved_away() {
-    let mut vgic = vgic_with(2, &[UART]);
-    let mut core = Core::new(&mut vgic, 4);
-    let _ = vgic.set_pending(0, UART);
-    core.enter(&mut vgic);
-    assert_eq!(core.acknowledge(), Some(UART));
-    core.exit(&mut vgic);
-    let _ = vgic.distributor_write(0x6108, 8, 1);
-    let _ = vgic.flush(0, 4);
-    let _ = vgic.deactivate(0, UART);
-    assert!(vgic.needs_flush(0));
-    let _ = vgic.flush(0, 4);
-    assert_eq!(vgic.used(0), 0);
+    let mut machine = Machine::handling(2, UART, |vgic| vgic.set_pending(0, UART));
+    let _ = machine.at_el2(|vgic| vgic.distributor_write(0x6108, 8, 1));
+    let _ = machine.exit();
+    let _ = machine.vgic.deactivate(0, UART);
+    assert!(machine.vgic.needs_flush(0));
+    let _ = machine.vgic.flush(0, 4);
+    assert_eq!(machine.vgic.used(0), 0);
 }

@@ -1,0 +1,220 @@
+//! The calls of the state machine as the model makes them, with or without a deliberate fault.
+
+use trapcast_switch::{Core, Exchange, Gate, GateRegister, Guest};
+
+use crate::{machine::Context, scheme::AnyScheme};
+
+/// One mistake, of the state machine or of whoever carries out its answers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fault {
+    /// An entry that is to load the registers loads nothing, and opens the gate.
+    EnterForgetsToLoad,
+    /// Every entry opens the gate.
+    EnterAlwaysOpens,
+    /// The trap loads the guest's registers over the owner's.
+    TrapForgetsToSave,
+    /// The trap loads the guest's registers, and the core still takes them for the owner's.
+    TrapForgetsTheOwner,
+    /// The guest's registers stay in the core at an exit that gives them back.
+    ExitForgetsToRelease,
+    /// The guest's registers stay in the core at a put that gives them back.
+    PutForgetsToRelease,
+    /// The put does not write down that the registers stay in the core.
+    PutForgetsWhere,
+    /// The host's own use saves the registers as the host's, whosever they are.
+    HostBeginForgetsTheOwner,
+    /// The host goes on with what its own use left in the registers.
+    HostEndForgetsToLoad,
+    /// The gate is not opened before registers are moved.
+    MovesBehindTheGate,
+    /// What was saved and what was loaded are mistaken for each other.
+    ExchangesTheWrongWay,
+    /// A vCPU goes on on a new core, and nobody asks the old one.
+    DoesNotAsk,
+    /// A vCPU goes on on a new core before the old one has answered.
+    DoesNotWait,
+    /// The old core gives the registers up, and does not save them.
+    SurrenderForgetsToSave,
+    /// The old core saves the registers, and still takes them for the guest's.
+    SurrenderForgetsTheOwner,
+    /// The old core saves what is in it for the guest, whosever it is.
+    SurrenderSavesAnybodys,
+    /// The registers came from the old core, and the guest counts no fetch.
+    ArrivesUncounted,
+    /// A vCPU is reset while a core holds its registers.
+    ResetsWithoutEviction,
+}
+
+impl Fault {
+    pub const ALL: [Self; 18] = [
+        Self::EnterForgetsToLoad,
+        Self::EnterAlwaysOpens,
+        Self::TrapForgetsToSave,
+        Self::TrapForgetsTheOwner,
+        Self::ExitForgetsToRelease,
+        Self::PutForgetsToRelease,
+        Self::PutForgetsWhere,
+        Self::HostBeginForgetsTheOwner,
+        Self::HostEndForgetsToLoad,
+        Self::MovesBehindTheGate,
+        Self::ExchangesTheWrongWay,
+        Self::DoesNotAsk,
+        Self::DoesNotWait,
+        Self::SurrenderForgetsToSave,
+        Self::SurrenderForgetsTheOwner,
+        Self::SurrenderSavesAnybodys,
+        Self::ArrivesUncounted,
+        Self::ResetsWithoutEviction,
+    ];
+}
+
+/// What is carried out of an exchange.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Moves {
+    pub save: Option<Context>,
+    pub load: Option<Context>,
+}
+
+impl Moves {
+    pub const NONE: Self = Self {
+        save: None,
+        load: None,
+    };
+}
+
+type ModelGuest = Guest<Context, AnyScheme>;
+
+/// The state machine, called with one fault or none.
+#[derive(Clone, Copy, Debug)]
+pub struct Switch(pub Option<Fault>);
+
+impl Switch {
+    fn has(self, fault: Fault) -> bool {
+        self.0 == Some(fault)
+    }
+
+    fn moves(self, exchange: Option<Exchange<Context>>) -> Moves {
+        let Some(Exchange { save, load }) = exchange else {
+            return Moves::NONE;
+        };
+        let (save, load) = if self.has(Fault::ExchangesTheWrongWay) {
+            (load, save)
+        } else {
+            (save, load)
+        };
+        Moves {
+            save: Some(save),
+            load: Some(load),
+        }
+    }
+
+    pub fn unlock(self, gate: &mut GateRegister) -> bool {
+        !self.has(Fault::MovesBehindTheGate) && gate.unlock()
+    }
+
+    pub fn enter(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> (Moves, Gate) {
+        let entry = core.enter(guest);
+        let moves = if self.has(Fault::EnterForgetsToLoad) {
+            Moves::NONE
+        } else {
+            self.moves(entry.exchange)
+        };
+        let gate = if self.has(Fault::EnterAlwaysOpens) {
+            Gate::Open
+        } else {
+            entry.gate
+        };
+        (moves, gate)
+    }
+
+    pub fn trap(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
+        let before = *core;
+        let mut moves = self.moves(core.trap(guest));
+        if self.has(Fault::TrapForgetsToSave) {
+            moves.save = None;
+        }
+        if self.has(Fault::TrapForgetsTheOwner) {
+            *core = before;
+        }
+        moves
+    }
+
+    pub fn exit(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
+        let moves = self.moves(core.exit(guest));
+        if self.has(Fault::ExitForgetsToRelease) {
+            Moves::NONE
+        } else {
+            moves
+        }
+    }
+
+    pub fn put(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
+        let moves = self.moves(core.put(guest));
+        if self.has(Fault::PutForgetsWhere) {
+            guest.arrived(false);
+        }
+        if self.has(Fault::PutForgetsToRelease) {
+            Moves::NONE
+        } else {
+            moves
+        }
+    }
+
+    pub fn evict(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
+        if self.has(Fault::ResetsWithoutEviction) {
+            Moves::NONE
+        } else {
+            self.moves(core.evict(guest))
+        }
+    }
+
+    pub fn host_begin(self, core: &mut Core<Context>) -> Moves {
+        let owner = core.host_begin();
+        let save = if self.has(Fault::HostBeginForgetsTheOwner) {
+            core.host_end()
+        } else {
+            owner
+        };
+        Moves {
+            save: Some(save),
+            load: None,
+        }
+    }
+
+    pub fn host_end(self, core: &Core<Context>) -> Moves {
+        let load = (!self.has(Fault::HostEndForgetsToLoad)).then_some(core.host_end());
+        Moves { save: None, load }
+    }
+
+    pub fn elsewhere(self, core: &Core<Context>, guest: &ModelGuest) -> Option<Context> {
+        if self.has(Fault::DoesNotAsk) {
+            None
+        } else {
+            core.elsewhere(guest)
+        }
+    }
+
+    /// Whether a core that has asked goes on only when it was answered.
+    pub fn waits(self) -> bool {
+        !self.has(Fault::DoesNotWait)
+    }
+
+    pub fn surrender(self, core: &mut Core<Context>, context: Context) -> Moves {
+        let before = *core;
+        let mut moves = self.moves(core.surrender(context));
+        if self.has(Fault::SurrenderForgetsToSave) {
+            moves.save = None;
+        }
+        if self.has(Fault::SurrenderForgetsTheOwner) {
+            *core = before;
+        }
+        if self.has(Fault::SurrenderSavesAnybodys) {
+            moves.save = Some(context);
+        }
+        moves
+    }
+
+    pub fn arrived(self, guest: &mut ModelGuest, moved: bool) {
+        guest.arrived(moved && !self.has(Fault::ArrivesUncounted));
+    }
+}

@@ -1,0 +1,102 @@
+//! A scheme that may answer anything, and that holds the state machine to the contract of
+//! [`Forecast`].
+
+use trapcast_forecast::{Decision, Evidence, Release, Window};
+use trapcast_switch::Forecast;
+
+/// What is fixed about a scheme.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Kind {
+    pub window: Window,
+    pub release: Release,
+}
+
+impl Kind {
+    /// `eager`, `per-entry`, `last-trap`.
+    pub const EXIT: Self = Self {
+        window: Window::Entry,
+        release: Release::Exit,
+    };
+    /// `until-put`, `counter`, `credit`.
+    pub const PUT: Self = Self {
+        window: Window::Load,
+        release: Release::Put,
+    };
+    /// `owner`.
+    pub const OWNER: Self = Self {
+        window: Window::Load,
+        release: Release::OnDemand,
+    };
+    /// `none`.
+    pub const NONE: Self = Self {
+        window: Window::Entry,
+        release: Release::Unmanaged,
+    };
+
+    /// Every kind that a scheme of today is of, but for `none`.
+    pub const TODAY: [Self; 3] = [Self::EXIT, Self::PUT, Self::OWNER];
+
+    /// Every kind that manages the registers, whether a scheme of today is of it or not.
+    pub const MANAGED: [Self; 6] = [
+        Self::EXIT,
+        Self::PUT,
+        Self::OWNER,
+        Self {
+            window: Window::Load,
+            release: Release::Exit,
+        },
+        Self {
+            window: Window::Entry,
+            release: Release::Put,
+        },
+        Self {
+            window: Window::Entry,
+            release: Release::OnDemand,
+        },
+    ];
+}
+
+/// The forecaster: it answers what the checker has chosen.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct AnyScheme {
+    kind: Kind,
+    /// The answer to the next question; `None` outside an entry.
+    pub answer: Option<Decision>,
+    /// A window has begun and not ended.
+    pub in_window: bool,
+    /// What it was told in the current step.
+    pub evidence: Option<Evidence>,
+}
+
+impl AnyScheme {
+    pub fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            answer: None,
+            in_window: false,
+            evidence: None,
+        }
+    }
+}
+
+impl Forecast for AnyScheme {
+    fn decide(&mut self) -> Decision {
+        assert!(!self.in_window, "asked twice in one window");
+        self.in_window = true;
+        self.answer.expect("asked outside an entry")
+    }
+
+    fn learn(&mut self, evidence: Evidence) {
+        assert!(self.in_window, "told of a window that never began");
+        self.in_window = false;
+        self.evidence = Some(evidence);
+    }
+
+    fn window(&self) -> Window {
+        self.kind.window
+    }
+
+    fn release(&self) -> Release {
+        self.kind.release
+    }
+}

@@ -1,0 +1,248 @@
+//! Every event as one step of the model, in the order in which a hypervisor reports it, and when it
+//! can happen.
+
+use trapcast_forecast::Decision;
+use trapcast_switch::{Gate, GateRegister};
+
+use crate::{
+    faults::{Moves, Switch},
+    machine::{CORES, Expected, GUESTS, Machine, Phase, Request, Value, host, vcpu},
+};
+
+/// One step of the core that stands first in it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Step {
+    /// Makes a guest the current one, from wherever it ran before.
+    Load(usize, usize),
+    /// Surrenders what another core asks for.
+    Surrender(usize, usize),
+    /// Turns the current vCPU on: it starts with registers of zero.
+    PowerOn(usize),
+    /// Enters the current guest. If a window begins, this is what its scheme decides.
+    Enter(usize, Option<Decision>),
+    /// The guest uses the registers, or traps in the attempt.
+    Use(usize),
+    Exit(usize),
+    Put(usize),
+    /// Brings a guest's registers to memory.
+    Evict(usize, usize),
+    HostBegin(usize),
+    HostEnd(usize),
+}
+
+impl Machine {
+    /// Lists the steps that can come next.
+    pub fn steps(&self, steps: &mut Vec<Step>) {
+        for core in 0..CORES {
+            if self.cores[core].in_section {
+                steps.push(Step::HostEnd(core));
+            } else {
+                self.steps_of(core, steps);
+            }
+            // In a guest, the request is an interrupt: an exit comes first.
+            if !matches!(self.cores[core].phase, Phase::Running(_)) {
+                let asks = |asker: &usize| {
+                    self.cores[*asker]
+                        .request
+                        .is_some_and(|request| request.from == core)
+                };
+                let askers = (0..CORES).filter(asks);
+                steps.extend(askers.map(|asker| Step::Surrender(core, asker)));
+            }
+        }
+    }
+
+    fn steps_of(&self, core: usize, steps: &mut Vec<Step>) {
+        match self.cores[core].phase {
+            Phase::Idle => {
+                let free = (0..GUESTS).filter(|&guest| !self.is_taken(guest));
+                steps.extend(free.map(|guest| Step::Load(core, guest)));
+            }
+            Phase::Waiting(_) => return,
+            Phase::Loaded(guest) => {
+                steps.extend([
+                    Step::PowerOn(core),
+                    Step::Put(core),
+                    Step::Evict(core, guest),
+                ]);
+                if self.guests[guest].guest.forecaster().in_window {
+                    steps.push(Step::Enter(core, None));
+                } else {
+                    let answers = [Decision::Load, Decision::Leave];
+                    steps.extend(answers.map(|answer| Step::Enter(core, Some(answer))));
+                }
+            }
+            Phase::Running(_) => {
+                steps.extend([Step::Use(core), Step::Exit(core)]);
+                return;
+            }
+        }
+        let lingering = (0..GUESTS).filter(|&guest| {
+            !self.is_taken(guest) && self.guests[guest].guest.lingers() == Some(host(core))
+        });
+        steps.extend(lingering.map(|guest| Step::Evict(core, guest)));
+        steps.push(Step::HostBegin(core));
+    }
+
+    /// Takes one step.
+    pub fn take(&mut self, switch: Switch, step: Step) {
+        match step {
+            Step::Load(core, guest) => self.load(switch, core, guest),
+            Step::Surrender(core, asker) => self.surrender(switch, core, asker),
+            Step::PowerOn(core) => {
+                let guest = self.current(core);
+                self.evict(switch, core, guest);
+                self.reset(guest);
+            }
+            Step::Enter(core, answer) => self.enter(switch, core, answer),
+            Step::Use(core) => self.use_registers(switch, core),
+            Step::Exit(core) => self.exit(switch, core),
+            Step::Put(core) => self.put(switch, core),
+            Step::Evict(core, guest) => self.evict(switch, core, guest),
+            Step::HostBegin(core) => self.host_begin(switch, core),
+            Step::HostEnd(core) => self.host_end(switch, core),
+        }
+    }
+
+    fn current(&self, core: usize) -> usize {
+        match self.cores[core].phase {
+            Phase::Waiting(guest) | Phase::Loaded(guest) | Phase::Running(guest) => guest,
+            Phase::Idle => unreachable!("a step of a core without a vCPU"),
+        }
+    }
+
+    fn exchange(&mut self, switch: Switch, core: usize, moves: Moves) {
+        if moves != Moves::NONE {
+            self.unlock(switch, core);
+            self.carry_out(core, moves);
+        }
+    }
+
+    fn load(&mut self, switch: Switch, core: usize, guest: usize) {
+        let home = switch.elsewhere(&self.cores[core].switch, &self.guests[guest].guest);
+        let request = home.map(|home| Request {
+            guest,
+            from: usize::from(home),
+        });
+        self.cores[core].request = request;
+        self.cores[core].phase = if request.is_some() && switch.waits() {
+            Phase::Waiting(guest)
+        } else {
+            Phase::Loaded(guest)
+        };
+    }
+
+    fn surrender(&mut self, switch: Switch, core: usize, asker: usize) {
+        let request = self.cores[asker].request.take();
+        let Request { guest, .. } = request.expect("a surrender that nobody asked for");
+        let moves = switch.surrender(&mut self.cores[core].switch, vcpu(guest));
+        self.exchange(switch, core, moves);
+        let moved = moves != Moves::NONE;
+        switch.arrived(&mut self.guests[guest].guest, moved);
+        let fetch = moved;
+        self.check_counts(
+            guest,
+            Expected {
+                fetch,
+                ..Expected::default()
+            },
+        );
+        if self.cores[asker].phase == Phase::Waiting(guest) {
+            self.cores[asker].phase = Phase::Loaded(guest);
+        }
+    }
+
+    fn enter(&mut self, switch: Switch, core: usize, answer: Option<Decision>) {
+        let guest = self.current(core);
+        let state = &mut self.guests[guest].guest;
+        state.forecaster_mut().answer = answer;
+        let (moves, gate) = switch.enter(&mut self.cores[core].switch, state);
+        state.forecaster_mut().answer = None;
+        self.exchange(switch, core, moves);
+        self.set_gate(core, gate);
+        self.cores[core].phase = Phase::Running(guest);
+        let eager_load = moves.load == Some(vcpu(guest));
+        self.check_counts(
+            guest,
+            Expected {
+                eager_load,
+                ..Expected::default()
+            },
+        );
+    }
+
+    fn use_registers(&mut self, switch: Switch, core: usize) {
+        let guest = self.current(core);
+        if self.cores[core].gate == Gate::Open {
+            self.access(core, guest);
+            return;
+        }
+        self.cores[core].gate = Gate::Open;
+        self.cores[core].remembered_gate = GateRegister::new(Gate::Open);
+        let moves = switch.trap(&mut self.cores[core].switch, &mut self.guests[guest].guest);
+        self.carry_out(core, moves);
+        if moves.load.is_some() {
+            self.trap_loaded(guest);
+        }
+        self.check_counts(guest, Expected::default());
+    }
+
+    fn exit(&mut self, switch: Switch, core: usize) {
+        let guest = self.current(core);
+        let moves = switch.exit(&mut self.cores[core].switch, &mut self.guests[guest].guest);
+        self.exchange(switch, core, moves);
+        self.cores[core].phase = Phase::Loaded(guest);
+        let (give_back, exit) = (moves.save == Some(vcpu(guest)), true);
+        self.check_counts(
+            guest,
+            Expected {
+                give_back,
+                exit,
+                ..Expected::default()
+            },
+        );
+    }
+
+    fn put(&mut self, switch: Switch, core: usize) {
+        let guest = self.current(core);
+        let moves = switch.put(&mut self.cores[core].switch, &mut self.guests[guest].guest);
+        self.exchange(switch, core, moves);
+        self.cores[core].phase = Phase::Idle;
+        let give_back = moves.save == Some(vcpu(guest));
+        self.check_counts(
+            guest,
+            Expected {
+                give_back,
+                ..Expected::default()
+            },
+        );
+    }
+
+    fn evict(&mut self, switch: Switch, core: usize, guest: usize) {
+        let moves = switch.evict(&mut self.cores[core].switch, &mut self.guests[guest].guest);
+        self.exchange(switch, core, moves);
+        let give_back = moves.save == Some(vcpu(guest));
+        self.check_counts(
+            guest,
+            Expected {
+                give_back,
+                ..Expected::default()
+            },
+        );
+    }
+
+    /// The host may leave anything in the registers.
+    fn host_begin(&mut self, switch: Switch, core: usize) {
+        self.unlock(switch, core);
+        let moves = switch.host_begin(&mut self.cores[core].switch);
+        self.carry_out(core, moves);
+        self.cores[core].in_section = true;
+        self.cores[core].registers = Value::Stale;
+    }
+
+    fn host_end(&mut self, switch: Switch, core: usize) {
+        let moves = switch.host_end(&self.cores[core].switch);
+        self.carry_out(core, moves);
+        self.cores[core].in_section = false;
+    }
+}

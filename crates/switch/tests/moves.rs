@@ -1,0 +1,143 @@
+//! A vCPU that moves from core to core, event by event: what it fetches, and what it does not.
+
+use trapcast_forecast::Scheme;
+use trapcast_switch::{Core, Exchange, Gate, Guest};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Context {
+    Host,
+    /// The host on a second core.
+    OtherHost,
+    A,
+    B,
+}
+use Context::{A, B, Host, OtherHost};
+
+const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
+    Some(Exchange { save, load })
+}
+
+/// What moves at an entry, how the gate stands, what moves if the guest uses the registers.
+type Answer = (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>);
+
+/// One entry, exit and put.
+fn window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> Answer {
+    let entry = core.enter(guest);
+    let trap = if uses && entry.gate == Gate::Closed {
+        core.trap(guest)
+    } else {
+        None
+    };
+    core.exit(guest);
+    core.put(guest);
+    (entry.exchange, entry.gate, trap)
+}
+
+/// A guest that has used the registers in its first window, and was put.
+fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context>) {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+    window(&mut core, &mut a, true);
+    (core, a)
+}
+
+/// A vCPU goes on on another core: only `owner` has left its registers in the old one. The
+/// forecaster goes with the vCPU.
+#[test]
+fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
+    for (scheme, lingers, surrendered, next) in [
+        (Scheme::None, None, None, (None, Gate::Open)),
+        (Scheme::Eager, None, None, (moved(OtherHost, A), Gate::Open)),
+        (Scheme::PerEntry, None, None, (None, Gate::Closed)),
+        (
+            Scheme::LastTrap,
+            None,
+            None,
+            (moved(OtherHost, A), Gate::Open),
+        ),
+        (Scheme::UntilPut, None, None, (None, Gate::Closed)),
+        (Scheme::Counter, None, None, (None, Gate::Closed)),
+        (
+            Scheme::Credit,
+            None,
+            None,
+            (moved(OtherHost, A), Gate::Open),
+        ),
+        (
+            Scheme::Owner,
+            Some(Host),
+            moved(A, Host),
+            (None, Gate::Closed),
+        ),
+    ] {
+        let (mut core, mut a) = used_and_put(scheme);
+        let mut other = Core::new(OtherHost);
+        assert_eq!(a.lingers(), lingers, "{scheme}");
+        assert_eq!(core.elsewhere(&a), None, "{scheme}: no move at all");
+        assert_eq!(other.elsewhere(&a), lingers, "{scheme}");
+        if lingers.is_some() {
+            assert_eq!(core.surrender(A), surrendered, "{scheme}");
+            a.arrived(true);
+        }
+        assert_eq!(other.elsewhere(&a), None, "{scheme}");
+        assert_eq!(a.counts.fetches, u64::from(lingers.is_some()), "{scheme}");
+        assert_eq!(core.owner(), Host, "{scheme}");
+        let (exchange, gate, _) = window(&mut other, &mut a, false);
+        assert_eq!((exchange, gate), next, "{scheme}");
+    }
+}
+
+#[test]
+fn owner_leaves_nothing_behind_that_it_has_not_used() {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Owner, false));
+    assert_eq!(a.lingers(), None, "it has not run yet");
+    window(&mut core, &mut a, false);
+    assert_eq!(a.lingers(), None);
+    core.enter(&mut a);
+    core.trap(&mut a);
+    core.exit(&mut a);
+    assert_eq!(core.host_begin(), A);
+    let _ = core.host_end();
+    core.put(&mut a);
+    assert_eq!(a.lingers(), None, "the host's use has taken them");
+}
+
+/// The old core may have lost them since the put, to its host or to another guest; then there is
+/// nothing to move, and nothing to count.
+#[test]
+fn what_has_gone_meanwhile_is_not_surrendered() {
+    for guest_takes in [false, true] {
+        let (mut core, mut a) = used_and_put(Scheme::Owner);
+        let owner = if guest_takes {
+            let mut b = Guest::new(B, Scheme::Owner, false);
+            let (.., trap) = window(&mut core, &mut b, true);
+            assert_eq!(trap, moved(A, B));
+            B
+        } else {
+            assert_eq!(core.host_begin(), A);
+            core.host_end()
+        };
+        assert_eq!(a.lingers(), Some(Host), "it cannot know");
+        assert_eq!(core.surrender(A), None);
+        assert_eq!(core.owner(), owner, "whoever has them keeps them");
+        a.arrived(false);
+        assert_eq!((a.lingers(), a.counts.fetches), (None, 0));
+    }
+}
+
+/// From core to core and back: each core's registers are the guest's only while no other's are.
+#[test]
+fn a_vcpu_comes_back_to_a_core_that_it_has_left() {
+    let (mut core, mut a) = used_and_put(Scheme::Owner);
+    let mut other = Core::new(OtherHost);
+    assert_eq!(core.surrender(A), moved(A, Host));
+    a.arrived(true);
+    let used = window(&mut other, &mut a, true);
+    assert_eq!(used, (None, Gate::Closed, moved(OtherHost, A)));
+    assert_eq!(core.elsewhere(&a), Some(OtherHost));
+    assert_eq!(other.surrender(A), moved(A, OtherHost));
+    a.arrived(true);
+    let used = window(&mut core, &mut a, true);
+    assert_eq!(used, (None, Gate::Closed, moved(Host, A)));
+    let counts = a.counts;
+    assert_eq!((counts.fetches, counts.give_backs), (2, 0));
+}

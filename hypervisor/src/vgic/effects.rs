@@ -1,0 +1,29 @@
+//! What a change of the virtual GIC asks of EL2.
+
+use core::ops::BitOrAssign;
+
+use super::VcpuSet;
+
+/// What EL2 has to see to after a call, before it lets go of the VM's lock or at once after that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Effects {
+    /// vCPUs with an interrupt to take: one that waits in WFI must be woken.
+    pub wake: VcpuSet,
+    /// vCPUs whose [`Vgic::hardware_active`](super::Vgic::hardware_active) may have changed. If one is
+    /// loaded, on whatever core, EL2 has to write that core's physical interrupt's active state anew,
+    /// under the lock.
+    pub hardware: VcpuSet,
+    /// vCPUs whose live list registers are out of date: EL2 interrupts the cores that they are loaded
+    /// on, so that they exit, are synced and flushed. It need not wait for that. A vCPU loaded on the
+    /// core that makes the call is at EL2 already. Nobody is named twice between two flushes.
+    pub kick: VcpuSet,
+}
+
+impl BitOrAssign for Effects {
+    fn bitor_assign(&mut self, other: Self) {
+        self.wake |= other.wake;
+        self.hardware |= other.hardware;
+        self.kick |= other.kick;
+    }
+}

@@ -1,0 +1,115 @@
+//! What is so in a VM, whatever its virtual GIC knows: the state of each interrupt, kept at the moment
+//! at which a guest or a device changes it.
+
+use super::super::super::HARDWARE_INTID;
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Interrupt {
+    pub(super) enabled: bool,
+    pub(super) edge: bool,
+    pub(super) line: bool,
+    /// Pending until it is acknowledged.
+    pub(super) latch: bool,
+    /// An edge came while a list register was pending, in a guest: it is one with that if the guest
+    /// comes out before its acknowledgement, and remains pending else.
+    again: bool,
+    pub(super) priority: u8,
+    pub(super) route: u32,
+    pub(super) active_on: Option<usize>,
+}
+
+pub(super) struct Truth {
+    /// By vCPU and INTID; of SPIs only vCPU 0's entry is used.
+    interrupts: Vec<Vec<Interrupt>>,
+    pub(super) group1: bool,
+    /// What each vCPU handles, innermost last.
+    pub(super) handling: Vec<Vec<u32>>,
+}
+
+impl Truth {
+    pub(super) fn new(vcpus: usize) -> Self {
+        Self {
+            interrupts: vec![vec![Interrupt::default(); 96]; vcpus],
+            group1: true,
+            handling: vec![Vec::new(); vcpus],
+        }
+    }
+
+    pub(super) fn at(&self, vcpu: usize, intid: u32) -> &Interrupt {
+        let vcpu = if intid < 32 { vcpu } else { 0 };
+        &self.interrupts[vcpu][intid as usize]
+    }
+
+    pub(super) fn at_mut(&mut self, vcpu: usize, intid: u32) -> &mut Interrupt {
+        let vcpu = if intid < 32 { vcpu } else { 0 };
+        &mut self.interrupts[vcpu][intid as usize]
+    }
+
+    pub(super) fn pending(&self, vcpu: usize, intid: u32) -> bool {
+        let interrupt = self.at(vcpu, intid);
+        interrupt.latch
+            || interrupt.again
+            || interrupt.line && !interrupt.edge && intid != HARDWARE_INTID
+    }
+
+    /// Whether `vcpu` may take `intid` as soon as it is pending.
+    pub(super) fn open(&self, vcpu: usize, intid: u32) -> bool {
+        let interrupt = self.at(vcpu, intid);
+        let here = intid < 32 || interrupt.route == vcpu as u32;
+        self.group1 && interrupt.enabled && here && interrupt.active_on.is_none()
+    }
+
+    pub(super) fn deliverable(&self, vcpu: usize, intid: u32) -> bool {
+        self.open(vcpu, intid) && self.pending(vcpu, intid)
+    }
+
+    /// Whether it stops being pending by itself, when its line falls.
+    pub(super) fn may_fall(&self, vcpu: usize, intid: u32) -> bool {
+        intid >= 16 && intid != HARDWARE_INTID && !self.at(vcpu, intid).edge
+    }
+
+    /// An edge; `listed` says whether it is pending in a list register of a guest that runs.
+    pub(super) fn edge(&mut self, vcpu: usize, intid: u32, listed: bool) {
+        let interrupt = self.at_mut(vcpu, intid);
+        interrupt.latch |= !listed;
+        interrupt.again |= listed;
+    }
+
+    /// `vcpu` comes out of its guest.
+    pub(super) fn exit(&mut self, vcpu: usize) {
+        for intid in 0..96 {
+            let interrupt = self.at_mut(vcpu, intid);
+            if interrupt.again && (intid < 32 || interrupt.route == vcpu as u32) {
+                interrupt.again = false;
+                interrupt.latch = true;
+            }
+        }
+    }
+
+    /// `vcpu` has got `intid` from its core. `stale` says whether EL2 has yet to bring it out for
+    /// something, which may be that the line has fallen.
+    pub(super) fn acknowledge(&mut self, vcpu: usize, intid: u32, stale: bool) {
+        let fell = stale && self.may_fall(vcpu, intid);
+        assert!(
+            self.open(vcpu, intid),
+            "vCPU {vcpu} takes {intid}, which it may not: {:?}",
+            self.at(vcpu, intid)
+        );
+        assert!(
+            self.pending(vcpu, intid) || fell,
+            "vCPU {vcpu} takes {intid} for nothing"
+        );
+        self.handling[vcpu].push(intid);
+        let interrupt = self.at_mut(vcpu, intid);
+        interrupt.latch = interrupt.again;
+        interrupt.again = false;
+        interrupt.active_on = Some(vcpu);
+    }
+
+    pub(super) fn end(&mut self, vcpu: usize) -> Option<u32> {
+        let intid = self.handling[vcpu].pop()?;
+        let interrupt = self.at_mut(vcpu, intid);
+        interrupt.active_on = interrupt.active_on.filter(|&on| on != vcpu);
+        Some(intid)
+    }
+}

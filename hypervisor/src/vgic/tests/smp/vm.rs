@@ -1,0 +1,254 @@
+//! One VM on several cores: the cores, and EL2's side of each exit, entry, kick and move.
+
+use super::super::super::{Effects, HARDWARE_INTID, VcpuSet, Vgic};
+use super::super::core::Core;
+use super::super::{ISENABLER, enabled_vgic, write_bit, write_priority};
+use super::access::Access;
+use super::truth::Truth;
+use super::{CORES, EDGES, INTIDS, OPEN, PENDING, VCPUS};
+
+/// A physical core and what EL2 does there.
+pub(super) struct Slot {
+    pub(super) core: Core,
+    pub(super) vcpu: Option<usize>,
+    pub(super) in_guest: bool,
+    /// An interrupt from another core has not been taken yet.
+    pub(super) kicked: bool,
+    /// The guest's access that waits for others to come out.
+    pub(super) access: Option<Access>,
+}
+
+pub(super) struct Vm {
+    pub(super) vgic: Vgic,
+    pub(super) truth: Truth,
+    pub(super) slots: Vec<Slot>,
+    /// The lines of the vCPUs' timers.
+    pub(super) timers: [bool; VCPUS],
+    /// The core that each vCPU ran on last.
+    pub(super) home: [usize; VCPUS],
+    /// Whether EL2 knows that a vCPU which is on no core has something to take.
+    pub(super) woken: [bool; VCPUS],
+    /// There are list registers for everything.
+    pub(super) roomy: bool,
+}
+
+impl Vm {
+    pub(super) fn new(list_registers: usize, priorities: &[u8]) -> Self {
+        let mut vgic = enabled_vgic(VCPUS);
+        let mut truth = Truth::new(VCPUS);
+        for spi in EDGES {
+            let offset = 0xc00 + u64::from(spi / 16) * 4;
+            let _ = vgic.distributor_write(offset, 4, 2 << (spi % 16 * 2));
+        }
+        for (n, intid) in INTIDS.into_iter().enumerate() {
+            let priority = priorities[n % priorities.len()];
+            for vcpu in 0..VCPUS {
+                let _ = write_priority(&mut vgic, vcpu, intid, priority);
+                let _ = write_bit(&mut vgic, vcpu, ISENABLER, intid);
+                let interrupt = truth.at_mut(vcpu, intid);
+                interrupt.enabled = true;
+                interrupt.edge = intid < 16 || EDGES.contains(&intid);
+                interrupt.priority = priority;
+            }
+        }
+        let slots = (0..CORES).map(|_| Slot {
+            core: Core::empty(&vgic, list_registers),
+            vcpu: None,
+            in_guest: false,
+            kicked: false,
+            access: None,
+        });
+        let mut vm = Self {
+            slots: slots.collect(),
+            vgic,
+            truth,
+            timers: [false; VCPUS],
+            home: [0; VCPUS],
+            woken: [false; VCPUS],
+            roomy: list_registers >= INTIDS.len(),
+        };
+        for k in 0..CORES {
+            vm.run(k, k);
+            vm.enter(k);
+        }
+        vm
+    }
+
+    pub(super) fn slot_of(&self, vcpu: usize) -> Option<usize> {
+        self.slots.iter().position(|slot| slot.vcpu == Some(vcpu))
+    }
+
+    pub(super) fn guest(&self, k: usize) -> Option<usize> {
+        self.slots[k].vcpu.filter(|_| self.slots[k].in_guest)
+    }
+
+    /// The vCPU on a core that is at EL2 and free to do something else.
+    pub(super) fn at_el2(&self, k: usize) -> bool {
+        !self.slots[k].in_guest && self.slots[k].access.is_none()
+    }
+
+    /// Whether `intid` is pending in a list register of a guest that runs.
+    pub(super) fn listed(&self, vcpu: usize, intid: u32) -> bool {
+        self.slots.iter().any(|slot| {
+            let mine = intid >= 32 || slot.vcpu == Some(vcpu);
+            let pending = |lr: &u64| *lr as u32 == intid && lr & PENDING != 0;
+            slot.in_guest && mine && slot.core.lrs.iter().any(pending)
+        })
+    }
+
+    pub(super) fn apply(&mut self, effects: Effects) {
+        for vcpu in effects.wake {
+            self.woken[vcpu] = true;
+        }
+        for vcpu in effects.hardware {
+            if let Some(k) = self.slot_of(vcpu) {
+                self.slots[k].core.physical_active = self.vgic.hardware_active(vcpu);
+            }
+        }
+        self.kick(effects.kick);
+    }
+
+    pub(super) fn kick(&mut self, set: VcpuSet) {
+        for vcpu in set {
+            let k = self.slot_of(vcpu).expect("who is kicked is on a core");
+            self.slots[k].kicked = true;
+        }
+    }
+
+    pub(super) fn edge(&mut self, vcpu: usize, intid: u32) {
+        let listed = self.listed(vcpu, intid);
+        self.truth.edge(vcpu, intid, listed);
+    }
+
+    pub(super) fn line(&mut self, vcpu: usize, intid: u32, high: bool) {
+        let interrupt = self.truth.at_mut(vcpu, intid);
+        let rises = high && !interrupt.line;
+        interrupt.line = high;
+        if rises && interrupt.edge {
+            self.edge(vcpu, intid);
+        }
+        let effects = self.vgic.set_level(vcpu, intid, high);
+        self.apply(effects);
+    }
+
+    pub(super) fn exit(&mut self, k: usize) {
+        let Some(vcpu) = self.guest(k) else { return };
+        let synced = self.vgic.used(vcpu) != 0;
+        let effects = self.slots[k].core.exit(&mut self.vgic);
+        self.slots[k].in_guest = false;
+        self.truth.exit(vcpu);
+        self.apply(effects);
+        if synced && self.vgic.hardware_is_pending(vcpu) && !self.timers[vcpu] {
+            self.truth.at_mut(vcpu, HARDWARE_INTID).latch = false;
+            let effects = self.vgic.hardware_retract(vcpu);
+            self.apply(effects);
+        }
+    }
+
+    pub(super) fn enter(&mut self, k: usize) {
+        if self.slots[k].vcpu.is_none() || !self.at_el2(k) {
+            return;
+        }
+        let entered = self.slots[k].core.try_enter(&mut self.vgic);
+        self.slots[k].in_guest = entered;
+        let somebody_waits = self.slots.iter().any(|slot| slot.access.is_some());
+        assert!(entered || somebody_waits, "kept out for nobody");
+    }
+
+    pub(super) fn park(&mut self, k: usize) {
+        if self.at_el2(k)
+            && let Some(vcpu) = self.slots[k].vcpu.take()
+        {
+            self.vgic.left(vcpu);
+            self.woken[vcpu] = self.vgic.has_pending(vcpu, OPEN);
+        }
+    }
+
+    pub(super) fn run(&mut self, k: usize, vcpu: usize) {
+        if !self.at_el2(k) || self.slot_of(vcpu).is_some() {
+            return;
+        }
+        self.park(k);
+        let home = std::mem::replace(&mut self.home[vcpu], k);
+        if let Ok([old, new]) = self.slots.get_disjoint_mut([home, k]) {
+            old.core.hand_over(vcpu, &mut new.core);
+        }
+        self.slots[k].core.make_resident(&self.vgic, vcpu);
+        self.slots[k].vcpu = Some(vcpu);
+    }
+
+    /// Timers whose line is high fire: in a guest as a physical interrupt, else as EL2 sees it.
+    pub(super) fn fire_timers(&mut self) {
+        let timers = self.timers;
+        for vcpu in (0..VCPUS).filter(|&vcpu| timers[vcpu]) {
+            match self.slot_of(vcpu) {
+                Some(k) if !self.slots[k].in_guest || self.slots[k].core.physical_active => {
+                    continue;
+                }
+                Some(k) => {
+                    self.exit(k);
+                    self.slots[k].core.physical_active = true;
+                }
+                None if self.vgic.hardware_active(vcpu) => continue,
+                None => {}
+            }
+            let interrupt = self.truth.at_mut(vcpu, HARDWARE_INTID);
+            assert!(interrupt.active_on.is_none(), "the interrupt could fire");
+            interrupt.latch = true;
+            let effects = self.vgic.hardware_pending(vcpu);
+            self.apply(effects);
+        }
+    }
+
+    /// Makes the access that the vCPU on core `k` is at EL2 for, unless others have to come out.
+    pub(super) fn try_access(&mut self, k: usize) {
+        let (Some(vcpu), Some(access)) = (self.slots[k].vcpu, self.slots[k].access.clone()) else {
+            return;
+        };
+        let (frame, offset, size, write) = access.encode();
+        let done = match write {
+            Some(value) => self
+                .vgic
+                .write(vcpu, frame, offset, size, value)
+                .map(|effects| {
+                    access.write(self);
+                    self.apply(effects);
+                }),
+            None => (self.vgic.read(vcpu, frame, offset, size))
+                .map(|value| access.check_read(self, value)),
+        };
+        match done {
+            Ok(()) => self.slots[k].access = None,
+            Err(set) => {
+                assert!(!set.is_empty() && !set.contains(vcpu));
+                self.kick(set);
+            }
+        }
+    }
+
+    pub(super) fn acknowledge(&mut self, k: usize) -> Option<u32> {
+        let vcpu = self.guest(k)?;
+        let intid = self.slots[k].core.acknowledge()?;
+        let kicked = self.slots[k].kicked;
+        self.truth.acknowledge(vcpu, intid, kicked);
+        Some(intid)
+    }
+
+    pub(super) fn end(&mut self, k: usize) -> Option<u32> {
+        let intid = self.truth.end(self.guest(k)?)?;
+        self.slots[k].core.end(intid);
+        Some(intid)
+    }
+
+    /// A core takes the interrupt that another one sent, or a maintenance interrupt.
+    pub(super) fn interrupt(&mut self, k: usize) {
+        if std::mem::take(&mut self.slots[k].kicked) || self.slots[k].core.maintenance() {
+            self.exit(k);
+        }
+    }
+
+    /// Whether a guest is about to be interrupted.
+    pub(super) fn is_unsettled(&self, k: usize) -> bool {
+        self.slots[k].in_guest && (self.slots[k].kicked || self.slots[k].core.maintenance())
+    }
+}
