@@ -19,6 +19,8 @@ use dtoolkit::{
     standard::NodeStandard,
 };
 
+use trapcast_trace::report::MAX_CORES;
+
 use crate::settings::MAX_VMS;
 
 /// The most separate ranges of RAM.
@@ -38,6 +40,8 @@ pub struct Board<'a> {
     pub command_line: &'a str,
     /// RAM, in ascending order.
     pub memory: ArrayVec<Physical, MAX_RANGES>,
+    /// Cores, from 1 to [`MAX_CORES`].
+    pub cores: usize,
     /// What each VM is to run, from VM 0 on: at least one.
     pub guests: ArrayVec<Guest<'a>, MAX_VMS>,
 }
@@ -75,6 +79,11 @@ pub enum BoardError<'a> {
         /// The address of the second of the two.
         address: u64,
     },
+    /// There are more than [`MAX_CORES`] cores.
+    TooManyCores {
+        /// How many.
+        cores: usize,
+    },
     /// There is no kernel at all.
     NoKernel,
     /// A RAM disk has no kernel at a lower address.
@@ -105,6 +114,10 @@ impl fmt::Display for BoardError<'_> {
             Self::Overlap { address } => write!(
                 f,
                 "the module at {address:#x} overlaps the one before it: load it to a higher address"
+            ),
+            Self::TooManyCores { cores } => write!(
+                f,
+                "the board has {cores} cores and {MAX_CORES} can be used: give QEMU -smp {MAX_CORES}"
             ),
             Self::NoKernel => f.write_str(
                 "there is no guest: add -device guest-loader,addr=ADDRESS,kernel=FILE to QEMU",
@@ -160,6 +173,7 @@ impl<'a> Board<'a> {
         Ok(Self {
             command_line,
             memory,
+            cores: cores(fdt)?,
             guests: guests(modules)?,
         })
     }
@@ -187,6 +201,21 @@ fn memory(fdt: Fdt<'_>) -> Result<ArrayVec<Physical, MAX_RANGES>, BoardError<'_>
         return Err(BoardError::Memory);
     }
     Ok(ranges)
+}
+
+/// The number of cores: nodes under `/cpus` whose `device_type` is `cpu`. A tree without them is of
+/// one core.
+fn cores(fdt: Fdt<'_>) -> Result<usize, BoardError<'_>> {
+    let is_core = |node: &FdtNode<'_>| {
+        node.property("device_type")
+            .is_some_and(|property| property.value() == b"cpu\0")
+    };
+    let cpus = fdt.root().child("cpus");
+    match cpus.map_or(0, |cpus| cpus.children().filter(is_core).count()) {
+        0 => Ok(1),
+        cores if cores <= MAX_CORES => Ok(cores),
+        cores => Err(BoardError::TooManyCores { cores }),
+    }
 }
 
 /// The range of an address and a size, unless one does not fit into 64 bits or there is nothing.

@@ -272,6 +272,7 @@ fn measure_paths(
 ) -> Result<Vec<Path>> {
     let machine = Machine {
         cpu,
+        cores: 1,
         vhe: cpu.has_vhe(),
         icount: true,
         record: watch == Watch::Record,

@@ -38,6 +38,8 @@ pub struct Boot {
     pub scheme: Scheme,
     /// QEMU's core.
     pub cpu: Cpu,
+    /// How many of it the board has.
+    pub cores: u32,
     /// Whether the hypervisor uses VHE.
     pub vhe: bool,
     /// Whether time is counted in instructions.
@@ -54,6 +56,7 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
     let vm = vm(boot, paths)?;
     let machine = Machine {
         cpu: boot.cpu,
+        cores: boot.cores,
         vhe: boot.vhe,
         icount: boot.icount,
         record: false,

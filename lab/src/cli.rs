@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use trapcast_forecast::Scheme;
 use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
+use trapcast_trace::report::MAX_CORES;
 
 use crate::{
     machine::{Cpu, Size},
@@ -74,6 +75,7 @@ const BOOT_EXAMPLES: &str = "\
 Examples:
   trapcast boot                                     Debian's kernel with a busybox shell
   trapcast boot --vms 2 --scheme owner              two of them on one core
+  trapcast boot --cores 4 --vms 3 --vcpus 2         three of two vCPUs each on four cores
   trapcast boot --cpu cortex-a57 --vcpus 2          a core without VHE
   trapcast boot --kernel Image --initrd initrd.gz   your own
 
@@ -131,6 +133,9 @@ pub struct BootArgs {
     /// vCPUs of each VM
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_VCPUS as i64))]
     pub vcpus: u32,
+    /// Cores of the board; vCPUs move between them
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_CORES as i64))]
+    pub cores: u32,
     /// VMs, all alike
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_VMS as i64))]
     pub vms: u32,

@@ -52,6 +52,7 @@ fn boot_linux(arguments: BootArgs, paths: &Paths) -> Result<()> {
     let boot = Boot {
         vhe: arguments.core.vhe()?,
         cpu: arguments.core.cpu,
+        cores: arguments.cores,
         kernel: arguments.kernel,
         initrd: arguments.initrd,
         append: arguments.append,

@@ -120,6 +120,8 @@ pub struct Vm {
 pub struct Machine {
     /// Its core.
     pub cpu: Cpu,
+    /// Cores that the board has.
+    pub cores: u32,
     /// Whether the hypervisor uses VHE.
     pub vhe: bool,
     /// Whether time is counted in instructions, so that a run can be repeated exactly.
@@ -150,6 +152,7 @@ impl Machine {
         let layout = Layout::of(&loads, available_memory()?)?;
         let ram = MemoryFile::zeroed(layout.ram)?;
         let mut arguments = board_arguments(self.cpu, self.icount, &ram, layout.ram, serial);
+        arguments.extend(["-smp".into(), self.cores.to_string().into()]);
         arguments.extend(["-kernel".into(), hypervisor.into()]);
         arguments.extend(["-append".into(), self.settings().into()]);
         for (vm, place) in self.vms.iter().zip(&layout.places) {
@@ -302,6 +305,7 @@ mod tests {
     fn the_command_line_holds_every_setting() {
         let machine = Machine {
             cpu: Cpu::CortexA57,
+            cores: 3,
             vhe: false,
             icount: true,
             record: true,
@@ -316,6 +320,7 @@ mod tests {
         let line = line.join("\n");
         for wanted in [
             "-cpu\ncortex-a57\n",
+            "-smp\n3\n",
             "-icount\nshift=0,sleep=off\n",
             "-kernel\n/el2\n-append\nvhe=off record=on vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
              vm0.observe=on vm0.pmu=off vm1.memory=16M",

@@ -92,6 +92,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
         progress.start(workload.name);
         let machine = Machine {
             cpu: plan.cpu,
+            cores: 1,
             vhe: plan.vhe,
             icount: true,
             record: true,

@@ -62,8 +62,9 @@ pub fn record(
 ) -> Result<(Outcome, u64)> {
     let prepared = machine.prepare(hypervisor, "stdio")?;
     let over = AtomicBool::new(false);
+    let cores = machine.cores as u8;
     let (finished, waits) = thread::scope(|scope| {
-        let reader = scope.spawn(|| take_records(&prepared.ram, &over, sink));
+        let reader = scope.spawn(|| take_records(&prepared.ram, cores, &over, sink));
         let finished = Qemu::start(&prepared.arguments, Console::Captured)
             .and_then(|qemu| qemu.wait_while(Some(limit), || !reader.is_finished()));
         over.store(true, Ordering::Release);
@@ -74,18 +75,23 @@ pub fn record(
     Ok((outcome(finished?, &prepared.ram.mailbox()?)?, waits))
 }
 
-/// Empties the first core's ring until the machine is over. Returns how often it was full.
+/// Empties the rings of all cores until the machine is over. Returns how often one was full.
 fn take_records(
     ram: &MemoryFile,
+    cores: u8,
     over: &AtomicBool,
     mut sink: impl FnMut(u8, &[Record]) -> Result<()>,
 ) -> Result<u64> {
-    let mut ring = RingReader::new(ram, 0);
+    let mut rings: Vec<_> = (0..cores).map(|core| RingReader::new(ram, core)).collect();
     loop {
         let last = over.load(Ordering::Acquire);
-        if ring.drain(&mut sink)? == 0 {
+        let mut taken = 0;
+        for ring in &mut rings {
+            taken += ring.drain(&mut sink)?;
+        }
+        if taken == 0 {
             if last {
-                return Ok(ring.waits());
+                return Ok(rings.iter().map(RingReader::waits).sum());
             }
             thread::sleep(REST);
         }

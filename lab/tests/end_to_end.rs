@@ -115,6 +115,24 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     );
     add("pair/neoverse-n1/vhe-off".into(), Box::new(vhe_refused));
     add("linux/two_vcpus".into(), Box::new(two_vcpus));
+    add("cores/linux_on_two".into(), Box::new(linux_on_two_cores));
+    for scheme in [
+        Scheme::Eager,
+        Scheme::UntilPut,
+        Scheme::Counter,
+        Scheme::Owner,
+    ] {
+        let moving = move |paths: &Paths| {
+            let findings = moving(paths, scheme)?;
+            check(findings.guest_mismatches == 0, || format!("{findings:?}"))
+        };
+        add(format!("cores/moving/{scheme}"), Box::new(moving));
+    }
+    let control = |paths: &Paths| {
+        let findings = moving(paths, Scheme::None)?;
+        check(findings.guest_mismatches > 0, || format!("{findings:?}"))
+    };
+    add("cores/moving/none".into(), Box::new(control));
     add("study/same_figures_twice".into(), Box::new(same_twice));
     add(
         "study/observed_agrees_with_guest".into(),
@@ -154,6 +172,7 @@ fn run_workload(
     let (cpu, vhe) = machine;
     let machine = Machine {
         cpu,
+        cores: 1,
         vhe,
         icount: true,
         record: false,
@@ -235,6 +254,7 @@ fn linux_vm(paths: &Paths, task: Task<'_>) -> Result<Vm, Failed> {
 fn two_vcpus(paths: &Paths) -> Outcomes {
     let machine = Machine {
         cpu: Cpu::NeoverseN1,
+        cores: 1,
         vhe: true,
         icount: true,
         record: false,
@@ -297,6 +317,54 @@ fn first_code(bytes: &[u8]) -> Result<usize, Failed> {
     Ok(range.ok_or("no code in the hypervisor")?.0 as usize)
 }
 
+/// Six guests that all use the registers, on three cores that run at the same time: they move.
+fn moving(paths: &Paths, scheme: Scheme) -> Result<Findings, Failed> {
+    let always = workload::find("always")?;
+    let images = Images::load(paths, &[always], SCALE)?;
+    let mut vms = Vec::new();
+    for seed in 1..=6 {
+        let mut vm = images.vms(always, scheme, false, SCALE).remove(0);
+        vm.bootargs = vm.bootargs.replace("seed=1", &format!("seed={seed}"));
+        vms.push(vm);
+    }
+    let machine = Machine {
+        cpu: Cpu::NeoverseN1,
+        cores: 3,
+        vhe: true,
+        icount: false,
+        record: false,
+        vms,
+    };
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let findings = console::findings(&outcome.console, &[Expected::Checker; 6]);
+    let switches: u64 = outcome.cores.iter().map(|core| core.vcpu_switches).sum();
+    check(outcome.cores.len() == 3 && switches > 6, || outcome.console)?;
+    check(findings.failures.is_empty(), || format!("{findings:?}"))?;
+    Ok(findings)
+}
+
+/// A Linux guest of two vCPUs on two cores that run at the same time.
+fn linux_on_two_cores(paths: &Paths) -> Outcomes {
+    let linux = workload::find("linux")?;
+    let images = Images::load(paths, &[linux], SCALE)?;
+    let mut vms = images.vms(linux, Scheme::Owner, false, SCALE);
+    vms[0].vcpus = 2;
+    let machine = Machine {
+        cpu: Cpu::NeoverseN1,
+        cores: 2,
+        vhe: true,
+        icount: false,
+        record: false,
+        vms,
+    };
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let findings = console::findings(&outcome.console, &linux.expected());
+    sound(&outcome, &findings)?;
+    check(outcome.vcpus.iter().all(|vcpu| vcpu.entries > 100), || {
+        outcome.console
+    })
+}
+
 /// A checker that damages a register itself must say so, and the lab must hear it.
 fn fault_is_noticed(paths: &Paths) -> Outcomes {
     let always = workload::find("always")?;
@@ -305,6 +373,7 @@ fn fault_is_noticed(paths: &Paths) -> Outcomes {
     vms[0].bootargs += " fault=300";
     let machine = Machine {
         cpu: Cpu::NeoverseN1,
+        cores: 1,
         vhe: true,
         icount: true,
         record: false,
@@ -445,6 +514,7 @@ fn observer_agrees(paths: &Paths) -> Outcomes {
 fn hang_is_stopped(paths: &Paths) -> Outcomes {
     let machine = Machine {
         cpu: Cpu::NeoverseN1,
+        cores: 1,
         vhe: true,
         icount: false,
         record: false,

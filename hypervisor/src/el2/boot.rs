@@ -1,23 +1,21 @@
 //! From QEMU's jump to the image to the first guest.
 
-use ::core::{arch::global_asm, ffi::c_void, ptr::NonNull};
+use ::core::{arch::global_asm, ffi::c_void, fmt, ptr::NonNull};
 
 use alloc::boxed::Box;
 use dtoolkit::fdt::Fdt;
 use trapcast_fpsimd::FpSimd;
 use trapcast_hypervisor::{modules::Board, settings::Settings};
-use trapcast_trace::report::State;
+use trapcast_trace::report::{CoreReport, State};
 
 use super::{
     console::{self, say},
     core::{Area, Core},
-    gic, host_simd, memory,
-    meter::Meter,
-    panic::{fail, power_off},
-    record::Recorder,
+    cores, gic, host_simd, memory,
+    panic::fail,
+    record::{self, Recorder},
     report::{self, Report},
-    scheduler::Scheduler,
-    vm,
+    stacks, vm,
 };
 use crate::{mrs, msr};
 
@@ -44,7 +42,7 @@ global_asm!(
     "mrs x0, CurrentEL",
     "cmp x0, #(2 << 2)",
     "b.ne 2f",
-    "adrp x0, stack_top",
+    "ldr x0, =stacks_start + {stack_top}",
     "mov sp, x0",
     "adrp x0, el2_vectors",
     "add x0, x0, :lo12:el2_vectors",
@@ -70,6 +68,7 @@ global_asm!(
     // Changes HCR_EL2 to x0, TCR_EL2 to x1, SCTLR_EL2 to x2, and the tables to those at x3, with
     // the MMU off in between: a change of E2H gives the other registers another layout.
     ".balign 64",
+    ".global el2_change_regime",
     "el2_change_regime:",
     "mrs x4, sctlr_el2",
     "bic x4, x4, #1",
@@ -95,17 +94,14 @@ global_asm!(
     tcr = const memory::TCR,
     sctlr = const memory::SCTLR,
     mair = const memory::MAIR,
+    stack_top = const stacks::TOP,
 );
 
 unsafe extern "C" {
     fn el2_change_regime(hcr: u64, tcr: u64, sctlr: u64, tables: u64);
     safe static initial_table: u8;
-    safe static stack_top: u8;
     fn el2_enter(vcpu: *mut c_void) -> !;
 }
-
-/// What the host keeps in its registers, to notice if it ever loses them.
-static mut HOST_REGISTERS: FpSimd = host_simd::CANARY;
 
 /// EL2's way from its first Rust instruction to the first guest.
 #[unsafe(no_mangle)]
@@ -140,42 +136,97 @@ extern "C" fn el2_main() -> ! {
     }
     memory::map(&board, e2h);
     // SAFETY: at boot, once, with the GIC's frames mapped.
-    unsafe { gic::init() }
+    unsafe { gic::init(board.cores) }
     header.vhe = u32::from(e2h);
     header.counter_frequency = mrs!("cntfrq_el0");
 
-    // SAFETY: this core's host register file is this core's alone from here on.
-    let host = Area(unsafe { NonNull::new_unchecked(&raw mut HOST_REGISTERS) });
-    let scheduler = Scheduler::new(settings.slice, header.counter_frequency);
-    let core = Box::leak(Box::new(Core::new(
-        &raw const stack_top as u64,
-        e2h,
-        host,
-        scheduler,
-        &mut cores[0],
-    )));
-    core.unlock();
-    // SAFETY: the gate is open; the registers become what the switch takes them for.
-    unsafe { FpSimd::load(host.0.as_ptr()) }
-
     if settings.record {
-        core.recorder = Recorder::on(&board);
+        record::check_room(&board);
     }
+    header.cores = board.cores as u32;
+    let (first, others) = cores[..board.cores].split_at_mut(1);
+    let common = Box::leak(Box::new(Common {
+        e2h,
+        slice: u64::from(settings.slice) * header.counter_frequency / 1_000_000,
+        second: header.counter_frequency,
+        record: settings.record,
+    }));
+    // SAFETY: at this core's boot.
+    let core = unsafe { set_up_core(0, common, &mut first[0]) };
+    cores::announce(core);
     vm::create_all(&board, &settings, core, header, vcpus);
+    cores::start_others(common, others);
     say!(
-        "{} VM{}, {}, core {:#x}",
-        header.vms,
-        if header.vms == 1 { "" } else { "s" },
+        "{}, {}, {}, {:#x}",
+        number_of(header.vms, "VM"),
+        number_of(header.cores, "core"),
         if e2h { "VHE" } else { "no VHE" },
         mrs!("midr_el1")
     );
     header.state = State::Running as u32;
     header.started = mrs!("cntpct_el0");
-    core.meter = Meter::new();
-    match core.first() {
+    cores::go();
+    core.run()
+}
+
+/// A number of things as a sentence has it.
+fn number_of(count: u32, thing: &str) -> impl fmt::Display {
+    fmt::from_fn(move |f| {
+        let plural = if count == 1 { "" } else { "s" };
+        write!(f, "{count} {thing}{plural}")
+    })
+}
+
+/// What is the same for every core.
+pub struct Common {
+    /// HCR_EL2.E2H.
+    pub e2h: bool,
+    /// Time slice in ticks of the physical counter.
+    pub slice: u64,
+    /// One second in ticks.
+    pub second: u64,
+    /// Whether every window is recorded.
+    pub record: bool,
+}
+
+/// Sets up the core that calls it, as core `number`.
+///
+/// # Safety
+/// Called once per core, before it runs guests, on its own stack.
+pub unsafe fn set_up_core(
+    number: usize,
+    common: &Common,
+    report: &'static mut CoreReport,
+) -> &'static mut Core {
+    gic::init_cpu_interface();
+    // What the host keeps in its registers, to notice if it ever loses them.
+    let host = Area(NonNull::from(Box::leak(Box::new(host_simd::CANARY))));
+    let core = Box::leak(Box::new(Core::new(
+        stacks::top(number),
+        common.e2h,
+        host,
+        number,
+        common.slice,
+        common.second,
+        report,
+    )));
+    core.unlock();
+    // SAFETY: the gate is open; the registers become what the switch takes them for.
+    unsafe { FpSimd::load(host.0.as_ptr()) }
+    if common.record {
+        core.recorder = Recorder::on(number);
+    }
+    // SAFETY: no guest has run on this core yet.
+    unsafe { init_guest_controls(common.e2h) }
+    core
+}
+
+impl Core {
+    /// Runs guests for good.
+    pub fn run(&mut self) -> ! {
+        let vcpu = self.first();
         // SAFETY: the vCPU is loaded, its registers are those of its reset.
-        Some(vcpu) => unsafe { el2_enter(vcpu.as_ptr().cast()) },
-        None => power_off(),
+        unsafe { el2_enter(vcpu.as_ptr().cast()) }
     }
 }
 
@@ -188,7 +239,7 @@ fn has_vhe() -> bool {
 ///
 /// # Safety
 /// At EL2, before the first guest is entered.
-pub unsafe fn init_guest_controls(e2h: bool) {
+unsafe fn init_guest_controls(e2h: bool) {
     // SAFETY: EL1 does not run yet.
     unsafe {
         // EL1 may read the physical counter, and not touch the physical timer. The bits stand

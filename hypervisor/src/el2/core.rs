@@ -1,6 +1,7 @@
 //! What belongs to one physical core: its stack, its registers' owner, its queue, its counters.
 
-use ::core::ptr::NonNull;
+use ::core::{ptr::NonNull, sync::atomic::AtomicBool};
+
 use trapcast_fpsimd::{Cptr, FpSimd, Opening};
 use trapcast_switch::{Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
@@ -8,7 +9,6 @@ use trapcast_trace::report::CoreReport;
 use super::{
     meter::Meter,
     record::Recorder,
-    scheduler::Scheduler,
     vcpu::{Vcpu, guest_hcr},
 };
 
@@ -16,6 +16,18 @@ use super::{
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(transparent)]
 pub struct Area(pub NonNull<FpSimd>);
+
+/// Whose turn it is on one core.
+pub struct Turn {
+    /// Time slice in ticks of the physical counter.
+    pub slice: u64,
+    /// When the current time slice ends, by the physical counter.
+    pub slice_end: u64,
+    /// One second in ticks.
+    pub second: u64,
+    /// Number of the vCPU that ran last.
+    pub last: usize,
+}
 
 /// One physical core. The vectors find it by the vCPU that they interrupt.
 #[repr(C)]
@@ -30,8 +42,12 @@ pub struct Core {
     gate: GateRegister,
     /// Where the host's registers are kept while a guest's are in the core.
     pub host: Area,
-    /// Who runs, and who runs next.
-    pub scheduler: Scheduler,
+    /// Its number: affinity 0.
+    pub number: usize,
+    /// What this core does of the scheduler's work.
+    pub turn: Turn,
+    /// Whether the queue or another core wants this one's attention.
+    pub changed: AtomicBool,
     /// Instruction counters.
     pub meter: Meter,
     /// Writes down each window, if that is wanted.
@@ -57,7 +73,9 @@ impl Core {
         stack_top: u64,
         e2h: bool,
         host: Area,
-        scheduler: Scheduler,
+        number: usize,
+        slice: u64,
+        second: u64,
         report: &'static mut CoreReport,
     ) -> Self {
         Self {
@@ -66,7 +84,14 @@ impl Core {
             cptr: Cptr::new(e2h, Opening::FP),
             gate: GateRegister::new(Gate::Closed),
             host,
-            scheduler,
+            number,
+            turn: Turn {
+                slice,
+                slice_end: 0,
+                second,
+                last: 0,
+            },
+            changed: AtomicBool::new(false),
             meter: Meter::new(),
             recorder: Recorder::off(),
             intid: 0,

@@ -8,7 +8,7 @@ use trapcast_trace::report::Exit;
 use super::{
     console,
     core::Core,
-    gic, inject, mmio, psci, system_registers, timer,
+    gic, inject, mmio, psci, scheduler, system_registers, timer,
     vcpu::Vcpu,
     vectors::{INTERRUPT_INSTRUCTIONS, SYNCHRONOUS_INSTRUCTIONS},
 };
@@ -100,14 +100,11 @@ fn uncommon(
 }
 
 /// A vCPU waits for an interrupt: the core goes to another one, unless there is one already.
-pub fn wait(vcpu: &Vcpu, core: &mut Core) -> Next {
-    if vcpu
-        .vm
-        .state
-        .lock()
-        .vgic
-        .has_pending(vcpu.index, gic::read_vmcr())
-    {
+pub fn wait(vcpu: &Vcpu, core: &Core) -> Next {
+    // Held until the vCPU waits, so that no other core makes an interrupt pending in between.
+    let mut state = vcpu.vm.state.lock();
+    state.vgic.left(vcpu.index);
+    if state.vgic.has_pending(vcpu.index, gic::read_vmcr()) {
         return Next::Continue;
     }
     let deadline = vcpu.timer_deadline(core.e2h, true);
@@ -119,8 +116,15 @@ pub fn wait(vcpu: &Vcpu, core: &mut Core) -> Next {
             Next::Schedule
         };
     }
-    console::show_prompt(vcpu.vm.number);
-    core.scheduler.block(vcpu.slot, deadline);
+    let is_quiet = {
+        let mut scheduler = scheduler::lock();
+        scheduler.block(vcpu.slot, deadline);
+        scheduler.is_quiet(vcpu.vm.number)
+    };
+    drop(state);
+    if is_quiet {
+        console::show_prompt(vcpu.vm.number);
+    }
     Next::Schedule
 }
 

@@ -24,6 +24,8 @@ pub const REDISTRIBUTORS: usize = 0x080a_0000;
 /// See [`REDISTRIBUTORS`].
 pub const REDISTRIBUTORS_SIZE: usize = 0xf6_0000;
 
+/// The SGI by which one core calls another.
+pub const CALL: u32 = 0;
 /// The maintenance interrupt of the virtual CPU interface (PPI 9).
 pub const MAINTENANCE: u32 = 25;
 /// The EL2 physical timer (PPI 10).
@@ -38,48 +40,82 @@ pub const FIRST_SPECIAL: u32 = 1020;
 /// ICC_CTLR_EL1.EOImode: an end of interrupt drops the priority; deactivation is apart, and for the
 /// virtual timer the guest's.
 const EOI_MODE: u64 = 1 << 1;
+/// From one core's redistributor to the next one's: its RD frame and its SGI frame.
+const REDISTRIBUTOR_STRIDE: usize = 0x2_0000;
 /// GICR_ISACTIVER0 and GICR_ICACTIVER0 of the first core, in its SGI frame.
 const ISACTIVER0: usize = REDISTRIBUTORS + 0x1_0300;
 const ICACTIVER0: usize = REDISTRIBUTORS + 0x1_0380;
 
-/// Enables this core's interrupts.
+/// Configures the interrupts of all `cores`, and this one's CPU interface.
 ///
 /// # Safety
 /// Called once, with the GIC's frames mapped as device memory.
-pub unsafe fn init() {
+pub unsafe fn init(cores: usize) {
     // SAFETY: nobody else has a pointer to the distributor.
     let distributor =
         unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(DISTRIBUTOR as *mut Gicd)) };
-    // SAFETY: ICC_SRE_EL2: system registers for EL2 and below.
-    unsafe { msr!("s3_4_c12_c9_5", 0b1111) }
-    super::sysreg::isb();
+    enable_system_registers();
     // SAFETY: the redistributors' frames are mapped and nobody else uses them yet.
     let gic = unsafe {
         GicV3::new(
             distributor,
             NonNull::new_unchecked(REDISTRIBUTORS as *mut GicrSgi),
-            1,
+            cores,
         )
     };
     let mut gic = gic.unwrap_or_else(|error| fail(format_args!("the GIC: {error}")));
     gic.setup(0);
-    for intid in [MAINTENANCE, HYPERVISOR_TIMER, VIRTUAL_TIMER, UART] {
-        let (intid, core) = match intid {
-            16..32 => (IntId::ppi(intid - 16), Some(0)),
-            _ => (IntId::spi(intid - 32), None),
-        };
-        let done = gic
-            .set_interrupt_priority(intid, core, 0x80)
-            .and_then(|()| gic.enable_interrupt(intid, core, true));
-        if let Err(error) = done {
-            fail(format_args!("the GIC, interrupt {intid:?}: {error}"));
+    for core in 0..cores {
+        // A core that is awake already is no error.
+        let _ = gic.redistributor_mark_core_awake(core);
+        for intid in [
+            IntId::sgi(CALL),
+            IntId::ppi(MAINTENANCE - 16),
+            IntId::ppi(HYPERVISOR_TIMER - 16),
+            IntId::ppi(VIRTUAL_TIMER - 16),
+        ] {
+            enable(&mut gic, intid, Some(core));
         }
     }
+    enable(&mut gic, IntId::spi(UART - 32), None);
+    init_cpu_interface();
+}
+
+fn enable(gic: &mut GicV3, intid: IntId, core: Option<usize>) {
+    let done = gic
+        .set_interrupt_priority(intid, core, 0x80)
+        .and_then(|()| gic.enable_interrupt(intid, core, true));
+    if let Err(error) = done {
+        fail(format_args!("the GIC, interrupt {intid:?}: {error}"));
+    }
+}
+
+/// ICC_SRE_EL2: system registers for EL2 and below.
+fn enable_system_registers() {
     // SAFETY: this core's CPU interface is EL2's own; guests have the virtual one.
+    unsafe { msr!("s3_4_c12_c9_5", 0b1111) }
+    super::sysreg::isb();
+}
+
+/// Sets up the CPU interface of the core that calls it.
+pub fn init_cpu_interface() {
+    enable_system_registers();
+    // SAFETY: as above. ICC_CTLR_EL1, ICC_PMR_EL1, ICC_IGRPEN1_EL1.
     unsafe {
         msr!("s3_0_c12_c12_4", EOI_MODE);
         msr!("s3_0_c4_c6_0", 0xff);
+        msr!("s3_0_c12_c12_7", 1);
     }
+}
+
+/// Interrupts core `number`, another one (ICC_SGI1R_EL1, one bit of TargetList for its affinity 0).
+pub fn send_call(number: usize) {
+    // SAFETY: an interrupt that every core takes at any time. What it is to see comes before it.
+    unsafe {
+        ::core::arch::asm!("dsb ishst", options(nostack, preserves_flags));
+        msr!("s3_0_c12_c11_5", u64::from(CALL) << 24 | 1 << number);
+    }
+    super::sysreg::isb();
 }
 
 /// Returns whether a physical interrupt waits for this core (ISR_EL1.I).
@@ -109,9 +145,10 @@ pub fn deactivate(intid: u32) {
     unsafe { msr!("s3_0_c12_c11_1", u64::from(intid)) }
 }
 
-/// Sets whether the physical interrupt of the virtual timer is active on this core.
-pub fn set_virtual_timer_active(active: bool) {
-    let register = if active { ISACTIVER0 } else { ICACTIVER0 };
+/// Sets whether the physical interrupt of the virtual timer is active on core `number`, this one.
+pub fn set_virtual_timer_active(number: usize, active: bool) {
+    let first = if active { ISACTIVER0 } else { ICACTIVER0 };
+    let register = first + number * REDISTRIBUTOR_STRIDE;
     // SAFETY: a register of this core's redistributor that only this function writes; one bit
     // concerns one interrupt.
     unsafe { (register as *mut u32).write_volatile(1 << VIRTUAL_TIMER) }

@@ -12,7 +12,7 @@ use spin::mutex::SpinMutex;
 use trapcast_hypervisor::modules::Board;
 use trapcast_trace::{MAILBOX_ADDRESS, MAILBOX_SIZE};
 
-use super::{gic, panic::fail};
+use super::{gic, panic::fail, stacks};
 use crate::{mrs, msr};
 
 /// MAIR_EL2: attribute 0 is Device-nGnRE, attribute 1 is Normal write-back.
@@ -44,8 +44,6 @@ unsafe extern "C" {
     safe static rodata_end: u8;
     safe static heap_start: u8;
     safe static heap_end: u8;
-    safe static stack_guard: u8;
-    safe static emergency_stack_guard: u8;
     safe static image_end: u8;
 }
 
@@ -152,11 +150,8 @@ fn activate<R: TranslationRegime>(
     let image = &raw const image_start as usize;
     let text = &raw const text_end as usize;
     let rodata = &raw const rodata_end as usize;
-    let guard = &raw const stack_guard as usize;
-    let emergency_guard = &raw const emergency_stack_guard as usize;
     let mailbox = MAILBOX_ADDRESS as usize;
-    const PAGE: usize = 4096;
-    for (range, attributes) in [
+    let fixed = [
         (
             gic::DISTRIBUTOR..gic::DISTRIBUTOR + gic::DISTRIBUTOR_SIZE,
             rights.device,
@@ -170,10 +165,11 @@ fn activate<R: TranslationRegime>(
         (mailbox..mailbox + MAILBOX_SIZE as usize, rights.data),
         (image..text, rights.text),
         (text..rodata, rights.read_only),
-        (rodata..guard, rights.data),
-        (guard + PAGE..emergency_guard, rights.data),
-        (emergency_guard + PAGE..ram.end as usize, rights.data),
-    ] {
+        (rodata..stacks::start(), rights.data),
+        (stacks::end()..ram.end as usize, rights.data),
+    ];
+    let stacks = stacks::mapped().map(|stack| (stack, rights.data));
+    for (range, attributes) in fixed.into_iter().chain(stacks) {
         let region = MemoryRegion::new(range.start, range.end);
         if let Err(error) = tables.map_range(&region, attributes) {
             fail(format_args!("cannot map {region} at EL2: {error}"));

@@ -1,8 +1,10 @@
 //! A guest's aborts: its own memory at first use, its emulated devices, and what is nothing at all.
 
+use ::core::hint::spin_loop;
+
 use trapcast_hypervisor::{
     syndrome::{Abort, Access, Fault},
-    vgic::{DISTRIBUTOR_SIZE, Effects, REDISTRIBUTOR_SIZE},
+    vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE},
 };
 use trapcast_trace::report::Exit;
 
@@ -10,7 +12,7 @@ use super::{
     console,
     core::Core,
     exit::{Next, skip_instruction},
-    gic, inject,
+    gic, inject, scheduler,
     vcpu::Vcpu,
     vm::{Vm, VmState},
 };
@@ -26,8 +28,7 @@ const UART_INTID: u32 = 33;
 /// An emulated device.
 #[derive(Clone, Copy)]
 enum Device {
-    Distributor,
-    Redistributors,
+    Gic(Frame),
     Uart,
 }
 
@@ -67,8 +68,16 @@ fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -
 fn device(vm: &Vm, ipa: u64) -> Option<(Device, u64)> {
     let redistributors = REDISTRIBUTOR_SIZE * vm.settings.vcpus as u64;
     [
-        (Device::Distributor, DISTRIBUTOR, DISTRIBUTOR_SIZE),
-        (Device::Redistributors, REDISTRIBUTORS, redistributors),
+        (
+            Device::Gic(Frame::Distributor),
+            DISTRIBUTOR,
+            DISTRIBUTOR_SIZE,
+        ),
+        (
+            Device::Gic(Frame::Redistributors),
+            REDISTRIBUTORS,
+            redistributors,
+        ),
         (Device::Uart, UART, UART_SIZE),
     ]
     .into_iter()
@@ -79,37 +88,57 @@ fn device(vm: &Vm, ipa: u64) -> Option<(Device, u64)> {
 }
 
 fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access: Access) {
+    match device {
+        Device::Gic(frame) => emulate_gic(vcpu, core, frame, offset, access),
+        Device::Uart => emulate_uart(vcpu, core, offset, access),
+    }
+}
+
+/// An access to the virtual GIC, which may have to wait until other vCPUs are out of their guests.
+fn emulate_gic(vcpu: &mut Vcpu, core: &mut Core, frame: Frame, offset: u64, access: Access) {
+    let size = access.size;
+    let value = access
+        .write
+        .then(|| access.stored(register(vcpu, access.register)));
+    loop {
+        let mut state = vcpu.vm.state.lock();
+        let done = match value {
+            Some(value) => {
+                let written = state.vgic.write(vcpu.index, frame, offset, size, value);
+                written.map(|effects| apply(vcpu.vm, vcpu.index, core, &mut state, effects))
+            }
+            None => {
+                let read = state.vgic.read(vcpu.index, frame, offset, size);
+                read.map(|value| set_register(vcpu, access.register, access.loaded(value)))
+            }
+        };
+        let Err(live) = done else { return };
+        drop(state);
+        scheduler::kick(vcpu.vm.number, live);
+        core.serve_requests();
+        spin_loop();
+    }
+}
+
+fn emulate_uart(vcpu: &mut Vcpu, core: &Core, offset: u64, access: Access) {
     let mut state = vcpu.vm.state.lock();
     let size = access.size;
     if access.write {
         let value = access.stored(register(vcpu, access.register));
-        let effects = match device {
-            Device::Distributor => state.vgic.distributor_write(offset, size, value),
-            Device::Redistributors => state.vgic.redistributor_write(offset, size, value),
-            Device::Uart => {
-                if let Some(byte) = state.uart.write(offset, size, value as u32) {
-                    console::send(vcpu.vm.number, byte);
-                }
-                update_uart_line(&mut state)
-            }
-        };
-        apply(vcpu.vm, vcpu.index, core, &state, effects);
+        if let Some(byte) = state.uart.write(offset, size, value as u32) {
+            console::send(vcpu.vm.number, byte);
+        }
+        let effects = update_uart_line(&mut state);
+        apply(vcpu.vm, vcpu.index, core, &mut state, effects);
     } else {
-        let value = match device {
-            Device::Distributor => state.vgic.distributor_read(offset, size),
-            Device::Redistributors => state.vgic.redistributor_read(offset, size),
-            Device::Uart => {
-                let value = state.uart.read(offset, size);
-                let effects = update_uart_line(&mut state);
-                apply(vcpu.vm, vcpu.index, core, &state, effects);
-                drop(state);
-                if console::has_room() {
-                    receive(core);
-                }
-                value.into()
-            }
-        };
-        set_register(vcpu, access.register, access.loaded(value));
+        let value = state.uart.read(offset, size);
+        let effects = update_uart_line(&mut state);
+        apply(vcpu.vm, vcpu.index, core, &mut state, effects);
+        drop(state);
+        if console::has_room() {
+            receive();
+        }
+        set_register(vcpu, access.register, access.loaded(value.into()));
     }
 }
 
@@ -130,24 +159,37 @@ fn update_uart_line(state: &mut VmState) -> Effects {
     state.vgic.set_level(0, UART_INTID, level)
 }
 
-/// Sees to what the virtual GIC asks for after an access by the resident vCPU `index`.
-pub fn apply(vm: &Vm, index: usize, core: &mut Core, state: &VmState, effects: Effects) {
-    core.scheduler.wake(vm.number, effects.wake);
+/// Sees to what the virtual GIC asks for after a call on behalf of vCPU `index`, which is resident in
+/// `core`.
+#[inline]
+pub fn apply(vm: &Vm, index: usize, core: &Core, state: &mut VmState, effects: Effects) {
+    notify(vm, effects);
     if effects.hardware.contains(index) {
-        gic::set_virtual_timer_active(state.vgic.hardware_active(index));
+        gic::set_virtual_timer_active(core.number, state.vgic.hardware_active(index));
     }
+    // The others see to it themselves before they are entered.
+    state.hardware_stale |= effects.hardware.without(index);
+}
+
+/// Wakes and calls the vCPUs that an interrupt concerns.
+#[inline]
+pub fn notify(vm: &Vm, effects: Effects) {
+    scheduler::wake(vm.number, effects.wake);
+    scheduler::kick(vm.number, effects.kick);
 }
 
 /// Gives what was typed to the VM that it was typed to.
-pub fn receive(core: &mut Core) {
+pub fn receive() {
     while let Some((number, byte)) = console::typed() {
-        let Some(vm) = core.vm(number).filter(|_| !core.scheduler.is_off(number)) else {
-            continue;
+        let vm = {
+            let scheduler = scheduler::lock();
+            scheduler.vm(number).filter(|_| !scheduler.is_off(number))
         };
+        let Some(vm) = vm else { continue };
         let mut state = vm.state.lock();
         let taken = state.uart.receive(byte);
         let effects = update_uart_line(&mut state);
-        core.scheduler.wake(number, effects.wake);
+        notify(vm, effects);
         if !taken {
             console::hold(number, byte);
             return;

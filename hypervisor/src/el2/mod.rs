@@ -3,6 +3,7 @@
 mod boot;
 mod console;
 mod core;
+mod cores;
 mod exit;
 mod gic;
 mod host_simd;
@@ -17,6 +18,7 @@ mod registers;
 mod report;
 mod run;
 mod scheduler;
+mod stacks;
 mod sysreg;
 mod system_registers;
 mod timer;

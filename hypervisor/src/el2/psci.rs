@@ -6,6 +6,7 @@ use super::{
     console::{self, say},
     core::Core,
     exit::{Next, wait},
+    scheduler,
     vcpu::Vcpu,
 };
 
@@ -51,7 +52,6 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         Function::CpuOn { target_cpu, entry } => (
             cpu_on(
                 vcpu,
-                core,
                 target_cpu.try_into().unwrap_or(u32::MAX),
                 entry.entry_point_address(),
                 entry.context_id(),
@@ -60,7 +60,7 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         ),
         Function::CpuOff => {
             vcpu.vm.state.lock().on[vcpu.index] = false;
-            core.scheduler.power_off(vcpu.slot);
+            scheduler::lock().power_off(vcpu.slot);
             (SUCCESS, Next::Schedule)
         }
         Function::AffinityInfo {
@@ -77,13 +77,11 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         Function::SystemOff => {
             console::show_prompt(vcpu.vm.number);
             say!("vm{}: powered off", vcpu.vm.number);
-            core.scheduler.power_off_vm(vcpu.vm.number);
+            scheduler::lock().power_off_vm(vcpu.vm.number);
             (SUCCESS, Next::Schedule)
         }
         Function::SystemReset => {
-            console::show_prompt(vcpu.vm.number);
-            say!("vm{}: reset", vcpu.vm.number);
-            vcpu.vm.reset(core);
+            vcpu.vm.reset(core, Some(vcpu.slot));
             (SUCCESS, Next::Schedule)
         }
         _ => (NOT_SUPPORTED, Next::Continue),
@@ -129,7 +127,7 @@ fn is_supported(id: FunctionId) -> bool {
 }
 
 /// Turns the vCPU with affinity `mpidr` on.
-fn cpu_on(vcpu: &Vcpu, core: &mut Core, mpidr: u32, entry: u64, context: u64) -> u64 {
+fn cpu_on(vcpu: &Vcpu, mpidr: u32, entry: u64, context: u64) -> u64 {
     let target = mpidr as usize;
     if target >= vcpu.vm.settings.vcpus {
         return INVALID_PARAMETERS;
@@ -140,7 +138,7 @@ fn cpu_on(vcpu: &Vcpu, core: &mut Core, mpidr: u32, entry: u64, context: u64) ->
     }
     state.on[target] = true;
     state.power_on[target] = Some((entry, context));
-    core.scheduler.power_on(vcpu.vm.number, target);
+    scheduler::lock().power_on(vcpu.vm.number, target);
     SUCCESS
 }
 

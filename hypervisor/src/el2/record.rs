@@ -13,7 +13,8 @@ use ::core::{
 use trapcast_hypervisor::modules::Board;
 use trapcast_trace::{
     record::{
-        Flags, NEVER, RING_CAPACITY, RINGS_ADDRESS, RINGS_SIZE, Record, RingHeader, record_offset,
+        Flags, NEVER, RING_CAPACITY, RINGS_ADDRESS, RINGS_SIZE, Record, RingHeader, header_offset,
+        record_offset,
     },
     report::Exit,
 };
@@ -27,6 +28,8 @@ const TCR_A1: u64 = 1 << 22;
 /// What writes the records of one core.
 pub struct Recorder {
     ring: Option<NonNull<RingHeader>>,
+    /// The core's number.
+    core: u64,
     /// Records that were begun so far: the last of them is not shown yet.
     begun: u64,
     /// Where the last one is.
@@ -44,6 +47,7 @@ impl Recorder {
     pub const fn off() -> Self {
         Self {
             ring: None,
+            core: 0,
             begun: 0,
             record: NonNull::dangling(),
             next: Flags::empty(),
@@ -52,15 +56,16 @@ impl Recorder {
         }
     }
 
-    /// Returns the recorder of the first core, whose ring it sets up.
-    pub fn on(board: &Board) -> Self {
-        check_room(board);
-        let ring = memory::pointer::<RingHeader>(RINGS_ADDRESS);
+    /// Returns the recorder of core `core`, whose ring it sets up.
+    pub fn on(core: usize) -> Self {
+        let core = core as u64;
+        let ring = memory::pointer::<RingHeader>(RINGS_ADDRESS + header_offset(core));
         // SAFETY: RAM between the image and the modules that nobody else uses; the only other
         // reader and writer of the header is outside the machine and waits for the magic.
         unsafe { ring.write(RingHeader::new()) }
         Self {
             ring: Some(ring),
+            core,
             left: meter::instructions(),
             ..Self::off()
         }
@@ -80,7 +85,7 @@ impl Recorder {
         if self.begun - tail(ring) >= RING_CAPACITY {
             wait_for_room(ring, self.begun);
         }
-        self.record = memory::pointer(RINGS_ADDRESS + record_offset(0, self.begun));
+        self.record = memory::pointer(RINGS_ADDRESS + record_offset(self.core, self.begun));
         self.begun += 1;
         let flags = ::core::mem::replace(&mut self.next, Flags::empty());
         let el2_instructions = meter::instructions().wrapping_sub(self.left);
@@ -166,7 +171,7 @@ impl Recorder {
     }
 
     /// No window follows: shows the last record.
-    pub fn finish(&mut self) {
+    pub fn finish(&self) {
         if let Some(ring) = self.ring {
             show(ring, self.begun);
         }
@@ -224,7 +229,7 @@ impl AddressSpace {
 }
 
 /// Refuses a board whose RAM has no place for the rings.
-fn check_room(board: &Board) {
+pub fn check_room(board: &Board) {
     let rings = RINGS_ADDRESS..RINGS_ADDRESS + RINGS_SIZE;
     if !board
         .memory

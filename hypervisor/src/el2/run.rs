@@ -1,21 +1,32 @@
 //! How a core goes in and out of guests: registers, counters and list registers at each exit and
 //! entry; which vCPU comes next.
 
-use ::core::ptr::NonNull;
+use ::core::{
+    hint::spin_loop,
+    ptr::NonNull,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use alloc::vec::Vec;
+use spin::mutex::SpinMutexGuard;
 
 use trapcast_trace::report::{Exit, State};
 
 use super::{
     console::{self, say},
     core::Core,
+    cores,
     exit::Next,
-    gic, meter, mmio,
+    gic,
+    meter::{self, Meter},
+    mmio,
     panic::power_off,
     report,
-    scheduler::NEVER,
+    scheduler::{self, NEVER},
     sysreg::isb,
     timer,
     vcpu::Vcpu,
+    vm::VmState,
 };
 
 impl Core {
@@ -39,20 +50,19 @@ impl Core {
 
     /// Folds what the guest did to its list registers back into the virtual GIC.
     #[inline(never)]
-    fn sync_list_registers(&mut self, vcpu: &mut Vcpu) {
+    fn sync_list_registers(&self, vcpu: &mut Vcpu) {
         let mut state = vcpu.vm.state.lock();
         let mut lists = [0; 16];
         for (n, value) in lists.iter_mut().enumerate().take(vcpu.lists) {
             *value = gic::read_list_register(n);
         }
         let lists = &lists[..vcpu.lists];
-        let wake = state.vgic.sync(vcpu.index, lists, gic::read_ich_hcr());
+        let mut effects = state.vgic.sync(vcpu.index, lists, gic::read_ich_hcr());
         if state.vgic.hardware_is_pending(vcpu.index) && !timer::virtual_timer_fires(self.e2h) {
             // The guest has withdrawn its timer's interrupt before it took it.
-            let effects = state.vgic.hardware_retract(vcpu.index);
-            mmio::apply(vcpu.vm, vcpu.index, self, &state, effects);
+            effects |= state.vgic.hardware_retract(vcpu.index);
         }
-        self.scheduler.wake(vcpu.vm.number, wake);
+        mmio::apply(vcpu.vm, vcpu.index, self, &mut state, effects);
         vcpu.lists = state.vgic.used(vcpu.index);
     }
 
@@ -61,13 +71,23 @@ impl Core {
     pub fn resume(&mut self, vcpu: &mut Vcpu, next: Next) -> NonNull<Vcpu> {
         match next {
             Next::Continue => {
-                if self.scheduler.take_changed() {
-                    self.set_deadline(vcpu.slot);
+                if self.changed.load(Ordering::Acquire) {
+                    return self.look_around(vcpu);
                 }
                 self.enter(vcpu)
             }
             Next::Schedule => self.schedule(NonNull::from(vcpu)),
         }
+    }
+
+    /// Goes on with `vcpu` after the queue has changed, unless it was turned off meanwhile.
+    #[inline(never)]
+    fn look_around(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
+        if !scheduler::lock().goes_on(vcpu.slot) {
+            return self.schedule(NonNull::from(vcpu));
+        }
+        self.set_deadline(vcpu.slot);
+        self.enter(vcpu)
     }
 
     /// The way into the guest, with `vcpu` resident. The return to the guest follows, which reads
@@ -87,35 +107,67 @@ impl Core {
 
     /// Writes the list registers anew if the virtual GIC has changed.
     #[inline]
-    fn flush_list_registers(&self, vcpu: &mut Vcpu) {
+    fn flush_list_registers(&mut self, vcpu: &mut Vcpu) {
         let mut state = vcpu.vm.state.lock();
         if state.vgic.needs_flush(vcpu.index) {
-            let count = state.vgic.flush(vcpu.index, self.list_registers);
-            let list = state.vgic.list(vcpu.index);
-            for (n, &value) in list.iter().enumerate().take(count) {
-                // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
-                unsafe { gic::write_list_register(n, value) }
-            }
-            // SAFETY: as above.
-            unsafe { gic::write_ich_hcr(state.vgic.hcr(vcpu.index)) }
-            vcpu.lists = state.vgic.used(vcpu.index);
+            state = self.flush(vcpu, state);
         }
+        state.vgic.entered(vcpu.index);
+    }
+
+    #[inline(never)]
+    fn flush<'a>(
+        &mut self,
+        vcpu: &mut Vcpu,
+        mut state: SpinMutexGuard<'a, VmState>,
+    ) -> SpinMutexGuard<'a, VmState>
+    where
+        Vcpu: 'a,
+    {
+        let vm = vcpu.vm;
+        let count = loop {
+            if let Some(count) = state.vgic.flush(vcpu.index, self.list_registers) {
+                break count;
+            }
+            // Another vCPU's access waits for this one to be out, and for more.
+            drop(state);
+            self.serve_requests();
+            spin_loop();
+            state = vm.state.lock();
+        };
+        let list = state.vgic.list(vcpu.index);
+        for (n, &value) in list.iter().enumerate().take(count) {
+            // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
+            unsafe { gic::write_list_register(n, value) }
+        }
+        // SAFETY: as above.
+        unsafe { gic::write_ich_hcr(state.vgic.hcr(vcpu.index)) }
+        if state.hardware_stale.contains(vcpu.index) {
+            gic::set_virtual_timer_active(self.number, state.vgic.hardware_active(vcpu.index));
+            state.hardware_stale = state.hardware_stale.without(vcpu.index);
+        }
+        vcpu.lists = state.vgic.used(vcpu.index);
+        state
     }
 
     /// Puts the current vCPU, and returns the next one to enter, which may be the same.
     #[inline(never)]
     fn schedule(&mut self, mut current: NonNull<Vcpu>) -> NonNull<Vcpu> {
-        self.scheduler.expire(timer::now());
         // SAFETY: a vCPU lives as long as the hypervisor. This reference ends before another one
         // to the same vCPU can be made, in `pick`.
         let vcpu = unsafe { current.as_mut() };
-        let goes_on = self.scheduler.is_runnable(vcpu.slot) && self.is_resident(vcpu);
-        if goes_on && !self.scheduler.has_other(vcpu.slot) {
+        let goes_on = {
+            let mut scheduler = scheduler::lock();
+            scheduler.expire(timer::now());
+            scheduler.goes_on(vcpu.slot) && !scheduler.has_other(self.number)
+        };
+        if goes_on && self.is_resident(vcpu) {
             // The slice is over, but nobody waits for the core.
             self.set_deadline(vcpu.slot);
             return self.enter(vcpu);
         }
         let begin = meter::instructions();
+        vcpu.vm.state.lock().vgic.left(vcpu.index);
         self.recorder.put();
         let exchange = self.switch.put(&mut vcpu.guest);
         self.exchange(exchange);
@@ -123,30 +175,35 @@ impl Core {
         vcpu.switch_instructions += u64::from(switched);
         self.account(vcpu);
         vcpu.publish(self.switch.owner() == vcpu.guest.context());
+        scheduler::lock().put(vcpu.slot);
         let mut next = self.pick();
         // SAFETY: a vCPU lives as long as the hypervisor, and nobody else refers to this one.
         self.enter(unsafe { next.as_mut() })
     }
 
     /// Returns the first vCPU to enter, ready to be.
-    pub fn first(&mut self) -> Option<NonNull<Vcpu>> {
-        let mut next = self.scheduler.next()?;
-        // SAFETY: as above; no guest runs yet.
-        let vcpu = unsafe { next.as_mut() };
-        self.load(vcpu);
-        Some(self.enter(vcpu))
+    pub fn first(&mut self) -> NonNull<Vcpu> {
+        self.meter = Meter::new();
+        let mut next = self.pick();
+        // SAFETY: as above; no guest runs on this core yet.
+        self.enter(unsafe { next.as_mut() })
     }
 
     /// Waits until some vCPU can run, and loads it. Ends everything when all are off.
     fn pick(&mut self) -> NonNull<Vcpu> {
         loop {
-            self.scheduler.expire(timer::now());
-            if let Some(mut next) = self.scheduler.next() {
-                // SAFETY: a vCPU lives as long as the hypervisor; the last one was put.
+            let (next, is_over) = {
+                let mut scheduler = scheduler::lock();
+                scheduler.expire(timer::now());
+                let next = scheduler.next(self.number, self.turn.last);
+                (next, scheduler.is_over())
+            };
+            if let Some(mut next) = next {
+                // SAFETY: a vCPU lives as long as the hypervisor; this core has taken it.
                 self.load(unsafe { next.as_mut() });
                 return next;
             }
-            if self.scheduler.is_over() {
+            if is_over {
                 self.finish();
             }
             self.idle();
@@ -159,20 +216,48 @@ impl Core {
     /// Makes `vcpu` the core's current one, at the start of its time slice.
     fn load(&mut self, vcpu: &mut Vcpu) {
         self.make_resident(vcpu);
-        self.scheduler.start_slice(timer::now());
+        self.turn.last = vcpu.slot;
+        self.turn.slice_end = timer::now() + self.turn.slice;
         self.set_deadline(vcpu.slot);
     }
 
-    /// Programs the EL2 timer for when the core has to look after others than vCPU `running`.
-    fn set_deadline(&mut self, running: usize) {
-        timer::set_deadline(self.scheduler.deadline(timer::now(), running));
+    /// Programs the EL2 timer for when the core has to look after others than vCPU `running`: at the
+    /// end of the time slice if others wait for the core, at the first deadline of those that wait
+    /// for it, and in a second at the latest, as the instruction counters are 32 bits wide.
+    fn set_deadline(&self, running: usize) {
+        self.changed.store(false, Ordering::Relaxed);
+        let scheduler = scheduler::lock();
+        let slice_end = if scheduler.has_other(self.number) {
+            self.turn.slice_end
+        } else {
+            NEVER
+        };
+        let deadline = slice_end
+            .min(scheduler.first_wake(self.number, Some(running)))
+            .min(timer::now() + self.turn.second);
+        timer::set_deadline(deadline);
+    }
+
+    /// Waits until no other core runs a vCPU of VM `vm`; `except` is the one that this core runs.
+    pub fn wait_until_out(&mut self, vm: usize, except: Option<usize>) {
+        while !scheduler::lock().is_out(vm, except) {
+            self.serve_requests();
+            spin_loop();
+        }
     }
 
     /// Waits for an interrupt, with nothing to run.
     fn idle(&mut self) {
         // SAFETY: a resident vCPU lives as long as the hypervisor; the slot does not change.
         let resident = self.resident.map(|vcpu| unsafe { (*vcpu.as_ptr()).slot });
-        timer::set_deadline(self.scheduler.idle_deadline(resident));
+        let deadline = {
+            let mut scheduler = scheduler::lock();
+            if !scheduler.go_idle(self.number) {
+                return;
+            }
+            scheduler.first_wake(self.number, resident)
+        };
+        timer::set_deadline(deadline);
         self.report.idles += 1;
         // SAFETY: interrupts are masked at EL2, and end the wait all the same.
         unsafe { ::core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) }
@@ -203,8 +288,13 @@ impl Core {
             // An underflow, or an end of interrupt without a list register. The exit has folded it
             // back; the entry refills the list registers, which ends the cause.
             gic::MAINTENANCE => (Exit::Maintenance, Next::Continue),
+            gic::CALL => {
+                self.serve_requests();
+                self.changed.store(true, Ordering::Relaxed);
+                (Exit::Interrupt, Next::Continue)
+            }
             gic::UART => {
-                mmio::receive(self);
+                mmio::receive();
                 (Exit::Interrupt, Next::Continue)
             }
             _ => (Exit::Interrupt, Next::Continue),
@@ -214,17 +304,16 @@ impl Core {
     }
 
     /// The virtual timer in the core has fired: an interrupt for the resident vCPU.
-    fn virtual_timer(&mut self) {
+    fn virtual_timer(&self) {
         let Some(resident) = self.resident else {
             gic::deactivate(gic::VIRTUAL_TIMER);
             return;
         };
         let resident = resident.as_ptr();
         // SAFETY: a resident vCPU lives as long as the hypervisor, and these fields never change.
-        let (vm, index, slot) = unsafe { ((*resident).vm, (*resident).index, (*resident).slot) };
+        let (vm, index) = unsafe { ((*resident).vm, (*resident).index) };
         let effects = vm.state.lock().vgic.hardware_pending(index);
-        self.scheduler.wake(vm.number, effects.wake);
-        self.scheduler.wake_slot(slot);
+        mmio::notify(vm, effects);
     }
 
     /// Adds up the counters, which are 32 bits wide, often enough: what ran since the last time ran
@@ -243,21 +332,29 @@ impl Core {
     }
 
     /// Stops a VM for a fault of its own.
-    pub fn stop(&mut self, vcpu: &Vcpu, reason: ::core::fmt::Arguments) {
+    pub fn stop(&self, vcpu: &Vcpu, reason: ::core::fmt::Arguments) {
         console::show_prompt(vcpu.vm.number);
         say!("vm{}: stopped: {reason}", vcpu.vm.number);
-        self.scheduler.power_off_vm(vcpu.vm.number);
+        scheduler::lock().power_off_vm(vcpu.vm.number);
     }
 
-    /// The end: every VM is off.
+    /// The end: every VM is off. The first core that sees it does it.
     fn finish(&mut self) -> ! {
+        static FINISHING: AtomicBool = AtomicBool::new(false);
+        while FINISHING.swap(true, Ordering::AcqRel) {
+            spin_loop();
+        }
         self.lap();
         self.recorder.finish();
         self.check_canary();
-        for mut vcpu in self.scheduler.vcpus() {
+        let vcpus: Vec<_> = scheduler::lock().vcpus().collect();
+        for mut vcpu in vcpus {
             // SAFETY: nobody runs any more.
             let vcpu = unsafe { vcpu.as_mut() };
-            vcpu.publish(self.switch.owner() == vcpu.guest.context());
+            // SAFETY: as above.
+            let mut cores = unsafe { cores::all() };
+            let owner = cores.any(|core| core.switch.owner() == vcpu.guest.context());
+            vcpu.publish(owner);
         }
         report::finish(State::Done, timer::now());
         power_off()

@@ -21,7 +21,7 @@ const ICC_ASGI1R_EL1: Encoding = (3, 0, 12, 11, 6);
 const ICC_SGI0R_EL1: Encoding = (3, 0, 12, 11, 7);
 
 /// Answers an access, or lets the guest take an undefined-instruction exception.
-pub fn access(vcpu: &mut Vcpu, core: &mut Core, access: SystemRegisterAccess) {
+pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) {
     let name = access.register;
     let encoding = (name.op0(), name.op1(), name.crn(), name.crm(), name.op2());
     let done = if access.read {
@@ -59,8 +59,10 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Option<u64> {
     }
 }
 
-fn write(vcpu: &Vcpu, core: &mut Core, encoding: Encoding, value: u64) -> bool {
+fn write(vcpu: &Vcpu, core: &Core, encoding: Encoding, value: u64) -> bool {
     let mut state = vcpu.vm.state.lock();
+    // It is out, so that an interrupt to itself calls nobody.
+    state.vgic.left(vcpu.index);
     let effects = match encoding {
         ICC_SGI1R_EL1 => state.vgic.send_sgi(vcpu.index, value),
         ICC_SGI0R_EL1 => state.vgic.send_sgi_group0(vcpu.index, value),
@@ -73,7 +75,7 @@ fn write(vcpu: &Vcpu, core: &mut Core, encoding: Encoding, value: u64) -> bool {
         ACTLR_EL1 | (2, 0 | 3, ..) => return true,
         _ => return false,
     };
-    apply(vcpu.vm, vcpu.index, core, &state, effects);
+    apply(vcpu.vm, vcpu.index, core, &mut state, effects);
     true
 }
 

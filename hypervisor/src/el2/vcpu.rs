@@ -170,7 +170,8 @@ impl Vcpu {
             self.extensions.load();
             self.interface.load();
         }
-        let state = self.vm.state.lock();
+        self.vm.loaded(core.number, self.index);
+        let mut state = self.vm.state.lock();
         let list = state.vgic.list(self.index);
         for (n, &value) in list.iter().enumerate().take(core.list_registers) {
             // SAFETY: the core has this list register; the vCPU is entered next.
@@ -179,7 +180,8 @@ impl Vcpu {
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(self.index)) }
         self.lists = state.vgic.used(self.index);
-        gic::set_virtual_timer_active(state.vgic.hardware_active(self.index));
+        gic::set_virtual_timer_active(core.number, state.vgic.hardware_active(self.index));
+        state.hardware_stale = state.hardware_stale.without(self.index);
         self.core = core;
     }
 
@@ -207,7 +209,7 @@ impl Vcpu {
         report.register_saves = report.register_loads - u64::from(owner);
         report.bytes_moved = 2
             * trapcast_fpsimd::FPSIMD_BYTES as u64
-            * (counts.traps + counts.eager_loads + counts.give_backs);
+            * (counts.traps + counts.eager_loads + counts.give_backs + counts.fetches);
         report.el2_instructions = self.el2_instructions;
         report.switch_instructions = self.switch_instructions;
         report.forecast = counts.forecast;
@@ -224,15 +226,6 @@ impl Vcpu {
 }
 
 impl Core {
-    /// Returns VM `number`, if this core runs a vCPU of it.
-    pub fn vm(&self, number: usize) -> Option<&'static Vm> {
-        self.scheduler
-            .vcpus()
-            // SAFETY: a vCPU lives as long as the hypervisor, and its VM never changes.
-            .map(|vcpu| unsafe { (*vcpu.as_ptr()).vm })
-            .find(|vm| vm.number == number)
-    }
-
     /// Returns whether the core holds what `vcpu` runs with.
     pub fn is_resident(&self, vcpu: &Vcpu) -> bool {
         self.resident
@@ -241,6 +234,11 @@ impl Core {
 
     /// Makes `next` the core's resident vCPU, and starts it if it was turned on.
     pub fn make_resident(&mut self, next: &mut Vcpu) {
+        // SAFETY: a core lives as long as the hypervisor, and its number never changes.
+        let old = unsafe { next.core.as_ref() }.map(|core| core.number);
+        if let Some(old) = old.filter(|old| *old != self.number) {
+            self.fetch(NonNull::from(&mut *next), old);
+        }
         let next_pointer = NonNull::from(&mut *next);
         let power_on = next.vm.state.lock().power_on[next.index].take();
         self.recorder.loaded(power_on.is_some());
@@ -261,6 +259,22 @@ impl Core {
             // SAFETY: the resident vCPU was saved, and the caller enters this one.
             unsafe { next.load(self) }
             self.resident = Some(next_pointer);
+        }
+    }
+
+    /// Gives up what this core holds of a vCPU that moves to another core, which waits for it.
+    pub fn give_up(&mut self, mut vcpu: NonNull<Vcpu>) {
+        let resident = self.resident == Some(vcpu);
+        // SAFETY: the core that is to run the vCPU waits until this one is done with it.
+        let vcpu = unsafe { vcpu.as_mut() };
+        if resident {
+            vcpu.save(self);
+            self.resident = None;
+        }
+        let surrendered = self.switch.surrender(vcpu.guest.context());
+        self.exchange(surrendered);
+        if vcpu.guest.lingers().is_some() {
+            vcpu.guest.arrived(surrendered.is_some());
         }
     }
 }

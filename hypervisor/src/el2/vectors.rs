@@ -11,7 +11,7 @@
 
 use ::core::{arch::global_asm, mem::offset_of};
 
-use super::{core::Core, meter::Meter, vcpu::Vcpu};
+use super::{core::Core, meter::Meter, stacks, vcpu::Vcpu};
 
 /// Instructions from a guest's synchronous exception to the reading of the EL2 counter, that one
 /// included. The assembler checks this and the next two.
@@ -175,9 +175,14 @@ global_asm!(
     "el2_unexpected:",
     "msr tpidr_el2, x0",
     "mov x0, sp",
-    "adrp x1, emergency_stack_top",
-    "add x1, x1, :lo12:emergency_stack_top",
+    // The core's emergency stack: SP holds the sum, as there is no other register to spare.
+    "mrs x1, mpidr_el1",
+    "and x1, x1, #0xff",
+    "add x1, x1, #1",
+    "lsl x1, x1, #{stack_shift}",
     "mov sp, x1",
+    "adrp x1, stacks_start",
+    "add sp, sp, x1",
     "stp x28, x29, [sp, #-16]!",
     "stp x26, x27, [sp, #-16]!",
     "stp x24, x25, [sp, #-16]!",
@@ -189,6 +194,7 @@ global_asm!(
     "mov x1, sp",
     "b el2_unexpected_exception",
     ".popsection",
+    stack_shift = const stacks::SHIFT,
     synchronous_instructions = const SYNCHRONOUS_INSTRUCTIONS,
     interrupt_instructions = const INTERRUPT_INSTRUCTIONS,
     return_instructions = const RETURN_INSTRUCTIONS,

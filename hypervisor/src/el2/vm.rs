@@ -4,7 +4,7 @@ use ::core::{
     ops::Range,
     ptr::NonNull,
     slice,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
 };
 
 use alloc::{boxed::Box, vec::Vec};
@@ -17,12 +17,21 @@ use trapcast_hypervisor::{
     modules::{Board, Guest as Module},
     settings::{MAX_VMS, Settings, VmSettings},
     stage2::{Frame, Ram, Stage2, Vmid, VmidWidth, Vtcr, frames_needed},
-    vgic::{MAX_VCPUS, Vgic},
+    vgic::{MAX_VCPUS, VcpuSet, Vgic},
     vpl011::Vpl011,
 };
-use trapcast_trace::report::{Header, VcpuReport};
+use trapcast_trace::report::{Header, MAX_CORES, VcpuReport};
 
-use super::{boot, console, core::Core, gic, memory, panic::fail, sysreg::isb, timer, vcpu::Vcpu};
+use super::{
+    console::{self, say},
+    core::Core,
+    gic, memory,
+    panic::fail,
+    scheduler,
+    sysreg::isb,
+    timer,
+    vcpu::Vcpu,
+};
 use crate::{mrs, msr};
 
 /// What of a VM's RAM is filled and mapped at its first use: 64 KiB.
@@ -40,6 +49,9 @@ pub struct VmState {
     pub stage2: Stage2<'static>,
     /// For each vCPU, entry point and x0 if it was turned on and has not begun.
     pub power_on: [Option<(u64, u64)>; MAX_VCPUS],
+    /// vCPUs whose core does not know yet whether the physical interrupt of their virtual timer is
+    /// active.
+    pub hardware_stale: VcpuSet,
     /// Which vCPUs are on.
     pub on: [bool; MAX_VCPUS],
     /// For each vCPU, the chunk that an interrupt kept from being filled: its address, and how far
@@ -71,6 +83,10 @@ pub struct Vm {
     start: (u64, u64),
     /// CNTVOFF_EL2: the physical counter when the VM began.
     counter_offset: AtomicU64,
+    /// Whether a vCPU is resetting it.
+    resetting: AtomicBool,
+    /// For each core, which of its vCPUs ran there last.
+    last: [AtomicUsize; MAX_CORES],
 }
 
 impl Vm {
@@ -79,9 +95,19 @@ impl Vm {
         self.counter_offset.load(Ordering::Relaxed)
     }
 
-    /// Starts the VM, or starts it again: nothing in its memory, vCPU 0 on.
-    pub fn reset(&self, core: &mut Core) {
-        core.scheduler.power_off_vm(self.number);
+    /// Starts the VM, or starts it again: nothing in its memory, vCPU 0 on. vCPU `except` is the one
+    /// that asked for it, on this core.
+    pub fn reset(&self, core: &mut Core, except: Option<usize>) {
+        if self.resetting.swap(true, Ordering::AcqRel) {
+            // Another vCPU was first, and waits for this one to be put.
+            return;
+        }
+        if except.is_some() {
+            console::show_prompt(self.number);
+            say!("vm{}: reset", self.number);
+        }
+        scheduler::lock().power_off_vm(self.number);
+        core.wait_until_out(self.number, except);
         // What the core holds of the VM is of no use any more.
         // SAFETY: a resident vCPU lives as long as the hypervisor, and its VM never changes.
         core.resident = core
@@ -98,7 +124,18 @@ impl Vm {
         state.on = [false; MAX_VCPUS];
         state.power_on[0] = Some(self.start);
         state.on[0] = true;
-        core.scheduler.power_on(self.number, 0);
+        scheduler::lock().power_on(self.number, 0);
+        self.resetting.store(false, Ordering::Release);
+    }
+
+    /// vCPU `index` is loaded on core `core`, with the VM's VTTBR_EL2. If another of the VM's vCPUs
+    /// ran there last, the core's TLB may hold translations of its own tables, which may use the same
+    /// ASIDs: they are removed.
+    pub fn loaded(&self, core: usize, index: usize) {
+        if self.last[core].swap(index, Ordering::Relaxed) != index {
+            // SAFETY: only costs walks.
+            unsafe { ::core::arch::asm!("isb", "tlbi vmalle1", "dsb nsh", "isb", options(nostack)) }
+        }
     }
 
     /// Removes what any TLB holds of this VM's tables.
@@ -225,13 +262,11 @@ pub fn create_all(
                 report,
             )));
             let pointer = NonNull::from(&mut *vcpu);
-            vcpu.slot = core.scheduler.add(pointer, number, index);
+            vcpu.slot = scheduler::lock().add(pointer, number, index);
             header.vcpus += 1;
         }
-        vm.reset(core);
+        vm.reset(core, None);
     }
-    // SAFETY: no guest has run yet.
-    unsafe { boot::init_guest_controls(core.e2h) }
 }
 
 /// The most vCPUs of all VMs together fit into the report.
@@ -296,12 +331,15 @@ fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm 
         segments,
         start: (layout.kernel.start, layout.fdt.start),
         counter_offset: AtomicU64::new(0),
+        resetting: AtomicBool::new(false),
+        last: [const { AtomicUsize::new(0) }; MAX_CORES],
         state: SpinMutex::new(VmState {
             vgic: Vgic::new(settings.vcpus),
             uart: Vpl011::new(),
             stage2,
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],
+            hardware_stale: VcpuSet::EMPTY,
             filling: [None; MAX_VCPUS],
         }),
     }))

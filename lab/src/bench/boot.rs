@@ -56,6 +56,7 @@ impl<'a> Boot<'a> {
         Self {
             machine: Machine {
                 cpu,
+                cores: 1,
                 vhe: cpu.has_vhe(),
                 icount: false,
                 record: false,
