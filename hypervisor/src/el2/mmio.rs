@@ -2,6 +2,7 @@
 
 use ::core::hint::spin_loop;
 
+use spin::mutex::SpinMutex;
 use trapcast_hypervisor::{
     syndrome::{Abort, Access, Fault},
     vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE},
@@ -180,6 +181,10 @@ pub fn notify(vm: &Vm, effects: Effects) {
 
 /// Gives what was typed to the VM that it was typed to.
 pub fn receive() {
+    /// Held from taking a byte to giving it, so that no two cores change their order. Taken before a
+    /// VM's lock.
+    static RECEIVING: SpinMutex<()> = SpinMutex::new(());
+    let _receiving = RECEIVING.lock();
     while let Some((number, byte)) = console::typed() {
         let vm = {
             let scheduler = scheduler::lock();
