@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest build el2 lab study bench test clean
+.PHONY: help setup guest build el2 lab study bench test fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -34,6 +34,9 @@ bench: build guest ## Measures the fast paths in instructions, beside those of L
 
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU
 	@scripts/test.sh
+
+fuzz: ## Fuzzes all readers of files with cargo-fuzz; SECONDS=600 takes longer for each
+	@scripts/fuzz.sh $(SECONDS)
 
 clean: ## Removes all that was built and downloaded
 	rm -rf target

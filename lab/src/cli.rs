@@ -107,8 +107,8 @@ docs/profiles.md says how to write a profile.";
 
 const PLANE_EXAMPLES: &str = "\
 Examples:
-  trapcast plane records/linux.parquet
-  trapcast plane records/linux.parquet --json | jq '.points[] | select(.cheapest == \"owner\")'";
+  trapcast plane records/linux.parquet              the picture, and where each profile falls on it
+  trapcast plane records/linux.parquet --json | jq '.borders'";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:

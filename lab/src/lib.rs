@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod error;
 pub mod figures;
 pub mod fpcheck;
+pub mod fuzzing;
 pub mod image;
 pub mod initrd;
 pub mod kvm;

@@ -128,6 +128,8 @@ fn sound(
     if scheme == Scheme::None || findings.guest_mismatches == 0 && findings.failures.is_empty() {
         return Ok(recorded);
     }
+    // Whole as it is, it would be taken for a record.
+    drop(std::fs::remove_file(&recorded.file));
     Err(Error::run(format!(
         "{}: the guests lost registers {} times; {}",
         workload.name,

@@ -8,11 +8,12 @@ use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
 use crate::{
-    error::Result,
+    error::{Error, Result},
     plane,
     profile::Profile,
     record::RecordFile,
     replay::{self, Outcome, SchemeCounts},
+    signals,
 };
 
 mod table;
@@ -106,11 +107,14 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
 /// Replays a record in one pass, row group by row group.
 ///
 /// # Errors
-/// Where the record cannot be read or has no windows.
+/// Where the record cannot be read or has no windows; [`Error::Interrupted`] on Ctrl-C.
 pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
     record.require_windows()?;
     let parts = (0..record.row_group_count()).map(|row_group| {
         move || {
+            if signals::interrupted() {
+                return Err(Error::Interrupted);
+            }
             let mut events = Vec::new();
             record.read_events(row_group, &mut events)?;
             Ok(events)

@@ -189,12 +189,15 @@ impl RingHeader {
         if self.version != VERSION {
             return Err(RingError::Version(self.version));
         }
-        let pending = self.head.wrapping_sub(self.tail);
         let sizes = (self.record_size as usize, self.capacity);
-        if sizes != (size_of::<Record>(), RING_CAPACITY) || pending > RING_CAPACITY {
+        if sizes != (size_of::<Record>(), RING_CAPACITY) {
             return Err(RingError::Damaged);
         }
-        Ok(pending)
+        // No machine writes so many records that the numbers begin again.
+        let pending = self.head.checked_sub(self.tail);
+        pending
+            .filter(|pending| *pending <= RING_CAPACITY)
+            .ok_or(RingError::Damaged)
     }
 }
 
@@ -244,6 +247,14 @@ mod tests {
                 RingError::Damaged,
             ),
             (RingHeader { tail: 1, ..good }, RingError::Damaged),
+            (
+                RingHeader {
+                    head: 5,
+                    tail: u64::MAX - 3,
+                    ..good
+                },
+                RingError::Damaged,
+            ),
             (
                 RingHeader {
                     head: RING_CAPACITY + 1,

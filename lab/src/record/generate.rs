@@ -13,7 +13,10 @@ use super::{
     schema,
     writer::{End, ROW_GROUP, RecordWriter},
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    signals,
+};
 
 /// Records handed to the writer at once.
 const BATCH: usize = 4096;
@@ -38,7 +41,7 @@ pub struct Shape {
 /// Returns the file's size in bytes.
 ///
 /// # Errors
-/// [`Error::Input`] without a vCPU, else as [`RecordWriter`].
+/// [`Error::Input`] without a vCPU, [`Error::Interrupted`] on Ctrl-C, else as [`RecordWriter`].
 pub fn generate(path: &Path, shape: Shape) -> Result<u64> {
     if shape.vcpus == 0 {
         return Err(Error::input("a record cannot be made of no vCPU"));
@@ -65,6 +68,9 @@ pub fn generate(path: &Path, shape: Shape) -> Result<u64> {
     let mut batch = Vec::with_capacity(BATCH);
     let mut left = shape.windows;
     while left > 0 {
+        if signals::interrupted() {
+            return Err(Error::Interrupted);
+        }
         batch.clear();
         batch.extend((0..left.min(BATCH as u64)).map(|_| machine.window()));
         left -= batch.len() as u64;

@@ -15,6 +15,7 @@ use super::{FORMAT_VERSION, Metadata, RecordFile, Vcpu, reader::Values, schema::
 use crate::{
     error::{Error, Result},
     figures::WindowFigures,
+    signals,
 };
 
 /// What is in a record file.
@@ -99,11 +100,14 @@ pub struct ColumnSummary {
 /// Reads a record file and says what is in it. Memory does not grow with the file.
 ///
 /// # Errors
-/// [`Error::Input`] where it is no record, or damaged.
+/// [`Error::Input`] where it is no record, or damaged; [`Error::Interrupted`] on Ctrl-C.
 pub fn inspect(path: &Path) -> Result<Summary> {
     let file = RecordFile::open(path)?;
     let mut tally = Tally::new(file.metadata().vcpus.len());
     for row_group in 0..file.row_group_count() {
+        if signals::interrupted() {
+            return Err(Error::Interrupted);
+        }
         tally.add(&Columns::read(&file, row_group)?)?;
     }
     Ok(tally.summary(&file))

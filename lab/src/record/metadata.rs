@@ -105,7 +105,14 @@ impl Metadata {
             let value = serde_json::from_str(pair.value.as_deref()?).ok()?;
             Some((key.to_string(), value))
         });
-        serde_json::from_value(Value::Object(fields.collect())).map_err(|error| error.to_string())
+        let metadata: Self = serde_json::from_value(Value::Object(fields.collect()))
+            .map_err(|error| error.to_string())?;
+        let words = [&metadata.workload, &metadata.scheme, &metadata.cpu];
+        match words.iter().find(|word| word.contains(char::is_control)) {
+            // They are shown on terminals.
+            Some(word) => Err(format!("{word:?} has control characters")),
+            None => Ok(metadata),
+        }
     }
 }
 
@@ -135,7 +142,7 @@ mod tests {
             ..Metadata::default()
         };
         let mut pairs = metadata.to_pairs();
-        assert_eq!(Metadata::from_pairs(&pairs), Ok(metadata));
+        assert_eq!(Metadata::from_pairs(&pairs), Ok(metadata.clone()));
         let keys: Vec<_> = pairs.iter().map(|pair| pair.key.as_str()).collect();
         for (key, _) in KEYS {
             assert!(keys.contains(&key), "{key}");
@@ -144,5 +151,12 @@ mod tests {
         pairs.retain(|pair| pair.key != "trapcast.waits");
         let error = Metadata::from_pairs(&pairs).unwrap_err();
         assert!(error.contains("waits"), "{error}");
+        let disturbing = Metadata {
+            cpu: "\u{1b}[2J".to_string(),
+            ..metadata
+        };
+        let error = Metadata::from_pairs(&disturbing.to_pairs()).unwrap_err();
+        assert!(error.contains("control characters"), "{error}");
+        assert!(!error.contains('\u{1b}'), "{error}");
     }
 }

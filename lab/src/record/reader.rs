@@ -332,7 +332,7 @@ pub(super) fn place_of(name: &str) -> usize {
 }
 
 /// Returns where a column of a row group stands in a file of so many bytes.
-fn chunk_range(about: &ColumnChunkMetaData, bytes: u64) -> Option<(u64, usize)> {
+pub(super) fn chunk_range(about: &ColumnChunkMetaData, bytes: u64) -> Option<(u64, usize)> {
     let first = about
         .dictionary_page_offset()
         .unwrap_or(about.data_page_offset());

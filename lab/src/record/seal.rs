@@ -104,7 +104,7 @@ pub fn begins_well(start: &[u8]) -> bool {
 ///
 /// In Thrift's compact protocol a pair is the key's bytes, the header of the next field (0x18: one
 /// further, binary), the value's length, and the value's bytes.
-fn footer_sum(footer: &[u8]) -> Option<std::ops::Range<usize>> {
+pub fn footer_sum(footer: &[u8]) -> Option<std::ops::Range<usize>> {
     let marker = [FOOTER_KEY.as_bytes(), &[0x18, DIGITS as u8]].concat();
     let found = footer
         .windows(marker.len() + DIGITS)

@@ -63,7 +63,7 @@ impl RecordWriter {
     /// `waits`, `windows` and `vms` of the metadata are filled in at the end.
     ///
     /// # Errors
-    /// [`Error::Input`] where the directory cannot be made or written to.
+    /// [`Error::Input`] where the directory cannot be made or written to, or the file is one.
     pub fn create(path: &Path, metadata: Metadata) -> Result<Self> {
         Self::with_columns(path, metadata, COLUMNS, ROW_GROUP)
     }
@@ -78,6 +78,9 @@ impl RecordWriter {
         let failed = |error: &dyn std::fmt::Display| {
             Error::input(format!("cannot write {}: {error}", path.display()))
         };
+        if path.is_dir() {
+            return Err(failed(&"it is a directory"));
+        }
         let directory = match path.parent() {
             Some(parent) if parent != Path::new("") => parent,
             _ => Path::new("."),

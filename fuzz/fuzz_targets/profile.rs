@@ -1,0 +1,6 @@
+//! Cost profiles.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    trapcast::fuzzing::profile(bytes);
+});

@@ -1,0 +1,458 @@
+//! The commands that make, read and replay records, from outside: what they print, what they refuse,
+//! and what they leave behind.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use trapcast::record::{self, Shape};
+
+const MINE: &str = r#"
+name = "mine"
+about = "A core of mine."
+unit = "cycles"
+source = "a logic analyser"
+certainty = "measured"
+[fp]
+trap = 100
+probe = 90
+save = 20
+load = 30
+gate = 4
+isb = 7
+"#;
+
+fn trapcast(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_trapcast"))
+        .current_dir(directory)
+        .arg("--target")
+        .arg(directory)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+/// Runs a command that must succeed, and returns what it printed.
+fn printed(directory: &Path, arguments: &[&str]) -> String {
+    let output = trapcast(directory, arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {told}");
+    assert_eq!(told, "", "{arguments:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// As [`printed`], of a text, which must fit the width.
+fn text(directory: &Path, arguments: &[&str]) -> String {
+    let text = printed(directory, arguments);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 120, "{arguments:?}: {line}");
+    }
+    text
+}
+
+fn json(directory: &Path, arguments: &[&str]) -> Value {
+    serde_json::from_str(&printed(directory, arguments)).unwrap()
+}
+
+/// Runs a command that must be refused with one sentence and exit status 2, and returns it.
+fn refused(directory: &Path, arguments: &[&str]) -> String {
+    let output = trapcast(directory, arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    let sentence = told.strip_prefix("trapcast: error: ").unwrap_or(&told);
+    assert_eq!(sentence.lines().count(), 1, "{arguments:?}: {told}");
+    sentence.trim_end().to_string()
+}
+
+/// A directory with records `a.parquet` and `b.parquet`.
+fn records() -> tempfile::TempDir {
+    let directory = tempfile::tempdir().unwrap();
+    for (name, vcpus, seed) in [("a.parquet", 3, 1), ("b.parquet", 1, 2)] {
+        let shape = Shape {
+            windows: 20_000,
+            vcpus,
+            seed,
+            replay_only: false,
+        };
+        record::generate(&directory.path().join(name), shape).unwrap();
+    }
+    directory
+}
+
+fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn the_help_says_where_to_read_on() {
+    for (command, wanted) in [
+        ("record", ["docs/records.md", "target/records"]),
+        ("inspect", ["<FILE>", "--json"]),
+        ("replay", ["docs/profiles.md", "measured-qemu"]),
+        ("plane", ["trapcast plane records/linux.parquet", "--json"]),
+        ("agreement", ["[RESULTS]", "target/study/results.json"]),
+        ("profiles", ["cost profiles", "--json"]),
+        ("generate", ["--windows", "the same seed makes the same"]),
+    ] {
+        let help = printed(Path::new("/"), &[command, "--help"]);
+        for wanted in wanted {
+            assert!(help.contains(wanted), "{command}: {wanted}: {help}");
+        }
+    }
+}
+
+#[test]
+fn what_is_generated_can_be_inspected() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let shape = ["--windows", "5000", "--vcpus", "2", "--seed", "9"];
+    for name in ["one.parquet", "deep/two.parquet"] {
+        let told = text(path, &[&["generate", name], &shape[..]].concat());
+        assert!(told.contains("5000 windows"), "{told}");
+    }
+    let bytes = |name| fs::read(path.join(name)).unwrap();
+    assert!(bytes("one.parquet") == bytes("deep/two.parquet"));
+
+    let summary = json(path, &["inspect", "one.parquet", "--json"]);
+    assert_eq!(summary["entry_windows"]["windows"], 5000);
+    assert_eq!(summary["metadata"]["seed"], 9);
+    assert_eq!(summary["vcpus"].as_array().unwrap().len(), 2);
+    let shown = text(path, &["inspect", "one.parquet"]);
+    for wanted in ["generated", "vm1 vcpu0", "fp_used", "exit_before", "5000"] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+}
+
+#[test]
+fn a_replay_counts_every_scheme_and_says_what_it_costs() {
+    let directory = records();
+    let path = directory.path();
+    fs::write(path.join("mine.toml"), MINE).unwrap();
+    let replayed = json(
+        path,
+        &["replay", "a.parquet", "--profile", "mine.toml", "--json"],
+    );
+    let file = &replayed[0];
+    let windows = &json(path, &["inspect", "a.parquet", "--json"])["entry_windows"];
+    assert_eq!(file["entry_windows"]["windows"], 20_000);
+    assert_eq!(file["entry_windows"]["used"], windows["used"]);
+    let schemes = file["schemes"].as_array().unwrap();
+    let costs = file["profiles"][0]["schemes"].as_array().unwrap();
+    assert_eq!((schemes.len(), costs.len()), (8, 8));
+    for (scheme, cost) in schemes.iter().zip(costs) {
+        let count = |name: &str| scheme["counts"][name].as_u64().unwrap();
+        let loads = scheme["loads"].as_u64().unwrap();
+        assert_eq!(loads, count("traps") + count("eager_loads"), "{scheme}");
+        let exchanges = loads + count("give_backs") + count("host_evictions");
+        let gate = 4 * count("gate_writes") + 7 * count("isbs");
+        assert_eq!(cost["cost"], 100 * count("traps") + 50 * exchanges + gate);
+        match (cost["scheme"].as_str(), cost["over_oracle"].as_f64()) {
+            // It is wrong, so it stands beside nothing.
+            (Some("none"), over_oracle) => assert_eq!(over_oracle, None),
+            (_, over_oracle) => assert!(over_oracle.unwrap() >= 1.0, "{cost}"),
+        }
+    }
+    let eager = &schemes[1];
+    assert_eq!(
+        (&eager["scheme"], &eager["loads"]),
+        (&"eager".into(), &20_000.into())
+    );
+
+    let shown = text(path, &["replay", "a.parquet"]);
+    for wanted in [
+        "a.parquet: generated",
+        "until-put",
+        "measured-qemu",
+        "x better fixed",
+    ] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+}
+
+#[test]
+fn a_replay_takes_several_files_schemes_and_profiles() {
+    let directory = records();
+    let path = directory.path();
+    fs::write(path.join("mine.toml"), MINE).unwrap();
+    let both = ["replay", "b.parquet", "a.parquet"];
+    let shown = text(path, &[&both[..], &["--profile", "all"]].concat());
+    let (b, a) = (shown.find("b.parquet:"), shown.find("a.parquet:"));
+    assert!(b.unwrap() < a.unwrap(), "{shown}");
+    assert!(shown.contains("nested-nv2") && shown.contains("x-gene-recalled [?]"));
+
+    let chosen = [
+        "--scheme",
+        "owner",
+        "--scheme",
+        "eager",
+        "--profile",
+        "kvm-x-gene",
+    ];
+    let more = ["--profile", "mine.toml", "--json"];
+    let replayed = json(path, &[&both[..], &chosen, &more].concat());
+    let names = |list: &Value, key: &str| -> Vec<String> {
+        let list = list.as_array().unwrap().iter();
+        list.map(|each| each[key].as_str().unwrap().to_string())
+            .collect()
+    };
+    assert_eq!(names(&replayed, "file"), ["b.parquet", "a.parquet"]);
+    for file in replayed.as_array().unwrap() {
+        assert_eq!(names(&file["schemes"], "scheme"), ["eager", "owner"]);
+        assert_eq!(names(&file["profiles"], "profile"), ["kvm-x-gene", "mine"]);
+        // The fixed pair is replayed even where it is not asked for.
+        assert!(file["profiles"][0]["schemes"][1]["over_fixed"].is_f64());
+    }
+    let all = json(path, &["replay", "b.parquet", "--scheme", "all", "--json"]);
+    assert_eq!(all[0]["schemes"].as_array().unwrap().len(), 8);
+}
+
+#[test]
+fn a_bad_profile_or_scheme_is_refused_before_any_file_is_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let with = |option, value| refused(path, &["replay", "none.parquet", option, value]);
+    for (old, new, wanted) in [
+        (
+            "save = 20",
+            "save = -20",
+            "bad.toml, line 10: `fp.save` is -20; expected a whole number",
+        ),
+        (
+            "gate = 4",
+            "gates = 4",
+            "bad.toml, line 12: unknown key `fp.gates`",
+        ),
+        ("isb = 7", "", "bad.toml, line 7: `fp.isb` is missing"),
+        ("[fp]", "[fp", "bad.toml, line 7: not TOML"),
+    ] {
+        fs::write(path.join("bad.toml"), MINE.replace(old, new)).unwrap();
+        let told = with("--profile", "bad.toml");
+        assert!(told.starts_with(wanted), "{told}");
+    }
+    assert!(with("--profile", "no-such").contains("no profile and no file named no-such"));
+    let output = trapcast(path, &["replay", "none.parquet", "--scheme", "lazy"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("until-put")
+    );
+}
+
+#[test]
+fn the_plane_says_where_each_scheme_is_cheapest() {
+    let directory = records();
+    let path = directory.path();
+    let plane = json(path, &["plane", "a.parquet", "--json"]);
+    let schemes = plane["schemes"].as_array().unwrap();
+    let replayed = json(path, &["replay", "a.parquet", "--json"]);
+    for scheme in schemes {
+        let rows = replayed[0]["schemes"].as_array().unwrap().iter();
+        let mut same = rows.filter(|row| row["scheme"] == scheme["scheme"]);
+        assert_eq!(same.next().unwrap()["counts"]["traps"], scheme["traps"]);
+    }
+    assert!(schemes.iter().all(|scheme| scheme["scheme"] != "none"));
+    let length = |key: &str| plane[key].as_array().unwrap().len();
+    assert_eq!(length("cheapest"), length("exchange_costs"));
+    assert_eq!(plane["round_trips"][0], 30);
+    assert_eq!(plane["exchange_costs"][0], 10);
+
+    let shown = text(path, &["plane", "a.parquet"]);
+    for wanted in [
+        "500000  T",
+        "C / T",
+        "kvm-neoverse-n1",
+        "owner",
+        "over the oracle",
+    ] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+}
+
+/// Writes what comes of `record` if all of `old` in its footer become `new`, sealed anew.
+fn forged(record: &[u8], file: &Path, changes: &[(&[u8], &[u8])]) {
+    let mut bytes = record.to_vec();
+    for (old, new) in changes {
+        assert_eq!(old.len(), new.len());
+        let places: Vec<_> = (0..bytes.len() - old.len())
+            .filter(|place| bytes[*place..].starts_with(old))
+            .collect();
+        assert!(!places.is_empty(), "{old:?}");
+        for place in places {
+            bytes[place..place + new.len()].copy_from_slice(new);
+        }
+    }
+    record::reseal(&mut bytes);
+    fs::write(file, bytes).unwrap();
+}
+
+#[test]
+fn what_is_no_record_is_refused_in_one_sentence() {
+    let directory = records();
+    let path = directory.path();
+    let whole = fs::read(path.join("b.parquet")).unwrap();
+    let file = |name: &str, bytes: &[u8]| fs::write(path.join(name), bytes).unwrap();
+    file("text", b"start,end\n1,2\n3,4\n5,6\n");
+    file("empty", b"");
+    file("truncated", &whole[..whole.len() - 100]);
+    file("halved", &whole[..whole.len() / 2]);
+    let mut flipped = whole.clone();
+    flipped[1000] ^= 4;
+    file("flipped", &flipped);
+    fs::create_dir(path.join("directory")).unwrap();
+    let forge = |name: &str, changes: &[(&[u8], &[u8])]| forged(&whole, &path.join(name), changes);
+    forge("foreign", &[(b"trapcast.format", b"somebody.format")]);
+    forge(
+        "newer",
+        &[(b"trapcast.format\x18\x011", b"trapcast.format\x18\x012")],
+    );
+    forge("without", &[(b"fp_used", b"fp_lost")]);
+    // Two columns change their names.
+    forge(
+        "wrong_type",
+        &[
+            (b"loaded", b"------"),
+            (b"pstate", b"loaded"),
+            (b"------", b"pstate"),
+        ],
+    );
+    for (name, wanted) in [
+        ("text", "is not a Parquet file, so no record of Trapcast"),
+        ("empty", "is not a Parquet file, so no record of Trapcast"),
+        ("truncated", "is cut off or damaged"),
+        ("halved", "is cut off or damaged"),
+        ("flipped", "is damaged in windows 0 to 19999"),
+        ("directory", "is not a file"),
+        ("foreign", "is a Parquet file, but no record of Trapcast"),
+        (
+            "newer",
+            "was written by a newer trapcast (format 2; this one reads 1)",
+        ),
+        ("without", "has no column fp_used (bool)"),
+        (
+            "wrong_type",
+            "has a column loaded of type uint32; a record's is bool",
+        ),
+        ("nowhere", "cannot read nowhere"),
+    ] {
+        for command in ["inspect", "replay", "plane"] {
+            // A replay does not read every column.
+            if name == "flipped" && command != "inspect" {
+                continue;
+            }
+            let told = refused(path, &[command, name]);
+            assert!(told.contains(wanted) && told.contains(name), "{told}");
+        }
+    }
+    // One file of several is enough, wherever it stands.
+    let told = refused(path, &["replay", "a.parquet", "halved", "b.parquet"]);
+    assert!(told.starts_with("halved "), "{told}");
+}
+
+#[test]
+fn a_record_without_windows_can_be_looked_at_but_not_replayed() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let shape = Shape {
+        windows: 0,
+        vcpus: 1,
+        seed: 1,
+        replay_only: false,
+    };
+    record::generate(&path.join("nothing"), shape).unwrap();
+    for command in ["replay", "plane"] {
+        let told = refused(path, &[command, "nothing"]);
+        assert_eq!(told, "nothing has no windows: nothing was recorded");
+    }
+    let shown = text(path, &["inspect", "nothing"]);
+    assert!(shown.contains("0 row groups"), "{shown}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_is_refused_and_nothing_is_left() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("file"), "kept").unwrap();
+    fs::create_dir(path.join("directory")).unwrap();
+    for output in ["file/a.parquet", "directory", "/proc/a.parquet"] {
+        let told = refused(path, &["generate", output]);
+        assert!(
+            told.starts_with(&format!("cannot write {output}: ")),
+            "{told}"
+        );
+    }
+    assert_eq!(files(path), ["directory", "file"]);
+    assert_eq!(files(&path.join("directory")), [""; 0]);
+    assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "kept");
+}
+
+#[test]
+fn an_interrupt_while_a_record_is_made_leaves_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let mut trapcast = Command::new(env!("CARGO_BIN_EXE_trapcast"))
+        .current_dir(path)
+        .args(["generate", "long.parquet", "--windows", "1000000000000"])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let limit = Instant::now() + Duration::from_secs(20);
+    while files(path).is_empty() {
+        assert!(Instant::now() < limit, "it writes nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    kill_process(Pid::from_child(&trapcast), Signal::INT).unwrap();
+    assert_eq!(trapcast.wait().unwrap().code(), Some(130));
+    assert_eq!(files(path), [""; 0]);
+}
+
+#[test]
+fn an_agreement_is_shown_from_results_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let moved = |traps: u64| serde_json::json!({"traps": traps, "loads": 10, "saves": 9, "wasted_loads": 0});
+    let row = serde_json::json!({"workload": "pair", "scheme": "owner", "agreement": {
+        "live": moved(200), "recorded": moved(201), "own": moved(201),
+        "reference": "owner", "replayed": moved(201),
+    }});
+    let results = serde_json::json!({"results": [row]}).to_string();
+    fs::write(path.join("results.json"), &results).unwrap();
+    let shown = text(path, &["agreement", "results.json"]);
+    assert!(shown.contains("exact") && shown.contains("0.50"), "{shown}");
+
+    fs::write(path.join("cut.json"), &results[..results.len() - 5]).unwrap();
+    fs::write(path.join("other.json"), "{}").unwrap();
+    for name in ["cut.json", "other.json", "none.json", "."] {
+        let told = refused(path, &["agreement", name]);
+        assert!(
+            told.contains("no results of this version's study"),
+            "{told}"
+        );
+    }
+    let told = refused(path, &["agreement"]);
+    assert!(told.contains("study/results.json") && told.contains("run trapcast study"));
+}
+
+#[test]
+fn what_cannot_be_recorded_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let told = refused(path, &["record", "windows", "-o", "out"]);
+    assert!(
+        told.contains("windows") && told.contains("linux-mix"),
+        "{told}"
+    );
+    let told = refused(path, &["record", "pair", "-o", "out"]);
+    assert!(told.contains("trapcast-el2: run make build"), "{told}");
+    assert_eq!(files(path), [""; 0]);
+}
