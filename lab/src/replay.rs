@@ -15,6 +15,7 @@
 //! | `windows` | what the windows did |
 //! | `strand` | what one thread does of all this |
 //! | `oracle` | the cheapest decisions |
+//! | `steps` | the same as a table |
 //! | `cost` | what counts cost |
 //! | `parallel` | decoding and replaying side by side, and several files |
 
@@ -27,6 +28,7 @@ mod machine;
 mod oracle;
 mod outcome;
 mod parallel;
+mod steps;
 mod strand;
 mod table;
 #[cfg(test)]

@@ -190,7 +190,8 @@ impl<C: Copy, F: Forecast> Guest<C, F> {
     #[cold]
     #[inline(never)]
     fn observe_entry(&mut self, loaded: bool, armed: bool) {
-        self.counts.window_loads += u64::from(loaded);
+        // They matter only as long as the window has not used the registers.
+        self.counts.window_loads += u64::from(loaded && !self.window.used);
         self.window.forecast.get_or_insert(!armed);
     }
 
@@ -203,6 +204,9 @@ impl<C: Copy, F: Forecast> Guest<C, F> {
         self.counts.entry_windows.add(used);
         self.used_since_load |= used;
         self.window.used |= used;
+        if used {
+            self.counts.window_loads = 0;
+        }
     }
 
     #[inline]

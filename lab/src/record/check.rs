@@ -52,8 +52,9 @@ pub fn check_format(pairs: &[KeyValue]) -> Result<(), String> {
     }
 }
 
-/// Returns where each of [`COLUMNS`] stands, if all are there and of the right type.
-pub fn places(footer: &ParquetMetaData) -> Result<Vec<usize>, String> {
+/// Returns where each of [`COLUMNS`] stands, if all that a replay reads are there, and all that are
+/// there are of the right type.
+pub fn places(footer: &ParquetMetaData) -> Result<Vec<Option<usize>>, String> {
     let fields = footer
         .file_metadata()
         .schema_descr()
@@ -62,14 +63,17 @@ pub fn places(footer: &ParquetMetaData) -> Result<Vec<usize>, String> {
     let place = |column: &Column| {
         let expected = column.type_name();
         let found = fields.iter().position(|field| field.name() == column.name);
-        let place = found.ok_or_else(|| {
-            format!(
-                "has no column {} ({expected}), which every record has",
-                column.name
-            )
-        })?;
+        let Some(place) = found else {
+            if schema::REPLAYED.contains(&column.name) {
+                return Err(format!(
+                    "has no column {} ({expected}), which every record has",
+                    column.name
+                ));
+            }
+            return Ok(None);
+        };
         match schema::type_name(&fields[place]) {
-            found if found == expected => Ok(place),
+            found if found == expected => Ok(Some(place)),
             found => Err(format!(
                 "has a column {} of type {found}; a record's is {expected}",
                 column.name

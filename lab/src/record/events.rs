@@ -81,7 +81,7 @@ impl RecordFile {
     /// Begins to read a column of a row group, all of whose values must be below a limit.
     fn source(&self, group: usize, name: &'static str, limit: usize) -> ParquetResult<Source> {
         let place = place_of(name);
-        let statistics = self.chunk_about(group, place).statistics();
+        let statistics = self.chunk_about(group, place)?.statistics();
         if let Some(value) = statistics.and_then(only_value) {
             below(value, limit, name)?;
             return Ok(Source::Constant(value));

@@ -39,7 +39,7 @@ pub struct RecordFile {
     metadata: Metadata,
     checksums: String,
     /// Where in the file's schema each of [`COLUMNS`] stands.
-    places: Vec<usize>,
+    places: Vec<Option<usize>>,
 }
 
 /// The values of a column of a row group.
@@ -151,19 +151,27 @@ impl RecordFile {
     /// Bytes that a column takes in the file.
     pub fn column_bytes(&self, column: usize) -> u64 {
         let chunks = self.footer.row_groups().iter();
-        let sizes = chunks.map(|group| group.column(self.places[column]).compressed_size());
+        let sizes = chunks.filter_map(|group| {
+            let place = self.places[column]?;
+            Some(group.column(place).compressed_size())
+        });
         sizes.map(|size| u64::try_from(size).unwrap_or(0)).sum()
     }
 
     /// Reads a column of a row group.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file is damaged.
+    /// [`Error::Input`] where the file is damaged, or was made for replays and lacks the column.
     ///
     /// # Panics
-    /// If there is no such row group or column.
+    /// If there is no such row group, or if no record has such a column.
     pub fn read_column(&self, row_group: usize, name: &str) -> Result<Values> {
         let place = place_of(name);
+        if self.places[place].is_none() {
+            return Err(self.refuse(&format!(
+                "has no column {name}: it was made for replays only"
+            )));
+        }
         let read = || self.values(row_group, place);
         guarded(read).map_err(|error| self.damaged(row_group, &error))
     }
@@ -233,7 +241,7 @@ impl RecordFile {
         group: usize,
         place: usize,
     ) -> ParquetResult<ColumnReaderImpl<T>> {
-        let about = self.chunk_about(group, place);
+        let about = self.chunk_about(group, place)?;
         let pages = self.pages(group, place)?;
         Ok(ColumnReaderImpl::new(
             about.column_descr_ptr(),
@@ -244,7 +252,7 @@ impl RecordFile {
     /// Returns the pages of a column of a row group, whose bytes are compared with their checksum
     /// first.
     pub(super) fn pages(&self, group: usize, place: usize) -> ParquetResult<Pages> {
-        let about = self.chunk_about(group, place);
+        let about = self.chunk_about(group, place)?;
         let chunk = Arc::new(self.chunk(group, place)?);
         let rows = self.row_group_windows(group);
         Ok(Pages {
@@ -255,18 +263,30 @@ impl RecordFile {
     }
 
     /// What the footer says of a column of a row group.
-    pub(super) fn chunk_about(&self, group: usize, place: usize) -> &ColumnChunkMetaData {
-        self.footer.row_group(group).column(self.places[place])
+    pub(super) fn chunk_about(
+        &self,
+        group: usize,
+        place: usize,
+    ) -> ParquetResult<&ColumnChunkMetaData> {
+        let number = self.column_number(place)?;
+        Ok(self.footer.row_group(group).column(number))
+    }
+
+    /// Which of the file's columns stands at `place` of [`COLUMNS`].
+    fn column_number(&self, place: usize) -> ParquetResult<usize> {
+        let name = COLUMNS[place].name;
+        self.places[place].ok_or_else(|| general(format!("there is no column {name}")))
     }
 
     fn chunk(&self, group: usize, place: usize) -> ParquetResult<Chunk> {
         let name = COLUMNS[place].name;
-        let about = self.chunk_about(group, place);
+        let about = self.chunk_about(group, place)?;
         let (start, length) = chunk_range(about, self.bytes)
             .ok_or_else(|| general(format!("column {name} lies outside the file")))?;
         let mut bytes = vec![0; length];
         self.file.read_exact_at(&mut bytes, start)?;
-        let number = group * self.footer.row_group(group).num_columns() + self.places[place];
+        let number =
+            group * self.footer.row_group(group).num_columns() + self.column_number(place)?;
         let expected = self
             .checksums
             .get(number * seal::DIGITS..(number + 1) * seal::DIGITS);

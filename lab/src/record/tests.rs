@@ -161,6 +161,25 @@ fn refusal(path: &Path) -> String {
 }
 
 #[test]
+fn a_record_for_replays_holds_the_same_windows_and_nothing_else() {
+    let (directory, whole) = small(3_000);
+    let path = directory.path().join("lean.parquet");
+    let shape = Shape {
+        windows: 3_000,
+        vcpus: 3,
+        seed: 1,
+        replay_only: true,
+    };
+    generate(&path, shape).unwrap();
+    let file = RecordFile::open(&path).unwrap();
+    let mut events = Vec::new();
+    file.read_events(0, &mut events).unwrap();
+    assert_eq!(events, read_all(&whole).unwrap());
+    let error = file.read_column(0, "pc").unwrap_err().to_string();
+    assert!(error.contains("no column pc"), "{error}");
+}
+
+#[test]
 fn the_same_seed_makes_the_same_windows() {
     let (_first, first) = small(30_000);
     let (_second, second) = small(30_000);

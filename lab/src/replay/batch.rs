@@ -29,17 +29,6 @@ pub(super) fn flags(symbol: u16) -> impl Iterator<Item = u8> + Clone {
     (0..windows).map(move |window| (bits >> (2 * window) & mask) as u8)
 }
 
-/// Returns whether `symbol` stands for several windows, which only used the registers or not, and
-/// were put or not.
-pub(super) const fn is_group(symbol: u16) -> bool {
-    symbol as usize >= SINGLES
-}
-
-/// Returns whether the windows that `symbol` stands for did nothing but be put or not.
-pub(super) fn is_unused(symbol: u16) -> bool {
-    flags(symbol).all(|flags| flags & !Event::PUT == 0)
-}
-
 /// Windows of one vCPU on one core, none of any other between them.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Run {

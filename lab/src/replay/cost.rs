@@ -26,7 +26,7 @@ impl Moves {
     }
 
     /// Returns what all this costs, in the unit of `costs`.
-    pub(super) fn exact_cost(&self, costs: &Costs) -> u128 {
+    fn exact_cost(&self, costs: &Costs) -> u128 {
         [
             (self.traps, u64::from(costs.trap)),
             (self.probes, u64::from(costs.probe)),

@@ -122,17 +122,15 @@ impl Lane {
             resident, owner, ..
         } = self.cores[core];
         let Some(resident) = resident else { return };
-        let table = self.table(resident);
-        let evicted = table.take_others_evicted();
-        let (now, gate) = table.core();
+        let leave = self.table(resident).leave();
         if let Some(victim) = owner
-            && evicted != 0
+            && leave.other_evicted
         {
-            self.table(victim).counts_mut().host_evictions += evicted;
+            self.table(victim).counts_mut().host_evictions += 1;
         }
         let core = &mut self.cores[core];
-        core.gate = gate;
-        core.owner = match now {
+        core.gate = leave.gate;
+        core.owner = match leave.owner {
             Owner::Host => None,
             Owner::Me => Some(resident),
             Owner::Other => owner,

@@ -12,48 +12,50 @@
 //! the gate, which stood open at its exit, may be closed.
 //!
 //! All that matters of the past is whose registers a core holds and how its gate stands. So this is
-//! a shortest path through few states per window, in memory that does not grow with the record.
-//! After a window that used the registers two states are left, and which ones changes only when
-//! another vCPU or the host comes.
+//! a shortest path through few states per window, in memory that does not grow with the record. How
+//! much the ways to these states differ in cost takes few values, too: the steps are kept in a table
+//! that fills as it is used (`steps`), as those of the schemes are.
 
 use trapcast_forecast::Costs;
 
-use super::{
-    Event,
-    batch::{self, Run},
-    cost::Moves,
-};
+use super::{Event, batch::Run, cost::Moves, steps::Walk};
 
 /// The cheapest way to one state of a core.
 #[derive(Clone, Copy, Debug)]
-struct Way {
+pub(super) struct Way {
+    /// What it leads to.
+    pub place: Place,
+    /// What it costs more than another one; more than which, is for the caller to know.
+    pub cost: u64,
+    /// Which of the ways at the start of the step it goes on.
+    pub from: usize,
+    /// What it has moved since then.
+    pub moves: Moves,
+}
+
+/// A state of a core.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Place {
     /// Whose registers it holds: the host's, or a vCPU's by its number.
-    owner: Option<u16>,
+    pub owner: Option<u16>,
     /// Whether the gate is open.
-    open: bool,
-    cost: u128,
-    moves: Moves,
+    pub open: bool,
+}
+
+impl Place {
+    /// A core where nobody has run.
+    pub const START: Self = Self {
+        owner: None,
+        open: false,
+    };
 }
 
 impl Way {
-    const START: Self = Self {
-        owner: None,
-        open: false,
-        cost: 0,
-        moves: Moves {
-            traps: 0,
-            probes: 0,
-            exchanges: 0,
-            gate_writes: 0,
-            isbs: 0,
-        },
-    };
-
     /// Opens the gate for the hypervisor.
     fn unlock(&mut self, costs: &Costs) {
-        if !self.open {
-            self.open = true;
-            self.cost += u128::from(costs.unlock());
+        if !self.place.open {
+            self.place.open = true;
+            self.cost += costs.unlock();
             self.moves.gate_writes += 1;
             self.moves.isbs += 1;
         }
@@ -61,9 +63,9 @@ impl Way {
 
     /// Sets the gate for a guest.
     fn set(mut self, open: bool, costs: &Costs) -> Self {
-        if self.open != open {
-            self.open = open;
-            self.cost += u128::from(costs.gate);
+        if self.place.open != open {
+            self.place.open = open;
+            self.cost += u64::from(costs.gate);
             self.moves.gate_writes += 1;
         }
         self
@@ -71,10 +73,10 @@ impl Way {
 
     /// Sees to it that the registers are `owner`'s.
     fn give(mut self, owner: Option<u16>, costs: &Costs) -> Self {
-        if self.owner != owner {
+        if self.place.owner != owner {
             self.unlock(costs);
-            self.owner = owner;
-            self.cost += u128::from(costs.exchange());
+            self.place.owner = owner;
+            self.cost += costs.exchange();
             self.moves.exchanges += 1;
         }
         self
@@ -82,14 +84,14 @@ impl Way {
 
     /// The guest uses the registers.
     fn used(mut self, guest: Option<u16>, costs: &Costs) -> Self {
-        if self.open {
+        if self.place.open {
             return self;
         }
-        if self.owner == guest {
-            self.cost += u128::from(costs.probe);
+        if self.place.owner == guest {
+            self.cost += u64::from(costs.probe);
             self.moves.probes += 1;
         } else {
-            self.cost += u128::from(costs.trap);
+            self.cost += u64::from(costs.trap);
             self.moves.traps += 1;
         }
         self.unlock(costs);
@@ -103,120 +105,60 @@ impl Way {
     }
 }
 
-/// Which windows cannot change anything.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Rest {
-    /// None.
-    Nothing,
-    /// Those of this vCPU that do not use the registers.
-    Unused(u16),
-    /// All of this vCPU's.
-    All(u16),
-}
-
-/// The ways to all states of one core that can still be part of the best.
-#[derive(Clone, Debug)]
-struct Core {
-    ways: Vec<Way>,
-    /// The ways before the last window, and room for those after the next one.
-    next: Vec<Way>,
-    rest: Rest,
-}
-
-impl Core {
-    fn new() -> Self {
-        Self {
-            ways: vec![Way::START],
-            next: Vec::new(),
-            rest: Rest::Nothing,
-        }
+/// Goes through one window of `vcpu` on all `ways`. Returns those to all states that can still be part
+/// of the best.
+pub(super) fn window(ways: Vec<Way>, vcpu: u16, flags: u8, costs: &Costs) -> Vec<Way> {
+    let guest = Some(vcpu);
+    if flags & !(Event::USED | Event::PUT) == 0 && is_at_rest(&ways, vcpu, costs) {
+        return ways;
     }
-
-    /// Goes through one window of `vcpu` if it can change anything. Which windows are left out does
-    /// not hang on how they are cut up, and so neither does what is chosen of two ways that cost the
-    /// same.
-    fn go_on(&mut self, vcpu: u16, flags: u8, costs: &Costs) {
-        let unimportant = match self.rest {
-            Rest::Nothing => None,
-            Rest::Unused(resting) => (resting == vcpu).then_some(Event::PUT),
-            Rest::All(resting) => (resting == vcpu).then_some(Event::PUT | Event::USED),
-        };
-        if unimportant.is_none_or(|unimportant| flags & !unimportant != 0) {
-            self.window(vcpu, flags, costs);
+    let mut next = Vec::new();
+    for mut way in ways {
+        if flags & Event::POWERED_ON != 0 && way.place.owner == guest {
+            way = way.give(None, costs);
         }
-    }
-
-    /// Goes through one window of `vcpu`.
-    fn window(&mut self, vcpu: u16, flags: u8, costs: &Costs) {
-        let guest = Some(vcpu);
-        self.next.clear();
-        for &(mut way) in &self.ways {
-            if flags & Event::POWERED_ON != 0 && way.owner == guest {
-                way = way.give(None, costs);
+        // To load them and close the gate is never better than to leave it open until it has to be
+        // closed.
+        let entries = [
+            way.set(false, costs),
+            way.give(guest, costs).set(true, costs),
+        ];
+        for mut way in entries {
+            if flags & Event::USED != 0 {
+                way = way.used(guest, costs);
             }
-            // To load them and close the gate is never better than to leave it open until it has
-            // to be closed.
-            let entries = [
-                way.set(false, costs),
-                way.give(guest, costs).set(true, costs),
-            ];
-            for mut way in entries {
-                if flags & Event::USED != 0 {
-                    way = way.used(guest, costs);
-                }
-                if flags & Event::HOST != 0 {
-                    way = way.host_used(costs);
-                }
-                offer(&mut self.next, way);
-                if way.owner == guest {
-                    offer(&mut self.next, way.give(None, costs));
-                }
+            if flags & Event::HOST != 0 {
+                way = way.host_used(costs);
+            }
+            offer(&mut next, way);
+            if way.place.owner == guest {
+                offer(&mut next, way.give(None, costs));
             }
         }
-        prune(&mut self.next, costs);
-        std::mem::swap(&mut self.ways, &mut self.next);
-        self.rest = if self.is_at_rest(guest, costs) {
-            Rest::All(vcpu)
-        } else if flags & (Event::USED | Event::HOST | Event::POWERED_ON) == 0 && !self.changed() {
-            Rest::Unused(vcpu)
-        } else {
-            Rest::Nothing
-        };
     }
+    prune(&mut next, costs);
+    next
+}
 
-    /// Returns whether `guest` has the registers and an open gate on the cheapest way to anything,
-    /// but for having given them back just now. Each window of it that follows comes to the same
-    /// again, whether it uses them or not.
-    fn is_at_rest(&self, guest: Option<u16>, costs: &Costs) -> bool {
-        let ready = |way: &&Way| way.owner == guest && way.open;
-        let Some(ready) = self.ways.iter().find(ready) else {
-            return false;
-        };
-        let given_back = ready.give(None, costs).cost;
-        self.ways.iter().all(|way| {
-            way.open && (way.owner == guest || way.owner.is_none() && way.cost == given_back)
-        })
-    }
-
-    /// Returns whether the last window has changed any state or its cost.
-    fn changed(&self) -> bool {
-        let known = |way: &Way| {
-            let same =
-                |old: &Way| (old.owner, old.open, old.cost) == (way.owner, way.open, way.cost);
-            self.next.iter().any(same)
-        };
-        self.ways.len() != self.next.len() || !self.ways.iter().all(known)
-    }
-
-    fn best(&self) -> Way {
-        let best = self.ways.iter().min_by_key(|way| way.cost);
-        *best.expect("some way leads through every window")
-    }
+/// Returns whether the vCPU has the registers and an open gate on the cheapest way to anything, but
+/// for having given them back just now. Each window of it that follows comes to the same again,
+/// whether it uses them or not, unless it is turned on anew or the host uses them.
+pub(super) fn is_at_rest(ways: &[Way], vcpu: u16, costs: &Costs) -> bool {
+    let guest = Some(vcpu);
+    let ready = |way: &&Way| way.place.owner == guest && way.place.open;
+    let Some(ready) = ways.iter().find(ready) else {
+        return false;
+    };
+    let given_back = ready.give(None, costs).cost;
+    ways.iter().all(|way| {
+        let Place { owner, open } = way.place;
+        open && (owner == guest || owner.is_none() && way.cost == given_back)
+    })
 }
 
 /// Keeps `way` if it is the cheapest to its state.
 fn offer(ways: &mut Vec<Way>, way: Way) {
-    let same = |other: &&mut Way| (other.owner, other.open) == (way.owner, way.open);
+    let same = |other: &&mut Way| other.place == way.place;
     match ways.iter_mut().find(same) {
         Some(other) if other.cost <= way.cost => {}
         Some(other) => *other = way,
@@ -228,16 +170,15 @@ fn offer(ways: &mut Vec<Way>, way: Way) {
 /// can be closed when that is of use, for one write, and a closed one be opened.
 fn prune(ways: &mut Vec<Way>, costs: &Costs) {
     for index in (0..ways.len()).rev() {
-        let Way {
-            owner, open, cost, ..
-        } = ways[index];
+        let Way { place, cost, .. } = ways[index];
+        let Place { owner, open } = place;
         let change = if open {
             costs.unlock()
         } else {
             u64::from(costs.gate)
         };
         let beats = |way: &Way| {
-            way.owner == owner && way.open != open && way.cost + u128::from(change) <= cost
+            way.place.owner == owner && way.place.open != open && way.cost + change <= cost
         };
         if ways.iter().any(beats) {
             ways.swap_remove(index);
@@ -246,11 +187,11 @@ fn prune(ways: &mut Vec<Way>, costs: &Costs) {
 }
 
 /// The cheapest decisions under one profile, over the windows so far.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Oracle {
     costs: Costs,
     /// By number of the core.
-    cores: Vec<Core>,
+    cores: Vec<Walk>,
 }
 
 impl Oracle {
@@ -266,29 +207,17 @@ impl Oracle {
     pub fn run(&mut self, run: &Run, symbols: &[u16]) {
         let index = usize::from(run.core);
         if self.cores.len() <= index {
-            self.cores.resize_with(index + 1, Core::new);
+            let costs = self.costs;
+            self.cores.resize_with(index + 1, || Walk::new(costs));
         }
-        let core = &mut self.cores[index];
-        for &symbol in symbols {
-            match core.rest {
-                Rest::All(vcpu) if vcpu == run.vcpu && run.common => return,
-                Rest::All(vcpu) if vcpu == run.vcpu && batch::is_group(symbol) => {}
-                Rest::Unused(vcpu) if vcpu == run.vcpu && batch::is_unused(symbol) => {}
-                _ => {
-                    for flags in batch::flags(symbol) {
-                        core.go_on(run.vcpu, flags, &self.costs);
-                    }
-                }
-            }
-        }
+        self.cores[index].run(run, symbols);
     }
 
     /// Returns the profile, and what the cheapest decisions move.
     pub fn finish(self) -> (Costs, Moves) {
         let mut moves = Moves::default();
-        for best in self.cores.iter().map(Core::best) {
-            debug_assert_eq!(best.cost, best.moves.exact_cost(&self.costs));
-            moves += best.moves;
+        for core in self.cores {
+            moves += core.finish();
         }
         (self.costs, moves)
     }

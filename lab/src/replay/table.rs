@@ -36,33 +36,46 @@ pub(super) enum Owner {
     Other,
 }
 
+/// How a vCPU leaves its core.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Leave {
+    /// Whose registers the core holds.
+    pub owner: Owner,
+    pub gate: GateRegister,
+    /// Whether the host took another vCPU's registers since this one came.
+    pub other_evicted: bool,
+}
+
 /// A vCPU and its core between two windows, nothing counted yet.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct State {
     vcpu: Twin<Owner>,
     core: Place<Owner>,
-}
-
-/// What a step counts.
-#[derive(Clone, Copy, Debug, Default)]
-struct Step {
-    counts: SchemeCounts,
-    /// Times that the host took another vCPU's registers.
-    others_evicted: u64,
+    /// Whether the host took another vCPU's registers since this one came. It cannot do so twice.
+    other_evicted: bool,
 }
 
 impl State {
     /// Runs one window. Returns the state after it and what it counted.
-    fn window(mut self, flags: u8) -> (Self, Step) {
-        let mut step = Step::default();
+    fn window(mut self, flags: u8) -> (Self, SchemeCounts) {
+        let mut counts = SchemeCounts::default();
         match self.core.window(&mut self.vcpu, flags) {
-            Some(Owner::Me) => step.counts.host_evictions += 1,
-            Some(Owner::Other) => step.others_evicted += 1,
+            Some(Owner::Me) => counts.host_evictions += 1,
+            Some(Owner::Other) => self.other_evicted = true,
             Some(Owner::Host) | None => {}
         }
-        self.core.count_gate(&mut step.counts);
-        step.counts += self.vcpu.take_counts();
-        (self, step)
+        self.core.count_gate(&mut counts);
+        counts += self.vcpu.take_counts();
+        (self, counts)
+    }
+
+    /// Returns how this vCPU leaves its core.
+    fn leave(&self) -> Leave {
+        Leave {
+            owner: self.core.owner(),
+            gate: self.core.gate(),
+            other_evicted: self.other_evicted,
+        }
     }
 }
 
@@ -87,8 +100,8 @@ const EMPTY: Entry = Entry {
 #[derive(Clone, Debug)]
 struct Row {
     state: Arc<State>,
-    /// What of it other vCPUs find: whose registers the core holds, and its gate.
-    core: (Owner, GateRegister),
+    /// What of it other vCPUs find.
+    leave: Leave,
     /// The rows of this vCPU in a core with another owner or gate.
     variants: [u32; 6],
 }
@@ -102,7 +115,6 @@ pub(super) struct Table {
     /// Where the current state's row begins in `entries`.
     current: u32,
     counts: SchemeCounts,
-    others_evicted: u64,
 }
 
 impl Table {
@@ -114,11 +126,11 @@ impl Table {
             index: HashMap::new(),
             current: 0,
             counts: SchemeCounts::default(),
-            others_evicted: 0,
         };
         table.current = table.intern(State {
             vcpu: Twin::new(Owner::Me, scheme),
             core: Place::new(Owner::Host),
+            other_evicted: false,
         });
         table
     }
@@ -152,10 +164,7 @@ impl Table {
         let row = self.make_room(row);
         let mut next = row;
         for flags in batch::flags(symbol) {
-            let Some(known) = self.look_up(next, flags) else {
-                return self.take_registers(next, flags);
-            };
-            next = known;
+            next = self.look_up(next, flags);
         }
         let entry = &mut self.entries[row as usize + usize::from(symbol)];
         entry.next = next;
@@ -163,29 +172,17 @@ impl Table {
         next
     }
 
-    /// Returns the row after one window, or nothing if the host then takes another vCPU's registers:
-    /// whose, is not in the table.
-    fn look_up(&mut self, row: u32, flags: u8) -> Option<u32> {
+    /// Returns the row after one window.
+    fn look_up(&mut self, row: u32, flags: u8) -> u32 {
         let place = row as usize + usize::from(flags);
         let known = self.entries[place].next;
         if known != UNKNOWN {
-            return Some(known);
+            return known;
         }
-        let (state, step) = self.row(row).state.window(flags);
-        if step.others_evicted != 0 {
-            return None;
-        }
+        let (state, _) = self.row(row).state.window(flags);
         let next = self.intern(state);
         self.entries[place].next = next;
-        Some(next)
-    }
-
-    /// Takes a window in which the host takes another vCPU's registers.
-    fn take_registers(&mut self, row: u32, flags: u8) -> u32 {
-        let (state, step) = self.row(row).state.window(flags);
-        self.counts += step.counts;
-        self.others_evicted += step.others_evicted;
-        self.intern(state)
+        next
     }
 
     /// Makes sure that one more symbol's states fit. Returns where the row of the state in `row`
@@ -202,9 +199,9 @@ impl Table {
         self.intern_shared(state)
     }
 
-    /// Returns whose registers the core holds, and how its gate stands.
-    pub fn core(&self) -> (Owner, GateRegister) {
-        self.row(self.current).core
+    /// Returns how this vCPU leaves its core, if it does so now.
+    pub fn leave(&self) -> Leave {
+        self.row(self.current).leave
     }
 
     /// The vCPU finds its core like this after others ran there.
@@ -224,6 +221,7 @@ impl Table {
         let row = self.make_room(self.current);
         let mut state = *self.row(row).state;
         state.core = Place::with(Owner::Host, owner, gate);
+        state.other_evicted = false;
         let next = self.intern(state);
         self.rows[row as usize / SYMBOLS].variants[variant] = next;
         next
@@ -247,7 +245,7 @@ impl Table {
         self.entries.resize(self.entries.len() + SYMBOLS, EMPTY);
         self.rows.push(Row {
             state: Arc::clone(&state),
-            core: (state.core.owner(), state.core.gate()),
+            leave: state.leave(),
             variants: [UNKNOWN; 6],
         });
         self.index.insert(state, row);
@@ -262,8 +260,8 @@ impl Table {
             for (flags, entry) in (0..).zip(&mut entries[..SINGLES]) {
                 if entry.visits != 0 {
                     let visits = std::mem::take(&mut entry.visits);
-                    let (_, step) = row.state.window(flags);
-                    self.counts.add(&step.counts, u64::from(visits));
+                    let (_, counts) = row.state.window(flags);
+                    self.counts.add(&counts, u64::from(visits));
                 }
             }
         }
@@ -285,11 +283,6 @@ impl Table {
                 }
             }
         }
-    }
-
-    /// Returns how often the host took another vCPU's registers since that was last asked.
-    pub fn take_others_evicted(&mut self) -> u64 {
-        std::mem::take(&mut self.others_evicted)
     }
 
     /// Returns what was counted, which is all if it was added up just before.
