@@ -4,7 +4,7 @@
 //! to, and by how much their costs differ. The first time that a symbol comes in a row, its windows
 //! are gone through; from then on a step says for each way which one it goes on and what that moves.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
 use trapcast_forecast::Costs;
 
@@ -80,7 +80,7 @@ pub(super) struct Walk {
     entries: Vec<Entry>,
     legs: Vec<Leg>,
     rows: Vec<Row>,
-    index: HashMap<(u16, Ways), u32>,
+    index: FxHashMap<(u16, Ways), u32>,
     current: u32,
     /// For each way of the current row: what moved since sums were last added up.
     sums: Vec<Sum>,
@@ -100,7 +100,7 @@ impl Walk {
             entries: Vec::new(),
             legs: Vec::new(),
             rows: Vec::new(),
-            index: HashMap::new(),
+            index: FxHashMap::default(),
             current: 0,
             sums: vec![0],
             next: Vec::new(),

@@ -6,7 +6,9 @@
 //! step but that it was taken: the counts are had at the end by running each window that was taken
 //! once more, times how often.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
 
 use trapcast_forecast::Scheme;
 use trapcast_switch::{Gate, GateRegister};
@@ -111,7 +113,7 @@ struct Row {
 pub(super) struct Table {
     entries: Vec<Entry>,
     rows: Vec<Row>,
-    index: HashMap<Arc<State>, u32>,
+    index: FxHashMap<Arc<State>, u32>,
     /// Where the current state's row begins in `entries`.
     current: u32,
     counts: SchemeCounts,
@@ -123,7 +125,7 @@ impl Table {
         let mut table = Self {
             entries: Vec::new(),
             rows: Vec::new(),
-            index: HashMap::new(),
+            index: FxHashMap::default(),
             current: 0,
             counts: SchemeCounts::default(),
         };
