@@ -252,7 +252,7 @@ fn profile(paths: &[Path], hypervisor: &[u8]) -> Result<String> {
 /// Measures just what the profile `measured-qemu` is made of, and returns its TOML.
 ///
 /// # Errors
-/// As for [`bench`].
+/// As for [`bench()`].
 pub fn measure_profile(rounds: u32, paths: &Paths) -> Result<String> {
     let inputs = Inputs::load(paths)?;
     let bootargs = format!("rounds={rounds} only=fp-trap-switch");

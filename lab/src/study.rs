@@ -74,7 +74,7 @@ type Outcomes = BTreeMap<String, Result<Outcome>>;
 /// Runs that fail are in [`Results::failures`]; the others go on.
 ///
 /// # Errors
-/// [`Error::Input`] where images are missing, [`Error::Interrupted`] on Ctrl-C.
+/// [`Input`](crate::error::Error::Input) where images are missing, [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
