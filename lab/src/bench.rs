@@ -4,7 +4,7 @@ mod boot;
 mod goals;
 mod table;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc};
 
 use serde::Serialize;
 use trapcast_forecast::Scheme;
@@ -28,7 +28,7 @@ use crate::{
     progress::Progress,
     qemu::last_lines,
     results::Versions,
-    run,
+    run::{self, LIMIT},
     workload::{LINUX_BOOTARGS, LINUX_MEMORY},
 };
 
@@ -37,9 +37,6 @@ pub const CORES: [Cpu; 3] = [Cpu::NeoverseN1, Cpu::Max, Cpu::CortexA57];
 
 /// The scheme whose paths stand beside KVM's: it is KVM's own.
 pub const PEER_SCHEME: Scheme = Scheme::UntilPut;
-
-/// How long one run may take before it counts as hanging.
-const LIMIT: Duration = Duration::from_secs(240);
 
 /// Memory of the bench's guest.
 const GUEST_MEMORY: u64 = 16 << 20;

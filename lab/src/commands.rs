@@ -125,7 +125,7 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
     if arguments.json {
         print_json(&results)?;
     } else {
-        let rows = agreement_rows(&serde_json::to_value(&results).map_err(Error::run)?)?;
+        let rows: Vec<_> = results.results.iter().map(Into::into).collect();
         print(&format!(
             "{}{}",
             table::render(&results),

@@ -3,7 +3,6 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::Serialize;
@@ -18,7 +17,7 @@ use crate::{
     progress::Progress,
     record::{End, Metadata, RecordWriter, Vcpu},
     results::Versions,
-    run::{self, Outcome},
+    run::{self, LIMIT, Outcome},
     workload::{Images, SEED, Scale, Workload},
 };
 
@@ -105,8 +104,9 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
             versions: &versions,
         };
         let file = plan.output.join(format!("{}.parquet", workload.name));
-        let recorded = record_to(&file, &about, &machine, &hypervisor, LIMIT, &progress)
-            .and_then(|(outcome, recorded)| sound(workload, plan.scheme, &outcome, recorded));
+        let check = |outcome: &Outcome| sound(workload, plan.scheme, outcome);
+        let recorded = record_to(&file, &about, &machine, &hypervisor, check, &progress)
+            .map(|(_, recorded)| recorded);
         progress.end(workload.name, workload.weight(), recorded.as_ref().err());
         recorded
     })?;
@@ -114,22 +114,12 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
     Ok(recorded)
 }
 
-/// How long one run may take before it counts as hanging.
-const LIMIT: Duration = Duration::from_secs(240);
-
 /// Refuses a record of guests that lost their registers.
-fn sound(
-    workload: &Workload,
-    scheme: Scheme,
-    outcome: &Outcome,
-    recorded: Recorded,
-) -> Result<Recorded> {
+fn sound(workload: &Workload, scheme: Scheme, outcome: &Outcome) -> Result<()> {
     let findings = console::findings(&outcome.console, &workload.expected());
     if scheme == Scheme::None || findings.guest_mismatches == 0 && findings.failures.is_empty() {
-        return Ok(recorded);
+        return Ok(());
     }
-    // Whole as it is, it would be taken for a record.
-    drop(std::fs::remove_file(&recorded.file));
     Err(Error::run(format!(
         "{}: the guests lost registers {} times; {}",
         workload.name,
@@ -151,23 +141,25 @@ pub struct About<'a> {
     pub versions: &'a Versions,
 }
 
-/// Runs a machine that records, into `file`, which appears when all is well.
+/// Runs a machine that records, into `file`, which appears or is replaced when all is well and `check`
+/// takes the run.
 ///
 /// # Errors
-/// Those of [`run::record`], and where the file cannot be written.
+/// Those of [`run::record`] and of `check`, and where the file cannot be written.
 pub fn record_to(
     file: &Path,
     about: &About<'_>,
     machine: &Machine,
     hypervisor: &Path,
-    limit: Duration,
+    check: impl FnOnce(&Outcome) -> Result<()>,
     progress: &Progress,
 ) -> Result<(Outcome, Recorded)> {
     let mut writer = RecordWriter::create(file, metadata(about, machine)?)?;
-    let (outcome, waits) = run::record(machine, hypervisor, limit, |core, records| {
+    let (outcome, waits) = run::record(machine, hypervisor, LIMIT, |core, records| {
         progress.add_windows(records.len() as u64);
         writer.push(core.into(), records)
     })?;
+    check(&outcome)?;
     let windows = writer.windows();
     let bytes = writer.finish(End {
         waits,
@@ -200,7 +192,6 @@ fn metadata(about: &About<'_>, machine: &Machine) -> Result<Metadata> {
         scale: serde_json::to_value(about.scale).map_err(Error::run)?,
         versions: serde_json::to_value(about.versions).map_err(Error::run)?,
         vcpus: vcpus.collect(),
-        vms: machine.vms.len() as u64,
         ..Metadata::default()
     })
 }

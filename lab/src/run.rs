@@ -46,6 +46,9 @@ pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outc
     outcome(finished, &prepared.ram.mailbox()?)
 }
 
+/// How long a run of a study, a record or a bench may take before it counts as hanging.
+pub const LIMIT: Duration = Duration::from_secs(240);
+
 /// How long to leave a ring alone that was empty: it fills in several hundred times that.
 const REST: Duration = Duration::from_millis(1);
 

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use trapcast_forecast::Scheme;
@@ -21,12 +21,9 @@ use crate::{
         FORMAT, Integrity, Results, RunCounters, RunTiming, SchemeResult, Timing, VcpuCounters,
         Versions,
     },
-    run::{self, Outcome},
+    run::{self, LIMIT, Outcome},
     workload::{Images, Scale, Workload},
 };
-
-/// How long one run may take before it counts as hanging.
-const LIMIT: Duration = Duration::from_secs(240);
 
 /// What to study.
 #[derive(Clone, Debug)]
@@ -74,7 +71,8 @@ type Outcomes = BTreeMap<String, Result<Outcome>>;
 /// Runs that fail are in [`Results::failures`]; the others go on.
 ///
 /// # Errors
-/// [`Input`](crate::error::Error::Input) where images are missing, [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
+/// [`Input`](crate::error::Error::Input) where images are missing,
+/// [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
@@ -100,7 +98,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
                 versions: &versions,
             };
             let file = job.record(&plan.records);
-            record_to(&file, &about, &machine, &hypervisor, LIMIT, &progress)
+            record_to(&file, &about, &machine, &hypervisor, |_| Ok(()), &progress)
                 .map(|(outcome, _)| outcome)
         } else {
             run::run(&machine, &hypervisor, LIMIT)

@@ -3,7 +3,7 @@
 //! The functions follow the procedure call standard but touch nothing beyond x0 to x3 and the
 //! register file itself, so that an exception vector may call them with few registers saved.
 
-use core::arch::{asm, global_asm};
+use core::arch::global_asm;
 
 use crate::FpSimd;
 
@@ -64,11 +64,11 @@ global_asm!(
     ".popsection",
 );
 
-/// Calls one of the functions above. Only x0 to x3 and the link register change, and the register
+/// Calls one of this crate's functions that move vector registers. Only x0 to x3 and the link register change, and the register
 /// file, which the compiler does not use on a soft-float target.
 macro_rules! call {
     ($function:ident, $first:expr, $second:expr) => {
-        asm!(
+        core::arch::asm!(
             concat!("bl ", stringify!($function)),
             inout("x0") $first => _,
             inout("x1") $second => _,
@@ -79,6 +79,7 @@ macro_rules! call {
         )
     };
 }
+pub(crate) use call;
 
 impl FpSimd {
     /// Saves the CPU's registers to `to`.

@@ -9,7 +9,7 @@
 
 use core::arch::{asm, global_asm};
 
-use crate::{SveArea, VectorLengths, sve::Granule};
+use crate::{SveArea, VectorLengths, moves::call, sve::Granule};
 
 global_asm!(
     ".pushsection .text.trapcast_fpsimd_sve, \"ax\"",
@@ -165,22 +165,6 @@ global_asm!(
     ".purgem trapcast_function",
     ".popsection",
 );
-
-/// Calls one of the functions above. Only x0 to x3 and the link register change, and the register
-/// file, which the compiler does not use on a soft-float target.
-macro_rules! call {
-    ($function:ident, $first:expr, $second:expr) => {
-        asm!(
-            concat!("bl ", stringify!($function)),
-            inout("x0") $first => _,
-            inout("x1") $second => _,
-            out("x2") _,
-            out("x3") _,
-            out("x30") _,
-            options(nostack, preserves_flags),
-        )
-    };
-}
 
 impl SveArea {
     /// Saves the CPU's registers here, at the file's vector length. They keep their values.

@@ -116,14 +116,11 @@ impl Core {
     }
 
     #[inline(never)]
-    fn flush<'a>(
+    fn flush(
         &mut self,
         vcpu: &mut Vcpu,
-        mut state: SpinMutexGuard<'a, VmState>,
-    ) -> SpinMutexGuard<'a, VmState>
-    where
-        Vcpu: 'a,
-    {
+        mut state: SpinMutexGuard<'static, VmState>,
+    ) -> SpinMutexGuard<'static, VmState> {
         let vm = vcpu.vm;
         let count = loop {
             if let Some(count) = state.vgic.flush(vcpu.index, self.list_registers) {

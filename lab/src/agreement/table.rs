@@ -4,6 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 use serde::Deserialize;
 
 use super::Agreement;
+use crate::results::SchemeResult;
 
 /// What a study's results say of one scheme on one workload.
 #[derive(Clone, Debug, Deserialize)]
@@ -14,6 +15,16 @@ pub struct Row {
     pub scheme: String,
     /// How its replays agree, if it ran.
     pub agreement: Option<Agreement>,
+}
+
+impl From<&SchemeResult> for Row {
+    fn from(result: &SchemeResult) -> Self {
+        Self {
+            workload: result.workload.to_string(),
+            scheme: result.scheme.to_string(),
+            agreement: result.agreement.clone(),
+        }
+    }
 }
 
 /// Shows every cell; at most 120 columns wide.
