@@ -1,8 +1,7 @@
 //! What a guest reads from the identification registers: what it may use, and nothing else.
 //!
 //! The table below lists what is shown, field by field; a field that is not in it reads as zero,
-//! and so does a register. That keeps from guests: what EL2 does not switch or emulate (SVE, SME,
-//! MTE, GCS, RAS, MPAM, AMU, NMI, debug, trace and profiling: SPE, TRBE, BRBE), what another
+//! and so does a register. That keeps from guests: what EL2 does not switch or emulate (MTE, GCS, RAS, MPAM, AMU, NMI, debug, trace and profiling: SPE, TRBE, BRBE), what another
 //! Exception level needs (EL2, VHE, nested virtualisation, stage 2, EL3, Secure EL2, RME), what
 //! only works if EL2 enables it in `HCRX_EL2` (MOPS, LS64, `TCR2_EL1`, `SCTLR2_EL1` and what builds
 //! on them), WFIT, LORegions, TME, and whatever comes after this table was written. AArch32 is not
@@ -20,6 +19,12 @@ use crate::stage2::IPA_BITS;
 pub struct Allowed {
     /// Pointer authentication: EL2 switches the keys.
     pub pauth: bool,
+    /// FP/SIMD, and SVE and SME above it.
+    pub fp: bool,
+    /// SVE.
+    pub sve: bool,
+    /// SME.
+    pub sme: bool,
     /// The performance monitors.
     pub pmu: bool,
 }
@@ -33,13 +38,21 @@ enum Rule {
     UpToOrNone(u8),
     /// This, whatever the core has.
     Is(u8),
+    /// FP/SIMD itself: as `UpToOrNone` if it is allowed, else "not implemented".
+    Fp(u8),
+    /// As `UpTo` if FP/SIMD is allowed, else 0: instructions on its registers.
+    Simd(u8),
+    /// As `UpTo` if SVE is allowed, else 0.
+    Sve(u8),
+    /// As `UpTo` if SME is allowed, else 0.
+    Sme(u8),
     /// The core's value if pointer authentication is allowed, else 0.
     Pauth,
     /// As `UpTo` if the PMU is allowed and is an architected one (not 0b1111), else 0.
     Pmu(u8),
 }
 
-use Rule::{Is, Pauth, Pmu, UpTo, UpToOrNone};
+use Rule::{Fp, Is, Pauth, Pmu, Simd, Sme, Sve, UpTo, UpToOrNone};
 
 /// One register, `S3_0_C0_C<crm>_<op2>`, and its fields: name, lowest bit, rule.
 struct Register {
@@ -56,10 +69,11 @@ const REGISTERS: &[Register] = &[
         fields: &[
             ("EL0", 0, Is(1)),
             ("EL1", 4, Is(1)),
-            ("FP", 16, UpToOrNone(1)),
-            ("AdvSIMD", 20, UpToOrNone(1)),
+            ("FP", 16, Fp(1)),
+            ("AdvSIMD", 20, Fp(1)),
             // The CPU interface is the hardware's virtual one.
             ("GIC", 24, Is(1)),
+            ("SVE", 32, Sve(1)),
             ("DIT", 48, UpTo(1)),
             // 2 and more have SCXTNUM_EL1, which EL2 does not switch.
             ("CSV2", 56, UpTo(1)),
@@ -73,8 +87,39 @@ const REGISTERS: &[Register] = &[
         fields: &[
             ("BT", 0, UpTo(1)),
             ("SSBS", 4, UpTo(2)),
+            ("SME", 24, Sme(2)),
             // As CSV2.
             ("CSV2_frac", 32, UpTo(1)),
+        ],
+    },
+    // ID_AA64ZFR0_EL1
+    Register {
+        crm: 4,
+        op2: 4,
+        fields: &[
+            ("SVEver", 0, Sve(2)),
+            ("AES", 4, Sve(2)),
+            ("BitPerm", 16, Sve(1)),
+            ("BF16", 20, Sve(2)),
+            ("SHA3", 32, Sve(1)),
+            ("SM4", 40, Sve(1)),
+            ("I8MM", 44, Sve(1)),
+            ("F32MM", 52, Sve(1)),
+            ("F64MM", 56, Sve(1)),
+        ],
+    },
+    // ID_AA64SMFR0_EL1; fields of one bit stand with three others that are reserved.
+    Register {
+        crm: 4,
+        op2: 5,
+        fields: &[
+            // With B16F32 and F16F32 in bits 34 and 35.
+            ("F32F32", 32, Sme(0xf)),
+            ("I8I32", 36, Sme(0xf)),
+            ("F64F64", 48, Sme(1)),
+            ("I16I64", 52, Sme(0xf)),
+            ("SMEver", 56, Sme(1)),
+            ("FA64", 60, Sme(0xf)),
         ],
     },
     // ID_AA64DFR0_EL1
@@ -95,17 +140,17 @@ const REGISTERS: &[Register] = &[
         crm: 6,
         op2: 0,
         fields: &[
-            ("AES", 4, UpTo(2)),
-            ("SHA1", 8, UpTo(1)),
-            ("SHA2", 12, UpTo(2)),
+            ("AES", 4, Simd(2)),
+            ("SHA1", 8, Simd(1)),
+            ("SHA2", 12, Simd(2)),
             ("CRC32", 16, UpTo(1)),
             ("Atomic", 20, UpTo(3)),
-            ("RDM", 28, UpTo(1)),
-            ("SHA3", 32, UpTo(1)),
-            ("SM3", 36, UpTo(1)),
-            ("SM4", 40, UpTo(1)),
-            ("DP", 44, UpTo(1)),
-            ("FHM", 48, UpTo(1)),
+            ("RDM", 28, Simd(1)),
+            ("SHA3", 32, Simd(1)),
+            ("SM3", 36, Simd(1)),
+            ("SM4", 40, Simd(1)),
+            ("DP", 44, Simd(1)),
+            ("FHM", 48, Simd(1)),
             ("TS", 52, UpTo(2)),
             ("TLB", 56, UpTo(2)),
             ("RNDR", 60, UpTo(1)),
@@ -119,17 +164,17 @@ const REGISTERS: &[Register] = &[
             ("DPB", 0, UpTo(2)),
             ("APA", 4, Pauth),
             ("API", 8, Pauth),
-            ("JSCVT", 12, UpTo(1)),
-            ("FCMA", 16, UpTo(1)),
+            ("JSCVT", 12, Simd(1)),
+            ("FCMA", 16, Simd(1)),
             ("LRCPC", 20, UpTo(3)),
             ("GPA", 24, Pauth),
             ("GPI", 28, Pauth),
-            ("FRINTTS", 32, UpTo(1)),
+            ("FRINTTS", 32, Simd(1)),
             ("SB", 36, UpTo(1)),
             ("SPECRES", 40, UpTo(2)),
-            ("BF16", 44, UpTo(2)),
+            ("BF16", 44, Simd(2)),
             ("DGH", 48, UpTo(1)),
-            ("I8MM", 52, UpTo(1)),
+            ("I8MM", 52, Simd(1)),
             ("XS", 56, UpTo(1)),
         ],
     },
@@ -138,7 +183,7 @@ const REGISTERS: &[Register] = &[
         crm: 6,
         op2: 2,
         fields: &[
-            ("RPRES", 4, UpTo(1)),
+            ("RPRES", 4, Simd(1)),
             ("GPA3", 8, Pauth),
             ("APA3", 12, Pauth),
             ("BC", 20, UpTo(1)),
@@ -177,7 +222,7 @@ const REGISTERS: &[Register] = &[
             ("HPDS", 12, UpTo(2)),
             ("PAN", 20, UpTo(3)),
             ("ETS", 36, UpTo(2)),
-            ("AFP", 44, UpTo(1)),
+            ("AFP", 44, Simd(1)),
             ("nTLBPA", 48, UpTo(1)),
             ("ECBHB", 60, UpTo(1)),
         ],
@@ -230,9 +275,14 @@ impl Rule {
             Self::UpToOrNone(_) if field == Self::NONE => field,
             Self::UpToOrNone(most) => field.min(most),
             Self::Is(value) => value,
+            Self::Fp(_) if !allowed.fp || field == Self::NONE => Self::NONE,
+            Self::Fp(most) => field.min(most),
+            Self::Simd(most) if allowed.fp => field.min(most),
+            Self::Sve(most) if allowed.sve => field.min(most),
+            Self::Sme(most) if allowed.sme => field.min(most),
             Self::Pauth if allowed.pauth => field,
             Self::Pmu(most) if allowed.pmu && field != Self::NONE => field.min(most),
-            Self::Pauth | Self::Pmu(_) => 0,
+            Self::Simd(_) | Self::Sve(_) | Self::Sme(_) | Self::Pauth | Self::Pmu(_) => 0,
         }
     }
 }

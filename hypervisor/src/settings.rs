@@ -9,6 +9,9 @@
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
 //! | `vmN.scheme=NAME` | when to switch the FP/SIMD registers | `until-put` |
 //! | `vmN.observe=on\|off` | trap in every window, to learn which ones use the registers | `off` |
+//! | `vmN.fp=on\|off` | let the guest use FP/SIMD | `on` |
+//! | `vmN.sve=off\|max\|BITS` | SVE, with vectors of so many bits at most | `off` |
+//! | `vmN.sme=off\|max\|BITS` | SME, with streaming vectors of so many bits at most | `off` |
 //! | `vmN.pmu=on\|off` | let the guest use the PMU's event counters | `off` |
 //!
 //! VMs count from 0. Of a word that comes twice, the last one holds.
@@ -62,8 +65,48 @@ pub struct VmSettings {
     pub scheme: Scheme,
     /// Trap in every window, to learn which ones use the registers.
     pub observe: bool,
+    /// Let the guest use FP/SIMD.
+    pub fp: bool,
+    /// SVE, and the largest vector length.
+    pub sve: VectorSetting,
+    /// SME, and the largest streaming vector length.
+    pub sme: VectorSetting,
     /// Let the guest use the PMU's event counters.
     pub pmu: bool,
+}
+
+/// Whether a VM has vectors of a kind, and how long they are at most.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum VectorSetting {
+    /// It has none.
+    Off,
+    /// As long as the core has them.
+    Max,
+    /// A multiple of 128 bits, up to 2048.
+    Bits(u16),
+}
+
+impl VectorSetting {
+    fn parse(value: &str) -> Result<Self, Expected> {
+        match value {
+            "off" => Ok(Self::Off),
+            "max" => Ok(Self::Max),
+            _ => decimal(value)
+                .filter(|bits: &u16| (128..=2048).contains(bits) && bits.is_multiple_of(128))
+                .map(Self::Bits)
+                .ok_or(Expected::Vectors),
+        }
+    }
+}
+
+impl fmt::Display for VectorSetting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Off => f.write_str("off"),
+            Self::Max => f.write_str("max"),
+            Self::Bits(bits) => write!(f, "{bits}"),
+        }
+    }
 }
 
 impl VmSettings {
@@ -73,6 +116,9 @@ impl VmSettings {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
+        fp: true,
+        sve: VectorSetting::Off,
+        sme: VectorSetting::Off,
         pmu: false,
     };
 }
@@ -171,6 +217,9 @@ impl VmSettings {
             }
             "scheme" => self.scheme = value.parse().map_err(|_| Expected::Scheme)?,
             "observe" => self.observe = switch(value)?,
+            "fp" => self.fp = switch(value)?,
+            "sve" => self.sve = VectorSetting::parse(value)?,
+            "sme" => self.sme = VectorSetting::parse(value)?,
             "pmu" => self.pmu = switch(value)?,
             _ => return Err(Expected::VmSetting),
         }
@@ -223,6 +272,8 @@ pub enum Expected {
     Vcpus,
     /// The name of a scheme.
     Scheme,
+    /// A vector length.
+    Vectors,
 }
 
 impl fmt::Display for Expected {
@@ -232,9 +283,9 @@ impl fmt::Display for Expected {
                 "vhe=on|off, slice=MICROSECONDS, record=on|off or one of a VM such as \
                  vm0.scheme=until-put",
             ),
-            Self::VmSetting => {
-                f.write_str("one of memory=, vcpus=, scheme=, observe= and pmu= after the VM")
-            }
+            Self::VmSetting => f.write_str(
+                "one of memory=, vcpus=, scheme=, observe=, fp=, sve=, sme= and pmu= after the VM",
+            ),
             Self::VmNumber => write!(f, "a VM from vm0 to vm{}", MAX_VMS - 1),
             Self::Switch => f.write_str("on or off"),
             Self::Slice => write!(
@@ -259,6 +310,9 @@ impl fmt::Display for Expected {
                     separator = ", ";
                 }
                 Ok(())
+            }
+            Self::Vectors => {
+                f.write_str("off, max or a number of bits, a multiple of 128 from 128 to 2048")
             }
         }
     }

@@ -29,6 +29,7 @@
 
 mod area;
 mod cptr;
+mod file;
 mod gates;
 mod layout;
 #[cfg(any(target_arch = "aarch64", doc))]
@@ -45,6 +46,7 @@ mod vector_length;
 
 pub use area::Area;
 pub use cptr::{Cptr, Opening};
+pub use file::RegisterFile;
 pub use gates::Gates;
 pub use layout::FpSimd;
 #[cfg(any(target_arch = "aarch64", doc))]

@@ -163,24 +163,12 @@ impl SmeArea {
     pub unsafe fn save(self) {
         // SAFETY: the caller vouches for the file, the gates, and that the registers belong here.
         unsafe {
+            let svcr = self.save_matrix();
             let mut file = self.file();
-            let config = file.config();
-            set_smcr(config.smcr());
-            let svcr = Svcr::read();
-            file.store_svcr(svcr);
-            if svcr.za() {
-                call!(trapcast_fpsimd_za_save, file.za_pointer().as_ptr());
-                if config.zt0 {
-                    call!(trapcast_fpsimd_zt0_save, file.zt0_pointer().as_ptr());
-                }
-            }
             let vectors = file.vectors_pointer();
             if svcr.streaming() {
-                save_streaming(vectors.as_ptr(), config.fa64);
-                if !config.fa64 {
-                    file.vectors().ffr_mut().fill(0);
-                }
-            } else if config.sve.is_some() {
+                self.save_streaming();
+            } else if file.config().sve.is_some() {
                 SveArea(vectors).save();
             } else {
                 FpSimd::save(v_registers(vectors.as_ptr()));
@@ -200,27 +188,17 @@ impl SmeArea {
     pub unsafe fn load(self) {
         // SAFETY: the caller vouches for the file and the gates.
         unsafe {
+            let svcr = self.load_svcr();
             let mut file = self.file();
-            let config = file.config();
-            set_smcr(config.smcr());
-            let svcr = file.svcr();
-            if svcr != Svcr::OFF {
-                svcr.write();
-            }
             let vectors = file.vectors_pointer();
             if svcr.streaming() {
-                load_streaming(vectors.as_ptr(), config.fa64);
-            } else if config.sve.is_some() {
+                self.load_streaming();
+            } else if file.config().sve.is_some() {
                 SveArea(vectors).load();
             } else {
                 FpSimd::load(v_registers(vectors.as_ptr()));
             }
-            if svcr.za() {
-                call!(trapcast_fpsimd_za_load, file.za_pointer().as_ptr());
-                if config.zt0 {
-                    call!(trapcast_fpsimd_zt0_load, file.zt0_pointer().as_ptr());
-                }
-            }
+            self.load_matrix();
         }
     }
 
@@ -233,6 +211,91 @@ impl SmeArea {
         unsafe {
             self.save();
             from.load();
+        }
+    }
+
+    /// Saves SVCR, and ZA and ZT0 if it says that they hold something. Returns it; it stays.
+    ///
+    /// # Safety
+    /// As for [`save`](Self::save).
+    pub(crate) unsafe fn save_matrix(self) -> Svcr {
+        // SAFETY: the caller vouches for the file and the gates.
+        unsafe {
+            let mut file = self.file();
+            let config = file.config();
+            set_smcr(config.smcr());
+            let svcr = Svcr::read();
+            file.store_svcr(svcr);
+            if svcr.za() {
+                call!(trapcast_fpsimd_za_save, file.za_pointer().as_ptr());
+                if config.zt0 {
+                    call!(trapcast_fpsimd_zt0_save, file.zt0_pointer().as_ptr());
+                }
+            }
+            svcr
+        }
+    }
+
+    /// Saves the vectors of streaming mode.
+    ///
+    /// # Safety
+    /// As for [`save`](Self::save), with SVCR.SM = 1.
+    pub(crate) unsafe fn save_streaming(self) {
+        // SAFETY: the caller vouches for the file and the gates.
+        unsafe {
+            let mut file = self.file();
+            let fa64 = file.config().fa64;
+            save_streaming(file.vectors_pointer().as_ptr(), fa64);
+            if !fa64 {
+                file.vectors().ffr_mut().fill(0);
+            }
+        }
+    }
+
+    /// Makes SVCR what it is here, from 0, and SMCR_EL2 what it has to be. Returns SVCR.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load).
+    pub(crate) unsafe fn load_svcr(self) -> Svcr {
+        // SAFETY: the caller vouches for the file and the gates.
+        unsafe {
+            let file = self.file();
+            set_smcr(file.config().smcr());
+            let svcr = file.svcr();
+            if svcr != Svcr::OFF {
+                svcr.write();
+            }
+            svcr
+        }
+    }
+
+    /// Loads the vectors of streaming mode.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load), with SVCR.SM = 1.
+    pub(crate) unsafe fn load_streaming(self) {
+        // SAFETY: the caller vouches for the file and the gates.
+        unsafe {
+            let mut file = self.file();
+            let fa64 = file.config().fa64;
+            load_streaming(file.vectors_pointer().as_ptr(), fa64);
+        }
+    }
+
+    /// Loads ZA and ZT0 if SVCR here says that they hold something.
+    ///
+    /// # Safety
+    /// As for [`load`](Self::load), after [`load_svcr`](Self::load_svcr).
+    pub(crate) unsafe fn load_matrix(self) {
+        // SAFETY: the caller vouches for the file and the gates.
+        unsafe {
+            let mut file = self.file();
+            if file.svcr().za() {
+                call!(trapcast_fpsimd_za_load, file.za_pointer().as_ptr());
+                if file.config().zt0 {
+                    call!(trapcast_fpsimd_zt0_load, file.zt0_pointer().as_ptr());
+                }
+            }
         }
     }
 }

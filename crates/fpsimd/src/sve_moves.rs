@@ -1,15 +1,15 @@
 //! Save, load and exchange of the SVE register file, at the vector length of the file.
 //!
 //! One base register in the middle of the file reaches Z0 to Z31 by offsets of -16 to 15 vectors, and
-//! P0 to P15 and FFR by offsets of 128 to 144 predicates. The functions touch x0 to x3, not the
-//! flags, so that an exception vector may call them with few registers saved.
+//! P0 to P15 and FFR by offsets of 128 to 144 predicates. The functions touch x0 to x3, and only
+//! `save_narrow` the flags, so that an exception vector may call them with few registers saved.
 //!
 //! ZCR_EL2.LEN counts for the instructions that follow its write without an ISB (Arm ARM, D24.2
 //! "ZCR_EL2, SVE Control Register (EL2)").
 
 use core::arch::{asm, global_asm};
 
-use crate::{SveArea, VectorLengths, moves::call, sve::Granule};
+use crate::{FpSimd, SveArea, VectorLengths, moves::call, sve::Granule};
 
 global_asm!(
     ".pushsection .text.trapcast_fpsimd_sve, \"ax\"",
@@ -78,6 +78,13 @@ global_asm!(
     "trapcast_z ldr",
     "trapcast_load_status \\base",
     ".endm",
+    ".altmacro",
+    ".macro trapcast_pair n",
+    "trapcast_pair_of %(2 * \\n), %(2 * \\n + 1)",
+    ".endm",
+    ".macro trapcast_pair_of n, m",
+    "stp q\\n, q\\m, [x1, #16 + 16 * \\n]",
+    ".endm",
     ".macro trapcast_function name",
     ".balign 64",
     ".global \\name",
@@ -112,6 +119,43 @@ global_asm!(
     "trapcast_p ldr",
     "ret",
     ".size trapcast_fpsimd_sve_widen, . - trapcast_fpsimd_sve_widen",
+    // x0: to, x1: to for V alone. Z0 collects what any of Z1 to Z31 holds, once it is saved itself; where
+    // nothing stands above 128 bits, the V registers are all that there is to Z. Answers in x0: 1 if
+    // Z was saved, 0 if V was. FPSR and FPCR go with them.
+    "trapcast_function trapcast_fpsimd_sve_save_narrow",
+    "trapcast_set_length x0",
+    "trapcast_middle x0",
+    "trapcast_p str",
+    "trapcast_save_ffr",
+    "str z0, [x2, #-16, mul vl]",
+    ".irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+    "orr z0.d, z0.d, z\\n\\().d",
+    ".endr",
+    "ptrue p0.d",
+    "ptrue p1.d, vl2",
+    "bic p0.b, p0/z, p0.b, p1.b",
+    "cmpne p0.d, p0/z, z0.d, #0",
+    "b.any 1f",
+    "ldr q0, [x0, #32]",
+    "stp q0, q1, [x1, #16]",
+    ".irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
+    "trapcast_pair \\n",
+    ".endr",
+    "mrs x2, fpsr",
+    "mrs x3, fpcr",
+    "stp x2, x3, [x1]",
+    "mov x0, #0",
+    "ret",
+    "1:",
+    ".irp n, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, \
+        16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31",
+    "str z\\n, [x2, #\\n - 16, mul vl]",
+    ".endr",
+    "trapcast_save_status x0",
+    "mov x0, #1",
+    "ret",
+    ".size trapcast_fpsimd_sve_save_narrow, . - trapcast_fpsimd_sve_save_narrow",
     // In streaming mode, at its vector length. x0: to, x1: FFR too, or 0
     "trapcast_function trapcast_fpsimd_streaming_save",
     "trapcast_save_status x0",
@@ -152,6 +196,9 @@ global_asm!(
     "msr zcr_el2, x1",
     "ret",
     ".size trapcast_fpsimd_sve_lengths, . - trapcast_fpsimd_sve_lengths",
+    ".noaltmacro",
+    ".purgem trapcast_pair",
+    ".purgem trapcast_pair_of",
     ".purgem trapcast_set_length",
     ".purgem trapcast_middle",
     ".purgem trapcast_z",
@@ -178,6 +225,32 @@ impl SveArea {
         // SAFETY: writes no more than `SveFile::bytes` of the file's length, which the caller vouches
         // for.
         unsafe { call!(trapcast_fpsimd_sve_save, self.0.as_ptr(), 0usize) }
+    }
+
+    /// Saves the CPU's registers, V alone to `fp` if Z holds nothing above 128 bits, else all of Z
+    /// here; P and FFR go here in any case. Returns whether it was Z. FPSR and FPCR go with the vectors.
+    ///
+    /// For the next load: V alone costs less, and only after this answer was `false` may it be loaded
+    /// without the rest. Z0, P0 and P1 of the CPU are lost.
+    ///
+    /// # Safety
+    /// As for [`save`](Self::save), and `fp` is valid for a write.
+    #[inline]
+    pub unsafe fn save_narrow(self, fp: *mut FpSimd) -> bool {
+        let wide: u64;
+        // SAFETY: writes to the file and to `fp`, which the caller vouches for.
+        unsafe {
+            asm!(
+                "bl trapcast_fpsimd_sve_save_narrow",
+                inout("x0") self.0.as_ptr() => wide,
+                inout("x1") fp => _,
+                out("x2") _,
+                out("x3") _,
+                out("x30") _,
+                options(nostack),
+            );
+        }
+        wide != 0
     }
 
     /// Loads the CPU's registers from here. ZCR_EL2 is left at the file's vector length, which is

@@ -1,20 +1,45 @@
 //! One core: who owns its registers, and the answer to each event.
 
-use trapcast_forecast::{Decision, Release};
+use trapcast_forecast::Release;
 
-use crate::{Forecast, Gate, Guest, guest::Trap};
+use crate::{Class, Context, Forecast, Gate, Guest};
 
-/// A register file to save, and then one to load, behind a gate that
-/// [`GateRegister::unlock`](crate::GateRegister::unlock) has opened.
+/// Registers to save, and then some to load, behind a gate that
+/// [`GateRegister::unlock`](crate::GateRegister::unlock) has opened for both.
+///
+/// Where both are of one context, its registers of more classes come in: what is in the core already
+/// may stay there.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Exchange<C> {
     /// Where the CPU's registers go.
     pub save: C,
+    /// Up to which class.
+    pub saved: Class,
     /// Where their new values come from.
     pub load: C,
+    /// Up to which class.
+    pub loaded: Class,
 }
 
-/// What to do before the guest is entered.
+impl<C> Exchange<C> {
+    /// Returns an exchange of the FP/SIMD registers alone.
+    pub const fn of_fp(save: C, load: C) -> Self {
+        Self {
+            save,
+            saved: Class::Fp,
+            load,
+            loaded: Class::Fp,
+        }
+    }
+
+    /// The gate has to be open so far for it.
+    #[inline]
+    pub fn class(&self) -> Class {
+        self.saved.max(self.loaded)
+    }
+}
+
+/// What to do before the guest is entered, or goes on after a trap.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Entry<C> {
     /// What to move.
@@ -23,7 +48,7 @@ pub struct Entry<C> {
     pub gate: Gate,
 }
 
-/// Who owns the FP/SIMD registers of one physical core.
+/// Who owns the registers of one physical core.
 ///
 /// An answer is carried out before the core is asked anything else. A core never touches a context
 /// that another core owns.
@@ -31,23 +56,30 @@ pub struct Entry<C> {
 pub struct Core<C> {
     host: C,
     owner: C,
+    held: Class,
 }
 
-impl<C: Copy + Eq> Core<C> {
+impl<C: Context> Core<C> {
     /// Returns a core whose registers hold the host's values, to be kept in `host` while they do not.
-    /// No other core has the same `host`.
+    /// No other core has the same `host`. Of the host there are the FP/SIMD registers alone.
     pub const fn new(host: C) -> Self {
-        Self { host, owner: host }
+        Self::with_owner(host, host, Class::Fp)
     }
 
-    /// Returns a core whose registers hold `owner`'s values; the host's are to be kept in `host`.
-    pub const fn with_owner(host: C, owner: C) -> Self {
-        Self { host, owner }
+    /// Returns a core whose registers hold `owner`'s values up to `held`; the host's are to be kept in
+    /// `host`.
+    pub const fn with_owner(host: C, owner: C, held: Class) -> Self {
+        Self { host, owner, held }
     }
 
     /// Returns whose values the registers hold.
     pub fn owner(&self) -> C {
         self.owner
+    }
+
+    /// Returns up to which class they do.
+    pub fn held(&self) -> Class {
+        self.held
     }
 
     /// Returns the core, by its host's context, that has to be asked to [`surrender`](Self::surrender)
@@ -64,48 +96,60 @@ impl<C: Copy + Eq> Core<C> {
     /// `None` if somebody else has taken them meanwhile: then they are in memory already. The guest
     /// is told on the other core, by [`Guest::arrived`].
     pub fn surrender(&mut self, context: C) -> Option<Exchange<C>> {
-        (self.owner == context).then(|| self.hand_to(self.host))
+        (self.owner == context).then(|| self.hand_to(self.host, Class::Fp))
     }
 
     /// The core is about to enter `guest`. The first entry after a window's end begins the next one
     /// and asks the scheme.
     #[inline(always)]
     pub fn enter<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Entry<C> {
-        let decision = guest.window_decision();
-        let (exchange, open) = if self.is_ready_for(guest) {
-            (None, true)
-        } else if decision == Decision::Load {
-            (Some(self.hand_to(guest.context)), true)
-        } else {
-            (None, false)
+        let exchange = match guest.early() {
+            Some(class) if self.ready(guest) < Some(class) => Some(self.bring(guest, class)),
+            _ => None,
         };
-        guest.entered(exchange.is_some(), !open);
-        let gate = if open && !guest.observed {
-            Gate::Open
-        } else {
+        let open = self.ready(guest);
+        guest.entered(exchange.map(|exchange| exchange.loaded), open);
+        let gate = if guest.observed {
             Gate::Closed
+        } else {
+            open.into()
         };
         Entry { exchange, gate }
     }
 
-    /// The current `guest` hit the closed gate. The gate has to be opened, and the guest goes on
-    /// where it was.
-    #[inline]
-    pub fn trap<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
-        if self.is_ready_for(guest) {
-            guest.trap = Some(guest.trap.unwrap_or(Trap::Observer));
-            None
+    /// The current `guest` hit the closed gate with an access to registers of `class`. It goes on where
+    /// it was.
+    ///
+    /// # Panics
+    /// If the guest has no registers of this class: it is to find an undefined instruction.
+    #[inline(always)]
+    pub fn trap<F: Forecast>(&mut self, guest: &mut Guest<C, F>, class: Class) -> Entry<C> {
+        debug_assert!(class <= guest.most, "no {class:?} in this guest");
+        // A guest whose scheme does not care whose the registers are finds a closed gate only if it is
+        // observed.
+        let ready = if guest.observed {
+            self.ready(guest)
         } else {
-            guest.trap = Some(Trap::Scheme);
-            Some(self.hand_to(guest.context))
-        }
+            (self.owner == guest.context).then_some(self.held)
+        };
+        let exchange = if ready < Some(class) {
+            guest.traps.armed_by_scheme(class);
+            Some(self.bring(guest, class))
+        } else {
+            guest.traps.observer.insert(class);
+            None
+        };
+        // Even for an observer the gate opens for all that is held: with part of it behind the gate,
+        // that part may be lost.
+        let gate = self.ready(guest).into();
+        Entry { exchange, gate }
     }
 
     /// The current `guest` came out, for another reason than the gate.
     #[inline]
     pub fn exit<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
-        guest.exited();
-        if guest.forecaster.release() == Release::Exit {
+        guest.exited(self.ready(guest));
+        if guest.release() == Release::Exit {
             self.give_back(guest)
         } else {
             None
@@ -117,7 +161,7 @@ impl<C: Copy + Eq> Core<C> {
     #[inline]
     pub fn put<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         guest.was_put();
-        let exchange = if guest.forecaster.release() == Release::Put {
+        let exchange = if guest.release() == Release::Put {
             self.give_back(guest)
         } else {
             None
@@ -138,11 +182,12 @@ impl<C: Copy + Eq> Core<C> {
         exchange
     }
 
-    /// The host is about to use the registers itself. Returns whose values to save first; after
-    /// that the host's code may put anything into them.
+    /// The host is about to use the registers itself. Returns whose values to save first, and up to
+    /// which class; after that the host's code may put anything into them.
     #[must_use = "the owner's registers have to be saved"]
-    pub fn host_begin(&mut self) -> C {
-        core::mem::replace(&mut self.owner, self.host)
+    pub fn host_begin(&mut self) -> (C, Class) {
+        let Exchange { save, saved, .. } = self.hand_to(self.host, Class::Fp);
+        (save, saved)
     }
 
     /// The host has used the registers. Returns whose values to load: its own.
@@ -151,11 +196,29 @@ impl<C: Copy + Eq> Core<C> {
         self.host
     }
 
-    /// Returns whether `guest` can run with an open gate as things stand: the registers are its own,
-    /// or its scheme does not care whose they are.
+    /// Returns up to which class `guest` can run with an open gate as things stand: its own registers
+    /// are in the core, or its scheme does not care whose they are.
     #[inline]
-    fn is_ready_for<F: Forecast>(&self, guest: &Guest<C, F>) -> bool {
-        self.owner == guest.context || guest.forecaster.release() == Release::Unmanaged
+    fn ready<F: Forecast>(&self, guest: &Guest<C, F>) -> Option<Class> {
+        if self.owner == guest.context {
+            Some(self.held)
+        } else if guest.release() == Release::Unmanaged {
+            Some(guest.most)
+        } else {
+            None
+        }
+    }
+
+    /// Brings the guest's registers in up to `class`, which are not all here, or further if that cannot
+    /// be.
+    #[inline]
+    fn bring<F>(&mut self, guest: &Guest<C, F>, class: Class) -> Exchange<C> {
+        let context = guest.context;
+        if self.owner == context {
+            self.hand_to(context, class)
+        } else {
+            self.hand_to(context, class.max(context.least()))
+        }
     }
 
     #[inline]
@@ -164,15 +227,17 @@ impl<C: Copy + Eq> Core<C> {
             return None;
         }
         guest.counts.give_backs += 1;
-        Some(self.hand_to(self.host))
+        Some(self.hand_to(self.host, Class::Fp))
     }
 
     /// Makes `next` the owner.
     #[inline]
-    fn hand_to(&mut self, next: C) -> Exchange<C> {
+    fn hand_to(&mut self, next: C, class: Class) -> Exchange<C> {
         Exchange {
             save: core::mem::replace(&mut self.owner, next),
+            saved: core::mem::replace(&mut self.held, class),
             load: next,
+            loaded: class,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! What is counted of a guest's windows and of its registers' moves.
 
+use crate::Class;
+
 /// The windows of one kind, each known to have used the registers or not.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Tally {
@@ -24,12 +26,27 @@ impl Tally {
     }
 }
 
+/// What happened to the registers of one class above FP/SIMD.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub struct ClassCounts {
+    /// Those of [`Counts::traps`] that were of this class.
+    pub traps: u64,
+    /// Those of [`Counts::eager_loads`] that went up to this class.
+    pub eager_loads: u64,
+    /// Windows from an entry to its exit of which is known whether they used the class; counted when
+    /// observed.
+    pub windows: Tally,
+    /// Windows of which that is not known: registers of this class had to be loaded at a trap of a
+    /// class below, which opened its gate; counted when observed.
+    pub unseen: u64,
+}
+
 /// What happened to one guest, counted by the state machine.
 ///
 /// Every load of a guest's registers comes with the save of whoever's were in the CPU, and every
 /// return to the host with the save of the guest's: so each of [`eager_loads`](Self::eager_loads),
 /// [`traps`](Self::traps), [`give_backs`](Self::give_backs) and [`fetches`](Self::fetches) is one save
-/// and one load of a whole register file.
+/// and one load of a register file, up to some class.
 ///
 /// The guest's registers were loaded `eager_loads + traps` times, and saved as often, or once less
 /// while a core holds them.
@@ -39,7 +56,7 @@ pub struct Counts {
     pub entries: u64,
     /// Puts of the vCPU.
     pub puts: u64,
-    /// Traps that the scheme armed; each loaded the guest's registers.
+    /// Traps that the scheme armed, of any class; each loaded the guest's registers.
     pub traps: u64,
     /// Traps that only the observer armed; the registers were there.
     pub observer_traps: u64,
@@ -59,11 +76,25 @@ pub struct Counts {
     pub forecast: [[u64; 2]; 2],
     /// Eager loads in windows that then did not use the registers; counted when observed.
     pub wasted_loads: u64,
+    /// What of it concerns SVE.
+    pub sve: ClassCounts,
+    /// What of it concerns SME.
+    pub sme: ClassCounts,
     /// Eager loads in the window that goes on, if observed.
     pub(crate) window_loads: u64,
 }
 
 impl Counts {
+    /// The counts of a class, if it has some of its own.
+    #[inline]
+    pub(crate) fn of(&mut self, class: Class) -> Option<&mut ClassCounts> {
+        match class {
+            Class::Fp => None,
+            Class::Sve => Some(&mut self.sve),
+            Class::Sme => Some(&mut self.sme),
+        }
+    }
+
     /// Returns what was counted so far, and starts over. The windows that go on do so.
     pub fn take(&mut self) -> Self {
         let rest = Self {

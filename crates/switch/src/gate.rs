@@ -1,12 +1,21 @@
 //! The gate that stands between a guest and the registers, and when it has to be written.
 
-/// Whether the guest's accesses to the FP/SIMD registers trap to EL2.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+use crate::Class;
+
+/// Which of the guest's accesses to the registers trap to EL2.
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Gate {
-    /// They do not.
-    Open,
-    /// They do.
+    /// All.
     Closed,
+    /// Those to classes above this one.
+    Open(Class),
+}
+
+impl From<Option<Class>> for Gate {
+    #[inline]
+    fn from(open: Option<Class>) -> Self {
+        open.map_or(Self::Closed, Self::Open)
+    }
 }
 
 /// How the gate of one core was last written, so that it is written only where it has to change.
@@ -21,12 +30,17 @@ impl GateRegister {
         Self { gate }
     }
 
-    /// The registers are about to be moved, or used by the hypervisor itself. Returns whether the
-    /// gate has to be opened first, and synchronised: a closed gate traps the hypervisor too.
+    /// Registers up to `class` are about to be moved, or used by the hypervisor itself. Returns
+    /// whether the gate has to be opened for them first, and synchronised: a closed gate traps the
+    /// hypervisor too.
     #[inline]
     #[must_use = "the gate has to be opened"]
-    pub fn unlock(&mut self) -> bool {
-        self.set(Gate::Open)
+    pub fn unlock(&mut self, class: Class) -> bool {
+        let closed = self.gate < Gate::Open(class);
+        if closed {
+            self.gate = Gate::Open(class);
+        }
+        closed
     }
 
     /// The guest is about to be entered behind this gate. Returns whether it has to be written; the

@@ -1,16 +1,34 @@
-//! One vCPU as the state machine sees it: its context, its forecaster, and the window it is in.
+//! One vCPU as the state machine sees it: its context, its forecasters, and the window it is in.
 
-use trapcast_forecast::{Decision, Evidence, Forecaster, Scheme, Window};
+use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Scheme, Window};
 
-use crate::{Counts, Forecast};
+use crate::{Class, Context, Counts, Forecast, class::ClassSet};
 
-/// Who armed a trap that the guest took since its last entry.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(crate) enum Trap {
-    /// The scheme: the registers had to be loaded.
-    Scheme,
-    /// The observer alone: they were in the CPU.
-    Observer,
+/// The traps that a guest took since its last entry, by their class.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+pub(crate) struct Traps {
+    /// The scheme had armed them: registers had to be loaded.
+    pub scheme: ClassSet,
+    /// The observer alone had: the registers were in the CPU.
+    pub observer: ClassSet,
+}
+
+impl Traps {
+    /// Notes a trap that the scheme had armed.
+    #[inline(always)]
+    pub fn armed_by_scheme(&mut self, class: Class) {
+        if class == Class::Fp {
+            // The first one: where FP/SIMD is closed, all is.
+            self.scheme = ClassSet::up_to(Some(class));
+        } else {
+            self.scheme.insert(class);
+        }
+    }
+
+    #[inline]
+    fn all(self) -> ClassSet {
+        self.scheme.union(self.observer)
+    }
 }
 
 /// One vCPU: whose registers `context` holds while they are not in a CPU.
@@ -19,13 +37,19 @@ pub(crate) enum Trap {
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Guest<C, F = Forecaster> {
     pub(crate) context: C,
-    pub(crate) forecaster: F,
+    /// One per class, of which those up to `most` are asked and told.
+    forecasters: [F; Class::ALL.len()],
+    /// The highest class of registers that the guest has.
+    pub(crate) most: Class,
     /// Whether every window is watched, the trap armed even where the scheme left the gate open.
     pub(crate) observed: bool,
-    /// The decision of the current window; `None` between windows.
-    pub(crate) decision: Option<Decision>,
-    /// The trap that was taken since the last entry.
-    pub(crate) trap: Option<Trap>,
+    /// Between a decision and its window's end.
+    in_window: bool,
+    /// What that decision was: load the registers early, up to this class.
+    early: Option<Class>,
+    /// How far the last entry left the gate open, as far as the scheme knows.
+    open: Option<Class>,
+    pub(crate) traps: Traps,
     /// The core, by its host's context, that had the registers at the last put and may still have them.
     pub(crate) lingers: Option<C>,
     window: WindowState,
@@ -38,17 +62,17 @@ pub struct Guest<C, F = Forecaster> {
 /// What is known of the current window.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct WindowState {
-    /// The scheme's trap was taken.
-    trapped: bool,
-    /// Some entry left the gate open, as far as the scheme knows.
-    blind: bool,
+    /// Classes that were used: a trap of the scheme's said so.
+    trapped: ClassSet,
+    /// Classes that some entry or trap left open, as far as the scheme knows.
+    blind: ClassSet,
     /// The registers were used, as far as anybody knows.
     used: bool,
     /// Whether the first entry left the gate open, if observed.
     forecast: Option<bool>,
 }
 
-impl<C: Copy> Guest<C> {
+impl<C: Context> Guest<C> {
     /// Returns a vCPU that has not run yet and whose registers are in `context`.
     ///
     /// With `observed`, the trap is armed in every entry window, so that [`Counts`] hold what each
@@ -59,19 +83,25 @@ impl<C: Copy> Guest<C> {
 
     /// Returns the guest's scheme.
     pub fn scheme(&self) -> Scheme {
-        self.forecaster.scheme()
+        self.forecaster(Class::Fp).scheme()
     }
 }
 
-impl<C: Copy, F> Guest<C, F> {
-    /// As [`Guest::new`], with a forecaster of any kind.
-    pub fn with_forecaster(context: C, forecaster: F, observed: bool) -> Self {
+impl<C: Context, F> Guest<C, F> {
+    /// As [`Guest::new`], with forecasters of any kind, which begin as this one.
+    pub fn with_forecaster(context: C, forecaster: F, observed: bool) -> Self
+    where
+        F: Copy,
+    {
         Self {
             context,
-            forecaster,
+            forecasters: [forecaster; Class::ALL.len()],
+            most: Class::Fp,
             observed,
-            decision: None,
-            trap: None,
+            in_window: false,
+            early: None,
+            open: None,
+            traps: Traps::default(),
             lingers: None,
             window: WindowState::default(),
             used_since_load: false,
@@ -79,19 +109,32 @@ impl<C: Copy, F> Guest<C, F> {
         }
     }
 
+    /// The same guest with registers up to this class.
+    #[must_use]
+    pub fn with_classes(self, most: Class) -> Self {
+        Self { most, ..self }
+    }
+
     /// Returns where this guest's registers are kept.
     pub fn context(&self) -> C {
         self.context
     }
 
-    /// Returns the guest's forecaster.
-    pub fn forecaster(&self) -> &F {
-        &self.forecaster
+    /// Returns the highest class of registers that the guest has.
+    pub fn most(&self) -> Class {
+        self.most
     }
 
-    /// Returns the guest's forecaster, to tell it what it is to decide on.
-    pub fn forecaster_mut(&mut self) -> &mut F {
-        &mut self.forecaster
+    /// Returns the guest's forecaster of a class.
+    #[inline]
+    pub fn forecaster(&self, class: Class) -> &F {
+        &self.forecasters[class as usize]
+    }
+
+    /// Returns the guest's forecaster of a class, to tell it what it is to decide on.
+    #[inline]
+    pub fn forecaster_mut(&mut self, class: Class) -> &mut F {
+        &mut self.forecasters[class as usize]
     }
 
     /// Returns whether every window is watched.
@@ -103,7 +146,7 @@ impl<C: Copy, F> Guest<C, F> {
     /// is whether it used the registers.
     #[inline]
     pub fn has_trapped(&self) -> bool {
-        self.trap.is_some()
+        !self.traps.all().is_empty()
     }
 
     /// Returns the core, by its host's context, in which the registers of this guest, which has been
@@ -124,54 +167,80 @@ impl<C: Copy, F> Guest<C, F> {
     }
 }
 
-impl<C: Copy, F: Forecast> Guest<C, F> {
-    /// Returns the decision of the current window, which this entry begins if there is none.
+impl<C: Context, F: Forecast> Guest<C, F> {
+    /// When the registers go back to the host.
     #[inline]
-    pub(crate) fn window_decision(&mut self) -> Decision {
-        match self.decision {
-            Some(decision) => decision,
-            None => {
-                let decision = self.forecaster.decide();
-                self.decision = Some(decision);
-                decision
-            }
-        }
+    pub(crate) fn release(&self) -> Release {
+        self.forecaster(Class::Fp).release()
     }
 
-    /// Notes an entry, before which the registers were `loaded` or not, and which the scheme
-    /// `armed` or not.
+    /// Returns up to which class the registers are to be loaded in the current window, which this
+    /// entry begins if there is none.
     #[inline]
-    pub(crate) fn entered(&mut self, loaded: bool, armed: bool) {
+    pub(crate) fn early(&mut self) -> Option<Class> {
+        if !self.in_window {
+            self.in_window = true;
+            self.early = None;
+            for class in self.most.and_below() {
+                if self.forecaster_mut(class).decide() == Decision::Load {
+                    self.early = Some(class);
+                }
+            }
+        }
+        self.early
+    }
+
+    /// Notes an entry, before which the registers were `loaded` up to some class or not, and which the
+    /// scheme left `open` so far.
+    #[inline]
+    pub(crate) fn entered(&mut self, loaded: Option<Class>, open: Option<Class>) {
         self.counts.entries += 1;
-        if !armed {
-            self.window.blind = true;
+        self.open = open;
+        if open.is_some() {
+            self.window.blind = self.window.blind.union(ClassSet::up_to(open));
         }
-        if loaded {
+        if let Some(class) = loaded {
             self.counts.eager_loads += 1;
+            if let Some(counts) = self.counts.of(class) {
+                counts.eager_loads += 1;
+            }
         }
         if self.observed {
-            self.observe_entry(loaded, armed);
+            self.observe_entry(loaded.is_some(), open.is_some());
         }
     }
 
-    /// Notes an exit and, where the scheme's windows end there, ends the window.
+    /// Notes an exit, at which the guest's registers are `ready` in the core so far, and, where the
+    /// scheme's windows end there, ends the window.
     #[inline]
-    pub(crate) fn exited(&mut self) {
-        let trap = self.trap.take();
-        match trap {
-            Some(Trap::Scheme) => {
-                self.counts.traps += 1;
-                self.window.trapped = true;
-            }
-            Some(Trap::Observer) => self.counts.observer_traps += 1,
-            None => {}
+    pub(crate) fn exited(&mut self, ready: Option<Class>) {
+        let traps = core::mem::take(&mut self.traps);
+        if !traps.scheme.is_empty() {
+            self.note_traps(traps.scheme, ready);
         }
         if self.observed {
-            self.observe_exit(trap.is_some());
+            self.observe_exit(traps, ready);
         }
-        if self.forecaster.window() == Window::Entry {
+        if self.forecaster(Class::Fp).window() == Window::Entry {
             self.end_window();
         }
+    }
+
+    /// Notes the scheme's traps of one entry. What a trap loads beyond its own class is open from then
+    /// on, and nobody sees whether it is used.
+    #[inline]
+    fn note_traps(&mut self, traps: ClassSet, ready: Option<Class>) {
+        self.counts.traps += traps.len();
+        for class in self.most.and_below() {
+            if let Some(counts) = self.counts.of(class) {
+                counts.traps += u64::from(traps.contains(class));
+            }
+        }
+        let used = ClassSet::up_to(traps.top());
+        let trapped = used.without(ClassSet::up_to(self.open));
+        self.window.trapped = self.window.trapped.union(trapped);
+        let opened = ClassSet::up_to(ready).without(used);
+        self.window.blind = self.window.blind.union(opened);
     }
 
     /// Notes a put and, where the scheme's windows end there, ends the window.
@@ -181,7 +250,7 @@ impl<C: Copy, F: Forecast> Guest<C, F> {
             self.counts.load_windows.add(self.used_since_load);
             self.used_since_load = false;
         }
-        if self.decision.is_some() {
+        if self.in_window {
             self.end_window();
         }
     }
@@ -189,30 +258,43 @@ impl<C: Copy, F: Forecast> Guest<C, F> {
     /// Notes an entry of an observed guest. Apart, so that the way into the others stays short.
     #[cold]
     #[inline(never)]
-    fn observe_entry(&mut self, loaded: bool, armed: bool) {
+    fn observe_entry(&mut self, loaded: bool, open: bool) {
         // They matter only as long as the window has not used the registers.
         self.counts.window_loads += u64::from(loaded && !self.window.used);
-        self.window.forecast.get_or_insert(!armed);
+        self.window.forecast.get_or_insert(open);
     }
 
-    /// Counts an entry window of which the observer knows that it used the registers or not.
+    /// Counts an entry window of which the observer knows what it used.
     ///
     /// A trap of the scheme's may have left the gate open for entries that follow in the same
     /// window; the observer arms it again for each.
     #[cold]
-    fn observe_exit(&mut self, used: bool) {
-        self.counts.entry_windows.add(used);
-        self.used_since_load |= used;
-        self.window.used |= used;
-        if used {
+    fn observe_exit(&mut self, traps: Traps, ready: Option<Class>) {
+        let used = ClassSet::up_to(traps.all().top());
+        let fp = !used.is_empty();
+        self.counts.observer_traps += traps.observer.len();
+        self.counts.entry_windows.add(fp);
+        self.used_since_load |= fp;
+        self.window.used |= fp;
+        if fp {
             self.counts.window_loads = 0;
+        }
+        for class in self.most.and_below() {
+            let Some(counts) = self.counts.of(class) else {
+                continue;
+            };
+            if !used.contains(class) && fp && ready >= Some(class) {
+                counts.unseen += 1;
+            } else {
+                counts.windows.add(used.contains(class));
+            }
         }
     }
 
     #[inline]
     fn end_window(&mut self) {
         let window = core::mem::take(&mut self.window);
-        self.decision = None;
+        self.in_window = false;
         if self.observed {
             let forecast = window.forecast.unwrap_or(false);
             self.counts.forecast[usize::from(forecast)][usize::from(window.used)] += 1;
@@ -221,12 +303,15 @@ impl<C: Copy, F: Forecast> Guest<C, F> {
                 self.counts.wasted_loads += loads;
             }
         }
-        self.forecaster.learn(if window.trapped {
-            Evidence::Used
-        } else if window.blind {
-            Evidence::Blind
-        } else {
-            Evidence::Unused
-        });
+        for class in self.most.and_below() {
+            let evidence = if window.trapped.contains(class) {
+                Evidence::Used
+            } else if window.blind.contains(class) {
+                Evidence::Blind
+            } else {
+                Evidence::Unused
+            };
+            self.forecaster_mut(class).learn(evidence);
+        }
     }
 }

@@ -9,7 +9,7 @@
 //! | another core asks for a guest's registers | [`Core::surrender`] | what to move |
 //! | the core that was asked has done so | [`Guest::arrived`] | |
 //! | the vCPU is about to enter the guest | [`Core::enter`] | what to move, how to set the gate |
-//! | the guest hit the armed trap | [`Core::trap`] | what to move; the gate is to be opened |
+//! | the guest hit the armed trap | [`Core::trap`] | what to move, how to set the gate |
 //! | the guest came out, for any other reason | [`Core::exit`] | what to move |
 //! | the vCPU stops being the current one | [`Core::put`] | what to move |
 //! | the host is about to use the registers itself | [`Core::host_begin`] | whose to save |
@@ -22,6 +22,16 @@
 //! stands for a place in memory that holds one register file, such as a pointer or an index, and an
 //! [`Exchange`] is carried out by the caller. So the code that runs at EL2 is the code that tests,
 //! replays and model checkers run.
+//!
+//! # Classes
+//! Registers come in classes ([`Class`]): FP/SIMD, SVE above it, SME above that. A core holds an owner's
+//! registers up to some class, and the gate may be open so far and no further: a guest that adds
+//! numbers need not pay for vectors of 2048 bits. Each class has a forecaster of its own, under the
+//! same scheme, and the entry loads up to the highest class that one of them wants. A guest has the
+//! class that it was made with ([`Guest::with_classes`]) at most; without more, FP/SIMD alone.
+//!
+//! How little may be loaded is the register file's to say ([`Context::least`]): with something in the
+//! upper part of Z, V cannot be had without it.
 //!
 //! # Several cores
 //! A vCPU may go on on any core once it was put. A scheme that gives the registers back on demand
@@ -36,9 +46,9 @@
 //! shared between cores.
 //!
 //! # Invariants
-//! 1. The registers hold the values of [`Core::owner`]'s context; that context's memory is stale, and
-//!    the memory of every context that owns no core's registers is current.
-//! 2. The gate stands open only for a guest that owns the registers.
+//! 1. The registers up to [`Core::held`] hold the values of [`Core::owner`]'s context, whose memory is
+//!    stale so far; above it, and of every context that owns no core's registers, memory is current.
+//! 2. The gate stands open only for a guest that owns the registers, and no further than they are held.
 //! 3. The host owns the registers whenever its own code may use them.
 //! 4. One core at most has a guest's registers: the one that runs it, or the one that it lingers in.
 //!
@@ -48,6 +58,8 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod class;
+mod context;
 mod core;
 mod counts;
 mod forecast;
@@ -55,7 +67,9 @@ mod gate;
 mod guest;
 
 pub use self::core::{Core, Entry, Exchange};
-pub use counts::{Counts, Tally};
+pub use class::Class;
+pub use context::Context;
+pub use counts::{ClassCounts, Counts, Tally};
 pub use forecast::Forecast;
 pub use gate::{Gate, GateRegister};
 pub use guest::Guest;

@@ -1,7 +1,7 @@
 //! Each scheme event by event: the tables of `docs/schemes.md`.
 
 use trapcast_forecast::Scheme;
-use trapcast_switch::{Core, Exchange, Gate, Guest};
+use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Context {
@@ -11,8 +11,10 @@ enum Context {
 }
 use Context::{A, B, Host};
 
+impl trapcast_switch::Context for Context {}
+
 const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
-    Some(Exchange { save, load })
+    Some(Exchange::of_fp(save, load))
 }
 
 /// One entry: what moves at it, how the gate stands, what moves if the guest uses the registers.
@@ -23,7 +25,7 @@ fn entry(
 ) -> (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>) {
     let entry = core.enter(guest);
     let trap = if uses && entry.gate == Gate::Closed {
-        core.trap(guest)
+        core.trap(guest, Class::Fp).exchange
     } else {
         None
     };
@@ -36,7 +38,7 @@ fn eager_moves_at_every_entry_and_exit() {
     for uses in [false, true, false] {
         assert_eq!(
             entry(&mut core, &mut a, uses),
-            (moved(Host, A), Gate::Open, None)
+            (moved(Host, A), Gate::Open(Class::Fp), None)
         );
         assert_eq!(core.exit(&mut a), moved(A, Host));
     }
@@ -71,7 +73,7 @@ fn last_trap_is_eager_once_after_a_trap_and_keeps_its_mark_across_preemption() {
     assert_eq!(core.put(&mut b), None);
     assert_eq!(
         entry(&mut core, &mut a, true),
-        (moved(Host, A), Gate::Open, None)
+        (moved(Host, A), Gate::Open(Class::Fp), None)
     );
     assert_eq!(core.exit(&mut a), moved(A, Host));
     assert_eq!(
@@ -88,9 +90,12 @@ fn until_put_keeps_the_registers_across_exits_but_not_across_host_use() {
         (None, Gate::Closed, moved(Host, A))
     );
     assert_eq!(core.exit(&mut a), None);
-    assert_eq!(entry(&mut core, &mut a, true), (None, Gate::Open, None));
+    assert_eq!(
+        entry(&mut core, &mut a, true),
+        (None, Gate::Open(Class::Fp), None)
+    );
     assert_eq!(core.exit(&mut a), None);
-    assert_eq!(core.host_begin(), A);
+    assert_eq!(core.host_begin().0, A);
     assert_eq!(core.host_end(), Host);
     assert_eq!(
         entry(&mut core, &mut a, true),
@@ -131,14 +136,14 @@ fn an_eager_load_window_loads_again_after_host_use() {
     load_window(&mut core, &mut a, true);
     assert_eq!(
         entry(&mut core, &mut a, false),
-        (moved(Host, A), Gate::Open, None)
+        (moved(Host, A), Gate::Open(Class::Fp), None)
     );
     core.exit(&mut a);
-    assert_eq!(core.host_begin(), A);
+    assert_eq!(core.host_begin().0, A);
     let _ = core.host_end();
     assert_eq!(
         entry(&mut core, &mut a, false),
-        (moved(Host, A), Gate::Open, None)
+        (moved(Host, A), Gate::Open(Class::Fp), None)
     );
 }
 
@@ -153,7 +158,10 @@ fn owner_traps_only_while_the_registers_are_somebody_elses() {
     assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
     assert_eq!(entry(&mut core, &mut b, false), (None, Gate::Closed, None));
     assert_eq!((core.exit(&mut b), core.put(&mut b)), (None, None));
-    assert_eq!(entry(&mut core, &mut a, true), (None, Gate::Open, None));
+    assert_eq!(
+        entry(&mut core, &mut a, true),
+        (None, Gate::Open(Class::Fp), None)
+    );
     assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
     assert_eq!(
         entry(&mut core, &mut b, true),
@@ -166,7 +174,10 @@ fn owner_traps_only_while_the_registers_are_somebody_elses() {
 #[test]
 fn none_never_moves_and_never_traps() {
     let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::None, false));
-    assert_eq!(entry(&mut core, &mut a, true), (None, Gate::Open, None));
+    assert_eq!(
+        entry(&mut core, &mut a, true),
+        (None, Gate::Open(Class::Fp), None)
+    );
     assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
     assert_eq!(core.owner(), Host);
 }
@@ -206,7 +217,7 @@ fn a_window_of_loads_stays_as_it_is_from_entry_to_entry() {
         for _ in 0..3 {
             assert_eq!(core.exit(&mut a), None, "{scheme}");
             let after = entry(&mut core, &mut a, true);
-            assert_eq!(after, (None, Gate::Open, None), "{scheme}");
+            assert_eq!(after, (None, Gate::Open(Class::Fp), None), "{scheme}");
         }
     }
 }
@@ -214,17 +225,21 @@ fn a_window_of_loads_stays_as_it_is_from_entry_to_entry() {
 #[test]
 fn host_use_takes_the_registers_from_whoever_has_them() {
     for (scheme, saved, next) in [
-        (Scheme::None, Host, (None, Gate::Open)),
-        (Scheme::Eager, Host, (moved(Host, A), Gate::Open)),
+        (Scheme::None, Host, (None, Gate::Open(Class::Fp))),
+        (Scheme::Eager, Host, (moved(Host, A), Gate::Open(Class::Fp))),
         (Scheme::PerEntry, Host, (None, Gate::Closed)),
-        (Scheme::LastTrap, Host, (moved(Host, A), Gate::Open)),
+        (
+            Scheme::LastTrap,
+            Host,
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
         (Scheme::UntilPut, A, (None, Gate::Closed)),
         (Scheme::Counter, A, (None, Gate::Closed)),
         (Scheme::Credit, A, (None, Gate::Closed)),
         (Scheme::Owner, A, (None, Gate::Closed)),
     ] {
         let (mut core, mut a, _) = used_and_out(scheme);
-        assert_eq!(core.host_begin(), saved, "{scheme}");
+        assert_eq!(core.host_begin().0, saved, "{scheme}");
         assert_eq!((core.host_end(), core.owner()), (Host, Host), "{scheme}");
         assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
     }
@@ -233,19 +248,19 @@ fn host_use_takes_the_registers_from_whoever_has_them() {
 #[test]
 fn preemption_is_an_exit_and_a_put() {
     for (scheme, at_exit, at_put, next) in [
-        (Scheme::None, None, None, (None, Gate::Open)),
+        (Scheme::None, None, None, (None, Gate::Open(Class::Fp))),
         (
             Scheme::Eager,
             moved(A, Host),
             None,
-            (moved(Host, A), Gate::Open),
+            (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::PerEntry, moved(A, Host), None, (None, Gate::Closed)),
         (
             Scheme::LastTrap,
             moved(A, Host),
             None,
-            (moved(Host, A), Gate::Open),
+            (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::UntilPut, None, moved(A, Host), (None, Gate::Closed)),
         (Scheme::Counter, None, moved(A, Host), (None, Gate::Closed)),
@@ -253,9 +268,9 @@ fn preemption_is_an_exit_and_a_put() {
             Scheme::Credit,
             None,
             moved(A, Host),
-            (moved(Host, A), Gate::Open),
+            (moved(Host, A), Gate::Open(Class::Fp)),
         ),
-        (Scheme::Owner, None, None, (None, Gate::Open)),
+        (Scheme::Owner, None, None, (None, Gate::Open(Class::Fp))),
     ] {
         let (mut core, mut a, exchange) = used_and_out(scheme);
         assert_eq!(exchange, at_exit, "{scheme}");
@@ -273,13 +288,21 @@ fn preemption_is_an_exit_and_a_put() {
 #[test]
 fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
     for (scheme, evicted, next) in [
-        (Scheme::None, None, (None, Gate::Open)),
-        (Scheme::Eager, None, (moved(Host, A), Gate::Open)),
+        (Scheme::None, None, (None, Gate::Open(Class::Fp))),
+        (Scheme::Eager, None, (moved(Host, A), Gate::Open(Class::Fp))),
         (Scheme::PerEntry, None, (None, Gate::Closed)),
-        (Scheme::LastTrap, None, (moved(Host, A), Gate::Open)),
+        (
+            Scheme::LastTrap,
+            None,
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
         (Scheme::UntilPut, None, (None, Gate::Closed)),
         (Scheme::Counter, None, (None, Gate::Closed)),
-        (Scheme::Credit, None, (moved(Host, A), Gate::Open)),
+        (
+            Scheme::Credit,
+            None,
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
         (Scheme::Owner, moved(A, Host), (None, Gate::Closed)),
     ] {
         let (mut core, mut a, _) = used_and_out(scheme);
@@ -305,7 +328,7 @@ fn a_window_behind_the_closed_gate_that_uses_nothing_moves_nothing() {
             let lazy = (None, Gate::Closed);
             assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
             assert_eq!(core.exit(&mut a), None, "{scheme}");
-            assert_eq!(core.host_begin(), Host, "{scheme}: the host's own");
+            assert_eq!(core.host_begin().0, Host, "{scheme}: the host's own");
             assert_eq!(core.host_end(), Host, "{scheme}");
             assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
             assert_eq!(core.exit(&mut a), None, "{scheme}");
@@ -324,7 +347,7 @@ fn a_put_without_an_entry_ends_no_window() {
     }
     assert_eq!(
         next_entry(&mut core, &mut a),
-        (moved(Host, A), Gate::Open),
+        (moved(Host, A), Gate::Open(Class::Fp)),
         "the credit is not spent"
     );
 }
@@ -332,7 +355,7 @@ fn a_put_without_an_entry_ends_no_window() {
 /// One entry window of `last-trap`; returns whether it began with a load.
 fn last_trap_window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> bool {
     let (exchange, gate, _) = entry(core, guest, uses);
-    assert_eq!(exchange.is_some(), gate == Gate::Open);
+    assert_eq!(exchange.is_some(), gate == Gate::Open(Class::Fp));
     core.exit(guest);
     exchange.is_some()
 }
@@ -388,11 +411,11 @@ fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
     for window in 0..6 {
         let (exchange, gate, trap) = entry(&mut core, &mut a, true);
         let lazy = (None, Gate::Closed, moved(Host, A));
-        let eager = (moved(Host, A), Gate::Open, None);
+        let eager = (moved(Host, A), Gate::Open(Class::Fp), None);
         let expected = if window < 5 { lazy } else { eager };
         assert_eq!((exchange, gate, trap), expected, "window {window}");
         core.exit(&mut a);
-        let _ = core.host_begin();
+        let _ = core.host_begin().0;
         let _ = core.host_end();
         assert_eq!(entry(&mut core, &mut a, true), expected, "window {window}");
         core.exit(&mut a);
@@ -406,7 +429,7 @@ fn host_use_under_none_takes_the_guests_values_for_the_hosts() {
     let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::None, false));
     entry(&mut core, &mut a, true);
     core.exit(&mut a);
-    assert_eq!(core.host_begin(), Host, "not the guest's area");
+    assert_eq!(core.host_begin().0, Host, "not the guest's area");
 }
 
 /// The observer closes the gate of every entry, and its trap finds the registers where they should be.
@@ -418,7 +441,7 @@ fn the_observers_trap_moves_nothing() {
             let at_entry = core.enter(&mut a);
             assert_eq!(at_entry.gate, Gate::Closed, "{scheme}");
             let there = core.owner() == A || scheme == Scheme::None;
-            let at_trap = core.trap(&mut a);
+            let at_trap = core.trap(&mut a, Class::Fp).exchange;
             let expected = if there { None } else { moved(Host, A) };
             assert_eq!(at_trap, expected, "{scheme}");
             core.exit(&mut a);

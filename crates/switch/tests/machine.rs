@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use trapcast_forecast::{Release, Scheme, Window};
-use trapcast_switch::{Core, Exchange, Gate, Guest};
+use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
 const CORES: usize = 2;
 const GUESTS: usize = 3;
@@ -65,7 +65,7 @@ impl Machine {
             cpus: std::array::from_fn(|core| Cpu {
                 switch: Core::new(core),
                 register: 0,
-                gate: Gate::Open,
+                gate: Gate::Open(Class::Fp),
                 current: None,
                 entered: false,
             }),
@@ -94,7 +94,7 @@ impl Machine {
     }
 
     fn exchange(&mut self, core: usize, exchange: Option<Exchange<usize>>) {
-        if let Some(Exchange { save, load }) = exchange {
+        if let Some(Exchange { save, load, .. }) = exchange {
             assert_ne!(save, load, "a move that moves nothing");
             self.save(core, save);
             self.load(core, load);
@@ -183,7 +183,7 @@ impl Machine {
             Event::Idle => self.put(core),
             Event::HostUse => {
                 self.exit(core);
-                let owner = self.cpus[core].switch.host_begin();
+                let owner = self.cpus[core].switch.host_begin().0;
                 self.save(core, owner);
                 self.cpus[core].register = u64::MAX;
                 let host = self.cpus[core].switch.host_end();
@@ -217,8 +217,11 @@ impl Machine {
         let cpu = &mut self.cpus[core];
         let Some(current) = cpu.current else { return };
         if cpu.gate == Gate::Closed {
-            let exchange = cpu.switch.trap(&mut self.guests[current]);
-            cpu.gate = Gate::Open;
+            let exchange = cpu
+                .switch
+                .trap(&mut self.guests[current], Class::Fp)
+                .exchange;
+            cpu.gate = Gate::Open(Class::Fp);
             self.exchange(core, exchange);
         }
         self.access(core, context(current));
@@ -265,7 +268,7 @@ proptest! {
         for (core, event) in events {
             machine.apply(core, event);
             for cpu in &machine.cpus {
-                if cpu.entered && cpu.gate == Gate::Open {
+                if cpu.entered && cpu.gate == Gate::Open(Class::Fp) {
                     let current = cpu.current.expect("an entered vCPU is current");
                     let owner = cpu.switch.owner();
                     prop_assert_eq!(owner, context(current), "an open gate without ownership");

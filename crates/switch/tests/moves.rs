@@ -1,7 +1,7 @@
 //! A vCPU that moves from core to core, event by event: what it fetches, and what it does not.
 
 use trapcast_forecast::Scheme;
-use trapcast_switch::{Core, Exchange, Gate, Guest};
+use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Context {
@@ -13,8 +13,10 @@ enum Context {
 }
 use Context::{A, B, Host, OtherHost};
 
+impl trapcast_switch::Context for Context {}
+
 const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
-    Some(Exchange { save, load })
+    Some(Exchange::of_fp(save, load))
 }
 
 /// What moves at an entry, how the gate stands, what moves if the guest uses the registers.
@@ -24,7 +26,7 @@ type Answer = (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>);
 fn window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> Answer {
     let entry = core.enter(guest);
     let trap = if uses && entry.gate == Gate::Closed {
-        core.trap(guest)
+        core.trap(guest, Class::Fp).exchange
     } else {
         None
     };
@@ -45,14 +47,19 @@ fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context>) {
 #[test]
 fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
     for (scheme, lingers, surrendered, next) in [
-        (Scheme::None, None, None, (None, Gate::Open)),
-        (Scheme::Eager, None, None, (moved(OtherHost, A), Gate::Open)),
+        (Scheme::None, None, None, (None, Gate::Open(Class::Fp))),
+        (
+            Scheme::Eager,
+            None,
+            None,
+            (moved(OtherHost, A), Gate::Open(Class::Fp)),
+        ),
         (Scheme::PerEntry, None, None, (None, Gate::Closed)),
         (
             Scheme::LastTrap,
             None,
             None,
-            (moved(OtherHost, A), Gate::Open),
+            (moved(OtherHost, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::UntilPut, None, None, (None, Gate::Closed)),
         (Scheme::Counter, None, None, (None, Gate::Closed)),
@@ -60,7 +67,7 @@ fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
             Scheme::Credit,
             None,
             None,
-            (moved(OtherHost, A), Gate::Open),
+            (moved(OtherHost, A), Gate::Open(Class::Fp)),
         ),
         (
             Scheme::Owner,
@@ -93,9 +100,9 @@ fn owner_leaves_nothing_behind_that_it_has_not_used() {
     window(&mut core, &mut a, false);
     assert_eq!(a.lingers(), None);
     core.enter(&mut a);
-    core.trap(&mut a);
+    core.trap(&mut a, Class::Fp);
     core.exit(&mut a);
-    assert_eq!(core.host_begin(), A);
+    assert_eq!(core.host_begin().0, A);
     let _ = core.host_end();
     core.put(&mut a);
     assert_eq!(a.lingers(), None, "the host's use has taken them");
@@ -113,7 +120,7 @@ fn what_has_gone_meanwhile_is_not_surrendered() {
             assert_eq!(trap, moved(A, B));
             B
         } else {
-            assert_eq!(core.host_begin(), A);
+            assert_eq!(core.host_begin().0, A);
             core.host_end()
         };
         assert_eq!(a.lingers(), Some(Host), "it cannot know");

@@ -1,21 +1,25 @@
 //! From QEMU's jump to the image to the first guest.
 
-use ::core::{arch::global_asm, ffi::c_void, fmt, ptr::NonNull};
+use ::core::{arch::global_asm, ffi::c_void, fmt};
 
 use alloc::boxed::Box;
 use dtoolkit::fdt::Fdt;
 use trapcast_fpsimd::FpSimd;
 use trapcast_hypervisor::{modules::Board, settings::Settings};
+use trapcast_switch::Class;
 use trapcast_trace::report::{CoreReport, State};
 
 use super::{
     console::{self, say},
-    core::{Area, Core},
+    core::Core,
     cores, gic, host_simd, memory,
     panic::fail,
     record::{self, Recorder},
+    register_file::{Area, RegisterFile},
     report::{self, Report},
-    stacks, vm,
+    stacks,
+    vector_lengths::Lengths,
+    vm,
 };
 use crate::{mrs, msr};
 
@@ -200,7 +204,7 @@ pub unsafe fn set_up_core(
 ) -> &'static mut Core {
     gic::init_cpu_interface();
     // What the host keeps in its registers, to notice if it ever loses them.
-    let host = Area(NonNull::from(Box::leak(Box::new(host_simd::CANARY))));
+    let host = Area::leak(RegisterFile::with_fp(host_simd::CANARY));
     let core = Box::leak(Box::new(Core::new(
         stacks::top(number),
         common.e2h,
@@ -210,9 +214,10 @@ pub unsafe fn set_up_core(
         common.second,
         report,
     )));
-    core.unlock();
+    core.lengths = Lengths::of(core);
+    core.unlock(Class::Fp);
     // SAFETY: the gate is open; the registers become what the switch takes them for.
-    unsafe { FpSimd::load(host.0.as_ptr()) }
+    unsafe { FpSimd::load(host.fp()) }
     if common.record {
         core.recorder = Recorder::on(number);
     }

@@ -1,21 +1,22 @@
 //! What belongs to one physical core: its stack, its registers' owner, its queue, its counters.
 
-use ::core::{ptr::NonNull, sync::atomic::AtomicBool};
+use ::core::{hint::black_box, ptr::NonNull, sync::atomic::AtomicBool};
 
-use trapcast_fpsimd::{Cptr, FpSimd, Opening};
-use trapcast_switch::{Exchange, Gate, GateRegister};
+use trapcast_fpsimd::{FpSimd, Gates};
+use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
+use trapcast_switch::{Class, Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
 
 use super::{
+    inject,
     meter::Meter,
     record::Recorder,
+    register_file::{Area, RegisterFile, gate_opening, opening},
     vcpu::{Vcpu, guest_hcr},
+    vector_lengths::Lengths,
 };
 
-/// Where one register file is kept: a vCPU's or a host's. The context of the switch.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(transparent)]
-pub struct Area(pub NonNull<FpSimd>);
+use crate::mrs;
 
 /// Whose turn it is on one core.
 pub struct Turn {
@@ -36,8 +37,8 @@ pub struct Core {
     pub stack_top: u64,
     /// Whose registers are in this core.
     pub switch: trapcast_switch::Core<Area>,
-    /// The two values of CPTR_EL2.
-    pub cptr: Cptr,
+    /// The values of CPTR_EL2.
+    pub gates: Gates,
     /// How CPTR_EL2 stands.
     gate: GateRegister,
     /// Where the host's registers are kept while a guest's are in the core.
@@ -60,6 +61,8 @@ pub struct Core {
     pub report: &'static mut CoreReport,
     /// Number of list registers of this core.
     pub list_registers: usize,
+    /// Vector lengths.
+    pub lengths: Lengths,
     /// HCR_EL2.E2H.
     pub e2h: bool,
     /// HCR_EL2 while a guest runs.
@@ -81,7 +84,7 @@ impl Core {
         Self {
             stack_top,
             switch: trapcast_switch::Core::new(host),
-            cptr: Cptr::new(e2h, Opening::FP),
+            gates: Gates::new(e2h),
             gate: GateRegister::new(Gate::Closed),
             host,
             number,
@@ -98,17 +101,18 @@ impl Core {
             resident: None,
             report,
             list_registers: super::gic::list_registers(),
+            lengths: Lengths::default(),
             e2h,
             guest_hcr: guest_hcr(e2h),
         }
     }
 
-    /// Lets EL2 itself at the registers.
+    /// Lets EL2 itself at the registers up to a class.
     #[inline]
-    pub fn unlock(&mut self) {
-        if self.gate.unlock() {
-            // SAFETY: at EL2, with E2H as `cptr` was made for; every entry sets the gate anew.
-            unsafe { self.cptr.unlock() }
+    pub fn unlock(&mut self, class: Class) {
+        if self.gate.unlock(class) {
+            // SAFETY: at EL2, with E2H as the gates were made for; every entry sets them anew.
+            unsafe { self.gates.unlock(opening(class)) }
         }
     }
 
@@ -117,44 +121,110 @@ impl Core {
     pub fn set_gate(&mut self, gate: Gate) {
         if self.gate.set(gate) {
             // SAFETY: as above; that an open gate means ownership is the switch's invariant.
-            unsafe { self.cptr.set(gate == Gate::Open) }
+            unsafe { self.gates.set(gate_opening(gate)) }
         }
     }
 
     /// Carries out what the switch answered.
     #[inline]
     pub fn exchange(&mut self, exchange: Option<Exchange<Area>>) {
-        if let Some(Exchange { save, load }) = exchange {
-            self.unlock();
-            // SAFETY: an area points to a register file that lives as long as the hypervisor and
-            // that only this core touches while it owns the registers; the gate is open, and this
-            // is built for a soft-float target.
-            unsafe { FpSimd::exchange(save.0.as_ptr(), load.0.as_ptr()) }
+        let Some(exchange) = exchange else { return };
+        self.unlock(exchange.class());
+        // SAFETY: an area points to a register file that lives as long as the hypervisor and that only
+        // this core touches while it owns the registers; the gate is open, and this is built for a
+        // soft-float target.
+        unsafe {
+            if exchange.class() == Class::Fp {
+                FpSimd::exchange(exchange.save.fp(), exchange.load.fp());
+            } else {
+                RegisterFile::exchange(exchange, self.e2h);
+            }
         }
     }
 }
 
-/// The way of a trap of the closed gate, called by its vector: says what to move.
+/// The way of a trap of the closed FP/SIMD gate, called by its vector: says what to move.
+///
+/// The vCPU and the core come as third and fourth argument: x0 and x1 are the answer's.
 ///
 /// # Safety
 /// Called by the vector with the current vCPU and this core, and nobody else has a reference to
 /// either.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn el2_gate_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
+unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
+    // An observed guest takes the longer way: its record wants the time.
+    if vcpu.guest.observed() || core.switch.owner() == vcpu.guest.context() {
+        return trap_of_any_class(vcpu, core, Class::Fp);
+    }
     // SAFETY: at EL2. The state machine gives this vCPU the registers next, before it goes on.
-    unsafe { core.cptr.unlock() }
-    core.gate = GateRegister::new(Gate::Open);
-    core.recorder.used();
-    match core.switch.trap(&mut vcpu.guest) {
-        Some(Exchange { save, load }) => Move {
+    unsafe { core.gates.unlock(opening(Class::Fp)) }
+    core.gate = GateRegister::new(Gate::Open(Class::Fp));
+    let Some(exchange) = core.switch.trap(&mut vcpu.guest, Class::Fp).exchange else {
+        return Move::done();
+    };
+    let Exchange {
+        save,
+        saved,
+        load,
+        loaded,
+    } = exchange;
+    if exchange.class() == Class::Fp {
+        return Move {
             save: Some(save),
             load: Some(load),
-        },
-        None => Move {
-            save: None,
-            load: None,
-        },
+        };
     }
+    exchange_above(save, load, loaded, core, saved)
+}
+
+/// The way of a trap of the closed gate of SVE or SME, as ESR_EL2 says.
+///
+/// # Safety
+/// As for [`el2_gate_trap`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn el2_gate_trap_above(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
+    let syndrome = Syndrome::new(mrs!("esr_el2"));
+    let class = if syndrome.class() == ExceptionClass::SVE {
+        Class::Sve
+    } else {
+        Class::Sme
+    };
+    trap_of_any_class(vcpu, core, class)
+}
+
+/// Deals with a trap of the gate, whatever has to move. What the guest has not is undefined.
+#[inline(never)]
+extern "C" fn trap_of_any_class(vcpu: &mut Vcpu, core: &mut Core, class: Class) -> Move {
+    if !vcpu.vm.settings.fp || vcpu.guest.most() < class {
+        inject::undefined();
+        return Move::done();
+    }
+    core.recorder.used();
+    let entry = core.switch.trap(&mut vcpu.guest, class);
+    core.exchange(entry.exchange);
+    core.set_gate(entry.gate);
+    Move::done()
+}
+
+/// Carries out an exchange of a trap of FP/SIMD that moves more. By its parts, so that the trap needs
+/// no stack before.
+#[cold]
+#[inline(never)]
+extern "C" fn exchange_above(
+    save: Area,
+    load: Area,
+    loaded: Class,
+    core: &mut Core,
+    saved: Class,
+) -> Move {
+    core.exchange(Some(Exchange {
+        save,
+        saved,
+        load,
+        loaded,
+    }));
+    core.set_gate(Gate::Open(loaded));
+    Move::done()
 }
 
 /// An exchange as the vector takes it: in x0 and x1, zero for nothing to do.
@@ -162,4 +232,15 @@ unsafe extern "C" fn el2_gate_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
 struct Move {
     save: Option<Area>,
     load: Option<Area>,
+}
+
+impl Move {
+    /// Nothing is left to move. Opaque, so that whoever returns this can be called last: the short way
+    /// then needs no stack.
+    fn done() -> Self {
+        black_box(Self {
+            save: None,
+            load: None,
+        })
+    }
 }

@@ -2,8 +2,9 @@
 //! the registers for a while, as Linux does between `kernel_neon_begin` and `kernel_neon_end`.
 
 use trapcast_fpsimd::FpSimd;
+use trapcast_switch::Class;
 
-use super::{core::Core, meter::Meter};
+use super::{core::Core, meter::Meter, register_file::RegisterFile};
 
 /// What the host keeps in its registers.
 pub const CANARY: FpSimd = {
@@ -24,14 +25,20 @@ impl Core {
     /// `trapcast-fpsimd` that do so.
     pub fn with_host_simd<T>(&mut self, section: impl FnOnce(&mut Meter) -> T) -> T {
         self.check_canary();
-        self.unlock();
-        let owner = self.switch.host_begin();
+        self.unlock(self.switch.held());
+        let (owner, held) = self.switch.host_begin();
         // SAFETY: the gate is open, and the area is the owner's, whose registers are in the core.
-        unsafe { FpSimd::save(owner.0.as_ptr()) }
+        unsafe {
+            if held == Class::Fp {
+                FpSimd::save(owner.fp());
+            } else {
+                RegisterFile::save(owner, held, self.e2h);
+            }
+        }
         let result = section(&mut self.meter);
         let host = self.switch.host_end();
         // SAFETY: as above; the section's own values are of no use any more.
-        unsafe { FpSimd::load(host.0.as_ptr()) }
+        unsafe { FpSimd::load(host.fp()) }
         self.report.host_uses += 1;
         self.recorder.host_used();
         result
@@ -42,7 +49,7 @@ impl Core {
         if self.switch.owner() != self.host {
             return;
         }
-        self.unlock();
+        self.unlock(Class::Fp);
         let mut found = FpSimd::ZERO;
         // SAFETY: the gate is open, and saving to a place of our own changes nothing else.
         unsafe { FpSimd::save(&mut found) }

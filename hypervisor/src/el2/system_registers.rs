@@ -49,6 +49,9 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Option<u64> {
             physical_id_register(crm, op2),
             id_registers::Allowed {
                 pauth: has_pauth(),
+                fp: vcpu.vm.settings.fp,
+                sve: vcpu.vm.vectors.sve.is_some(),
+                sme: vcpu.vm.vectors.sme.is_some(),
                 pmu: vcpu.vm.settings.pmu,
             },
         )),

@@ -2,15 +2,16 @@
 
 use ::core::ptr::NonNull;
 
-use trapcast_fpsimd::FpSimd;
+use trapcast_forecast::Scheme;
 use trapcast_switch::Guest;
 use trapcast_trace::report::VcpuReport;
 
 use super::{
     boot::{HCR_E2H, HCR_RW},
-    core::{Area, Core},
+    core::Core,
     gic::{self, CpuInterface},
     meter,
+    register_file::{Area, RegisterFile},
     registers::{El1, Extensions, has_pauth, has_ras},
     timer,
     vm::Vm,
@@ -90,26 +91,31 @@ pub struct Vcpu {
     pub slot: usize,
     /// What the lab reads of it. The state machine's counts are copied there at each put.
     pub report: &'static mut VcpuReport,
-    fpsimd: NonNull<FpSimd>,
 }
 
 impl Vcpu {
-    /// Returns a vCPU that has not run, and whose registers are kept in `fpsimd`.
+    /// Returns a vCPU that has not run.
     pub fn new(
         vm: &'static Vm,
         index: usize,
         number: u16,
-        fpsimd: NonNull<FpSimd>,
         report: &'static mut VcpuReport,
     ) -> Self {
+        // Without FP/SIMD the gate never opens, as for an observed guest, and nothing ever moves.
+        let (scheme, observed) = if vm.settings.fp {
+            (vm.settings.scheme, vm.settings.observe)
+        } else {
+            (Scheme::UntilPut, true)
+        };
         report.vm = vm.number as u32;
         report.index = index as u32;
-        report.scheme = vm.settings.scheme as u32;
-        report.observed = u32::from(vm.settings.observe);
+        report.scheme = scheme as u32;
+        report.observed = u32::from(observed);
+        let area = Area::leak(RegisterFile::new(vm.vectors));
         Self {
             registers: [0; 31],
             core: ::core::ptr::null_mut(),
-            guest: Guest::new(Area(fpsimd), vm.settings.scheme, vm.settings.observe),
+            guest: Guest::new(area, scheme, observed).with_classes(vm.vectors.most()),
             el2_instructions: 0,
             switch_instructions: 0,
             elr: 0,
@@ -123,7 +129,6 @@ impl Vcpu {
             number,
             slot: 0,
             report,
-            fpsimd,
         }
     }
 
@@ -136,8 +141,8 @@ impl Vcpu {
         self.el1 = El1::reset();
         self.extensions = Extensions::default();
         self.interface = CpuInterface::default();
-        // SAFETY: the state machine has evicted this vCPU, so no core writes its area.
-        unsafe { self.fpsimd.write(FpSimd::ZERO) }
+        // SAFETY: the state machine has evicted this vCPU, so no core uses its area.
+        unsafe { self.guest.context().file() }.reset();
     }
 
     /// Saves what the core holds of it, but for the FP/SIMD registers.
@@ -210,6 +215,8 @@ impl Vcpu {
         report.bytes_moved = 2
             * trapcast_fpsimd::FPSIMD_BYTES as u64
             * (counts.traps + counts.eager_loads + counts.give_backs + counts.fetches);
+        // SAFETY: only a core that moves the registers of this vCPU, its own, writes this.
+        report.bytes_moved += unsafe { self.guest.context().file() }.moved_above;
         report.el2_instructions = self.el2_instructions;
         report.switch_instructions = self.switch_instructions;
         report.forecast = counts.forecast;

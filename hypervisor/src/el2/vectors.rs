@@ -5,7 +5,7 @@
 //! pointer to the [`Core`], which begins with the top of the core's stack. A handler in Rust gets
 //! both, runs on that stack from its top, and returns the vCPU to enter, the same or another.
 //!
-//! A trap of the closed gate (ESR_EL2.EC = 0x07) takes a path of its own: it saves what a call may
+//! A trap of the closed gate (ESR_EL2.EC = 0x07, 0x19, 0x1d) takes a path of its own: it saves what a call may
 //! change, asks the state machine what to move, moves it, and returns. No FP/SIMD instruction
 //! stands here; the move is `trapcast_fpsimd_exchange`.
 
@@ -93,8 +93,14 @@ global_asm!(
     "lsr x1, x0, #26",
     "cmp x1, #0x07",
     "b.eq el2_fp_trap",
-    "b el2_synchronous",
+    // 0x19 and 0x1d are odd, all that is frequent is even.
+    "tbz x1, #0, el2_synchronous",
     "11:",
+    "bic x1, x1, #0x04",
+    "cmp x1, #0x19",
+    "b.eq el2_vector_trap",
+    "b el2_synchronous_odd",
+    "12:",
     // Interrupt.
     ".balign 0x80",
     "stp x0, x1, [sp]",
@@ -116,6 +122,7 @@ global_asm!(
     ".if (11b - 10b) + (. - el2_synchronous) != 4 * {synchronous_instructions}",
     ".error \"SYNCHRONOUS_INSTRUCTIONS is wrong\"",
     ".endif",
+    "3:",
     "bl el2_exit_synchronous",
     // x0: the vCPU to enter.
     ".global el2_enter",
@@ -138,6 +145,11 @@ global_asm!(
     ".if (. - 0b) != 4 * {return_instructions}",
     ".error \"RETURN_INSTRUCTIONS is wrong\"",
     ".endif",
+    // What was executed more than on the other way counts behind the reading.
+    "el2_synchronous_odd:",
+    "save_and_change_stack",
+    "sub x2, x2, #(12b - 11b) / 4",
+    "b 3b",
     "el2_interrupt:",
     "save_and_change_stack",
     ".if 8 + (. - el2_interrupt) != 4 * {interrupt_instructions}",
@@ -150,24 +162,29 @@ global_asm!(
     "bl el2_exit_serror",
     "b el2_enter",
     // The closed gate. A call changes x0 to x18 and x30 at most; the rest stays the guest's.
-    "el2_fp_trap:",
+    ".macro gate_trap handler",
     "store_x2_to_x17",
-    "str x18, [sp, #144]",
+    "stp x18, x19, [sp, #144]",
     "str x30, [sp, #240]",
-    "mov x0, sp",
-    "ldr x1, [sp, #248]",
-    "ldr x2, [x1]",
-    "str x0, [x2, #-16]!",
-    "mov sp, x2",
-    "bl el2_gate_trap",
+    "mov x2, sp",
+    "ldr x3, [sp, #248]",
+    "ldr x1, [x3]",
+    "mov x19, sp",
+    "mov sp, x1",
+    "bl \\handler",
+    ".endm",
+    "el2_vector_trap:",
+    "gate_trap el2_gate_trap_above",
+    "b 1f",
+    "el2_fp_trap:",
+    "gate_trap el2_gate_trap",
     // x0: where to save, or 0; x1: where to load from.
     "cbz x0, 1f",
     "bl trapcast_fpsimd_exchange",
     "1:",
-    "ldr x0, [sp]",
-    "mov sp, x0",
+    "mov sp, x19",
     "load_x2_to_x17",
-    "ldr x18, [sp, #144]",
+    "ldp x18, x19, [sp, #144]",
     "ldr x30, [sp, #240]",
     "ldp x0, x1, [sp]",
     "eret",

@@ -10,7 +10,6 @@ use ::core::{
 use alloc::{boxed::Box, vec::Vec};
 use arrayvec::ArrayVec;
 use spin::mutex::SpinMutex;
-use trapcast_fpsimd::FpSimd;
 use trapcast_hypervisor::{
     guest_fdt::GuestBoard,
     guest_image::{Image, Layout},
@@ -27,6 +26,7 @@ use super::{
     core::Core,
     gic, memory,
     panic::fail,
+    register_file::Vectors,
     scheduler,
     sysreg::isb,
     timer,
@@ -71,6 +71,8 @@ pub struct Vm {
     pub number: usize,
     /// Its settings.
     pub settings: VmSettings,
+    /// What its vCPUs have besides FP/SIMD.
+    pub vectors: Vectors,
     /// VTCR_EL2.
     pub vtcr: u64,
     /// VTTBR_EL2: its tables and its VMID.
@@ -251,16 +253,10 @@ pub fn create_all(
     header.vms = vms.len() as u32;
     let mut reports = reports.iter_mut();
     for (number, (module, settings)) in board.guests.iter().zip(vms).enumerate() {
-        let vm = create(number, module, settings);
+        let vectors = core.lengths.for_vm(number, settings);
+        let vm = create(number, module, settings, vectors);
         for (index, report) in (0..settings.vcpus).zip(&mut reports) {
-            let fpsimd = NonNull::from(Box::leak(Box::new(FpSimd::ZERO)));
-            let vcpu = Box::leak(Box::new(Vcpu::new(
-                vm,
-                index,
-                header.vcpus as u16,
-                fpsimd,
-                report,
-            )));
+            let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, header.vcpus as u16, report)));
             let pointer = NonNull::from(&mut *vcpu);
             vcpu.slot = scheduler::lock().add(pointer, number, index);
             header.vcpus += 1;
@@ -273,7 +269,7 @@ pub fn create_all(
 const _: () = assert!(MAX_VMS * MAX_VCPUS <= trapcast_trace::report::MAX_VCPUS);
 
 /// Creates a VM, without its vCPUs.
-fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm {
+fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vectors) -> &'static Vm {
     let kernel = module_bytes(&module.kernel);
     let image =
         Image::parse(kernel).unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
@@ -325,6 +321,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings) -> &'static Vm 
     Box::leak(Box::new(Vm {
         number,
         settings: *settings,
+        vectors,
         vtcr: vtcr.bits(),
         vttbr: stage2.vttbr(vmid).bits(),
         ram,

@@ -4,10 +4,17 @@ use super::*;
 
 const EVERYTHING: Allowed = Allowed {
     pauth: true,
+    fp: true,
+    sve: true,
+    sme: true,
     pmu: true,
 };
-const NOTHING: Allowed = Allowed {
+/// What a guest has by default.
+const PLAIN: Allowed = Allowed {
     pauth: false,
+    fp: true,
+    sve: false,
+    sme: false,
     pmu: false,
 };
 
@@ -20,7 +27,6 @@ const FORBIDDEN: &[(u8, u8, u32, &str)] = &[
     (4, 0, 8, "EL2"),
     (4, 0, 12, "EL3"),
     (4, 0, 28, "RAS"),
-    (4, 0, 32, "SVE"),
     (4, 0, 36, "SEL2"),
     (4, 0, 40, "MPAM"),
     (4, 0, 44, "AMU"),
@@ -28,7 +34,6 @@ const FORBIDDEN: &[(u8, u8, u32, &str)] = &[
     (4, 1, 8, "MTE"),
     (4, 1, 12, "RAS_frac"),
     (4, 1, 16, "MPAM_frac"),
-    (4, 1, 24, "SME"),
     (4, 1, 28, "RNDR_trap"),
     (4, 1, 36, "NMI"),
     (4, 1, 40, "MTE_frac"),
@@ -79,6 +84,8 @@ fn other_registers_read_as_zero() {
     let shown = [
         (4, 0),
         (4, 1),
+        (4, 4),
+        (4, 5),
         (5, 0),
         (6, 0),
         (6, 1),
@@ -102,7 +109,65 @@ fn pointer_authentication_shows_where_its_keys_are_switched() {
     for (crm, op2, shift) in fields.into_iter().chain(more) {
         let physical = 5 << shift;
         assert_eq!(field(crm, op2, shift, physical, EVERYTHING), 5);
-        assert_eq!(field(crm, op2, shift, physical, NOTHING), 0);
+        assert_eq!(field(crm, op2, shift, physical, PLAIN), 0);
+    }
+}
+
+/// CRm, op2, lowest bit: instructions on registers of FP/SIMD.
+const SIMD: [(u8, u8, u32); 16] = [
+    (6, 0, 4),
+    (6, 0, 8),
+    (6, 0, 12),
+    (6, 0, 28),
+    (6, 0, 32),
+    (6, 0, 36),
+    (6, 0, 40),
+    (6, 0, 44),
+    (6, 0, 48),
+    (6, 1, 12),
+    (6, 1, 16),
+    (6, 1, 32),
+    (6, 1, 44),
+    (6, 1, 52),
+    (6, 2, 4),
+    (7, 1, 44),
+];
+
+#[test]
+fn without_fp_nothing_of_it_shows() {
+    let refused = Allowed {
+        fp: false,
+        sve: false,
+        sme: false,
+        ..EVERYTHING
+    };
+    for physical in [0, 1, u64::MAX] {
+        assert_eq!(guest_value(4, 0, physical, refused) >> 16 & 0xff, 0xff);
+    }
+    for (crm, op2, shift) in SIMD {
+        assert_eq!(field(crm, op2, shift, 1 << shift, EVERYTHING), 1);
+        assert_eq!(field(crm, op2, shift, 1 << shift, refused), 0);
+    }
+}
+
+#[test]
+fn sve_and_sme_show_where_they_are_allowed() {
+    let only = |sve, sme| Allowed {
+        sve,
+        sme,
+        ..EVERYTHING
+    };
+    for sve in [false, true] {
+        for sme in [false, true] {
+            let shows = |crm, op2, shift, value: u64| {
+                field(crm, op2, shift, value << shift, only(sve, sme)) == value
+            };
+            assert_eq!(shows(4, 0, 32, 1), sve, "SVE");
+            assert_eq!(shows(4, 4, 0, 1), sve, "SVEver");
+            assert_eq!(shows(4, 1, 24, 1), sme, "SME");
+            assert_eq!(shows(4, 5, 36, 0xf), sme, "I8I32");
+            assert_eq!(shows(4, 5, 60, 8), sme, "FA64");
+        }
     }
 }
 
@@ -112,7 +177,7 @@ fn pmu_shows_where_it_is_allowed() {
     assert_eq!(version(4, EVERYTHING), 4);
     assert_eq!(version(9, EVERYTHING), 6);
     assert_eq!(version(0xf, EVERYTHING), 0, "not an architected one");
-    assert_eq!(version(4, NOTHING), 0);
+    assert_eq!(version(4, PLAIN), 0);
 }
 
 #[test]
@@ -126,33 +191,33 @@ fn fixed_fields_do_not_depend_on_the_core() {
             (5, 0, 36, 0xf), // DoubleLock
             (7, 0, 40, 1),   // TGran4_2
         ] {
-            assert_eq!(field(crm, op2, shift, physical, NOTHING), value);
+            assert_eq!(field(crm, op2, shift, physical, PLAIN), value);
         }
     }
 }
 
 #[test]
 fn absent_floating_point_stays_absent() {
-    assert_eq!(field(4, 0, 16, 0xf << 16, NOTHING), 0xf);
-    assert_eq!(field(4, 0, 20, 0xf << 20, NOTHING), 0xf);
-    assert_eq!(field(4, 0, 16, 1 << 16, NOTHING), 1);
-    assert_eq!(field(4, 0, 16, 0, NOTHING), 0);
+    assert_eq!(field(4, 0, 16, 0xf << 16, PLAIN), 0xf);
+    assert_eq!(field(4, 0, 20, 0xf << 20, PLAIN), 0xf);
+    assert_eq!(field(4, 0, 16, 1 << 16, PLAIN), 1);
+    assert_eq!(field(4, 0, 16, 0, PLAIN), 0);
 }
 
 #[test]
 fn granules_without_52_bits() {
-    assert_eq!(field(7, 0, 28, 1 << 28, NOTHING), 0, "4 KiB");
-    assert_eq!(field(7, 0, 28, 0xf << 28, NOTHING), 0xf, "no 4 KiB");
-    assert_eq!(field(7, 0, 20, 2 << 20, NOTHING), 1, "16 KiB");
+    assert_eq!(field(7, 0, 28, 1 << 28, PLAIN), 0, "4 KiB");
+    assert_eq!(field(7, 0, 28, 0xf << 28, PLAIN), 0xf, "no 4 KiB");
+    assert_eq!(field(7, 0, 20, 2 << 20, PLAIN), 1, "16 KiB");
 }
 
 #[test]
 fn physical_addresses_are_ones_that_stage_2_translates() {
     let bits = [32, 36, 40, 42, 44, 48, 52];
-    let range = field(7, 0, 0, 0xf, NOTHING) as usize;
+    let range = field(7, 0, 0, 0xf, PLAIN) as usize;
     assert!(bits[range] <= IPA_BITS);
     assert!(bits[range + 1] > IPA_BITS);
-    assert_eq!(field(7, 0, 0, 0, NOTHING), 0, "no more than the core has");
+    assert_eq!(field(7, 0, 0, 0, PLAIN), 0, "no more than the core has");
 }
 
 #[test]
@@ -164,7 +229,7 @@ fn what_a_core_has_and_may_show_passes() {
             };
             for value in 0..=u64::from(most) {
                 let physical = value << shift;
-                let shown = field(register.crm, register.op2, shift, physical, NOTHING);
+                let shown = field(register.crm, register.op2, shift, physical, PLAIN);
                 assert_eq!(shown, value, "{name}");
             }
         }
@@ -181,7 +246,7 @@ fn cortex_a57() {
         (7, 0, 0x0000_1124, 0x0111_0000_0121),
     ];
     for (crm, op2, physical, shown) in table {
-        assert_eq!(guest_value(crm, op2, physical, NOTHING), shown);
+        assert_eq!(guest_value(crm, op2, physical, PLAIN), shown);
     }
 }
 

@@ -14,6 +14,9 @@ fn an_empty_line_leaves_the_defaults() {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
+        fp: true,
+        sve: VectorSetting::Off,
+        sme: VectorSetting::Off,
         pmu: false,
     };
     assert_eq!(settings.for_vms(MAX_VMS), Ok(&[expected; MAX_VMS][..]));
@@ -169,5 +172,27 @@ proptest! {
     #[test]
     fn no_text_at_all_breaks_it(line in any::<String>()) {
         let _ = Settings::parse(&line).map_err(|error| error.to_string());
+    }
+}
+
+#[test]
+fn vectors_are_off_or_of_a_length_that_can_be() {
+    fn vm(line: &str) -> Result<VmSettings, SettingsError<'_>> {
+        Settings::parse(line).map(|settings| settings.for_vms(1).unwrap()[0])
+    }
+    let settings = vm("vm0.sve=max vm0.sme=512 vm0.fp=off").unwrap();
+    assert_eq!(settings.sve, VectorSetting::Max);
+    assert_eq!(settings.sme, VectorSetting::Bits(512));
+    assert!(!settings.fp);
+    for bits in (128..=2048).step_by(128) {
+        let settings = vm(&format!("vm0.sve={bits}")).unwrap().sve;
+        assert_eq!(settings, VectorSetting::Bits(bits));
+        assert_eq!(settings.to_string(), bits.to_string());
+    }
+    for value in ["", "on", "0", "100", "129", "2176", "-128"] {
+        for key in ["sve", "sme"] {
+            let line = format!("vm0.{key}={value}");
+            assert_eq!(vm(&line).unwrap_err().expected, Expected::Vectors, "{line}");
+        }
     }
 }

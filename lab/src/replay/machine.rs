@@ -6,7 +6,7 @@ use std::hash::Hash;
 use trapcast_forecast::Scheme;
 #[cfg(test)]
 use trapcast_switch::Counts;
-use trapcast_switch::{Core, Exchange, Gate, GateRegister, Guest};
+use trapcast_switch::{Class, Context, Core, Exchange, Gate, GateRegister, Guest};
 
 use super::{Event, counts::SchemeCounts};
 
@@ -35,7 +35,7 @@ impl GateState {
 
     /// The registers are about to be moved or used by the hypervisor.
     fn unlock(&mut self) {
-        if self.register.unlock() {
+        if self.register.unlock(Class::Fp) {
             self.writes += 1;
             self.isbs += 1;
         }
@@ -62,7 +62,7 @@ impl GateState {
 
 /// Runs one window of `guest`, with all that comes before and after it by `flags` of [`Event`].
 /// Returns whose registers were in the core when the host used them itself, if it did.
-fn run<C: Copy + Eq>(
+fn run<C: Context>(
     core: &mut Core<C>,
     gate: &mut GateState,
     guest: &mut Guest<C>,
@@ -76,12 +76,12 @@ fn run<C: Copy + Eq>(
     gate.set(entry.gate);
     if flags & Event::USED != 0 && entry.gate == Gate::Closed {
         gate.unlock();
-        gate.exchange(core.trap(guest));
+        gate.exchange(core.trap(guest, Class::Fp).exchange);
     }
     gate.exchange(core.exit(guest));
     let saved = (flags & Event::HOST != 0).then(|| {
         gate.unlock();
-        let saved = core.host_begin();
+        let saved = core.host_begin().0;
         let _ = core.host_end();
         saved
     });
@@ -99,7 +99,7 @@ pub(super) struct Twin<C> {
     observed: Guest<C>,
 }
 
-impl<C: Copy> Twin<C> {
+impl<C: Context> Twin<C> {
     /// Returns a vCPU that has not run yet.
     pub fn new(context: C, scheme: Scheme) -> Self {
         Self {
@@ -129,7 +129,7 @@ pub(super) struct Place<C> {
     gate: GateState,
 }
 
-impl<C: Copy + Eq> Place<C> {
+impl<C: Context> Place<C> {
     /// Returns a core as it is when the hypervisor starts: the registers are the host's, the gate is
     /// closed.
     pub const fn new(host: C) -> Self {
@@ -139,7 +139,7 @@ impl<C: Copy + Eq> Place<C> {
     /// Returns a core whose registers are `owner`'s.
     pub const fn with(host: C, owner: C, gate: GateRegister) -> Self {
         Self {
-            core: Core::with_owner(host, owner),
+            core: Core::with_owner(host, owner, Class::Fp),
             gate: GateState::new(gate),
         }
     }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use trapcast_forecast::Scheme;
-use trapcast_switch::{Gate, GateRegister};
+use trapcast_switch::{Class, Context, Gate, GateRegister};
 
 use super::{
     batch::{self, GROUP, SINGLES, SYMBOLS},
@@ -37,6 +37,8 @@ pub(super) enum Owner {
     /// Another vCPU's.
     Other,
 }
+
+impl Context for Owner {}
 
 /// How a vCPU leaves its core.
 #[derive(Clone, Copy, Debug)]
@@ -208,7 +210,7 @@ impl Table {
 
     /// The vCPU finds its core like this after others ran there.
     pub fn set_core(&mut self, owner: Owner, gate: GateRegister) {
-        let open = gate == GateRegister::new(Gate::Open);
+        let open = gate == GateRegister::new(Gate::Open(Class::Fp));
         let variant = owner as usize * 2 + usize::from(open);
         let known = self.row(self.current).variants[variant];
         self.current = if known == UNKNOWN {

@@ -1,6 +1,6 @@
 //! The calls of the state machine as the model makes them, with or without a deliberate fault.
 
-use trapcast_switch::{Core, Exchange, Gate, GateRegister, Guest};
+use trapcast_switch::{Class, Core, Exchange, Gate, GateRegister, Guest};
 
 use crate::{machine::Context, scheme::AnyScheme};
 
@@ -94,7 +94,7 @@ impl Switch {
     }
 
     fn moves(self, exchange: Option<Exchange<Context>>) -> Moves {
-        let Some(Exchange { save, load }) = exchange else {
+        let Some(Exchange { save, load, .. }) = exchange else {
             return Moves::NONE;
         };
         let (save, load) = if self.has(Fault::ExchangesTheWrongWay) {
@@ -109,7 +109,7 @@ impl Switch {
     }
 
     pub fn unlock(self, gate: &mut GateRegister) -> bool {
-        !self.has(Fault::MovesBehindTheGate) && gate.unlock()
+        !self.has(Fault::MovesBehindTheGate) && gate.unlock(Class::Fp)
     }
 
     pub fn enter(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> (Moves, Gate) {
@@ -120,7 +120,7 @@ impl Switch {
             self.moves(entry.exchange)
         };
         let gate = if self.has(Fault::EnterAlwaysOpens) {
-            Gate::Open
+            Gate::Open(Class::Fp)
         } else {
             entry.gate
         };
@@ -129,7 +129,7 @@ impl Switch {
 
     pub fn trap(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
         let before = *core;
-        let mut moves = self.moves(core.trap(guest));
+        let mut moves = self.moves(core.trap(guest, Class::Fp).exchange);
         if self.has(Fault::TrapForgetsToSave) {
             moves.save = None;
         }
@@ -169,7 +169,7 @@ impl Switch {
     }
 
     pub fn host_begin(self, core: &mut Core<Context>) -> Moves {
-        let owner = core.host_begin();
+        let owner = core.host_begin().0;
         let save = if self.has(Fault::HostBeginForgetsTheOwner) {
             core.host_end()
         } else {

@@ -2,7 +2,7 @@
 //! that a hypervisor carries out on them.
 
 use trapcast_forecast::Evidence;
-use trapcast_switch::{Core, Gate, GateRegister, Guest};
+use trapcast_switch::{Class, Core, Gate, GateRegister, Guest};
 
 use crate::{
     faults::{Moves, Switch},
@@ -167,7 +167,7 @@ impl Machine {
     pub fn unlock(&mut self, switch: Switch, core: usize) {
         let core = &mut self.cores[core];
         if switch.unlock(&mut core.remembered_gate) {
-            core.gate = Gate::Open;
+            core.gate = Gate::Open(Class::Fp);
         }
     }
 
@@ -268,7 +268,7 @@ impl Machine {
 
     fn check_evidence(&mut self, guest: usize) {
         let state = &mut self.guests[guest];
-        if let Some(evidence) = state.guest.forecaster_mut().evidence.take() {
+        if let Some(evidence) = state.guest.forecaster_mut(Class::Fp).evidence.take() {
             let trapped = std::mem::take(&mut state.trapped);
             let used = std::mem::take(&mut state.used);
             let is_true = match evidence {

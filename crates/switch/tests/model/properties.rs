@@ -3,7 +3,7 @@
 
 use stateright::{Model, Property};
 use trapcast_forecast::Release;
-use trapcast_switch::Gate;
+use trapcast_switch::{Class, Gate};
 
 use crate::{
     faults::{Fault, Switch},
@@ -115,7 +115,9 @@ fn no_value_is_lost(_: &Switching, machine: &Machine) -> bool {
 
 fn an_open_gate_means_ownership(_: &Switching, machine: &Machine) -> bool {
     machine.cores.iter().all(|core| match core.phase {
-        Phase::Running(guest) if core.gate == Gate::Open => core.switch.owner() == vcpu(guest),
+        Phase::Running(guest) if core.gate == Gate::Open(Class::Fp) => {
+            core.switch.owner() == vcpu(guest)
+        }
         _ => true,
     })
 }

@@ -2,6 +2,7 @@
 //! can happen.
 
 use trapcast_forecast::Decision;
+use trapcast_switch::Class;
 use trapcast_switch::{Gate, GateRegister};
 
 use crate::{
@@ -65,7 +66,7 @@ impl Machine {
                     Step::Put(core),
                     Step::Evict(core, guest),
                 ]);
-                if self.guests[guest].guest.forecaster().in_window {
+                if self.guests[guest].guest.forecaster(Class::Fp).in_window {
                     steps.push(Step::Enter(core, None));
                 } else {
                     let answers = [Decision::Load, Decision::Leave];
@@ -155,9 +156,9 @@ impl Machine {
     fn enter(&mut self, switch: Switch, core: usize, answer: Option<Decision>) {
         let guest = self.current(core);
         let state = &mut self.guests[guest].guest;
-        state.forecaster_mut().answer = answer;
+        state.forecaster_mut(Class::Fp).answer = answer;
         let (moves, gate) = switch.enter(&mut self.cores[core].switch, state);
-        state.forecaster_mut().answer = None;
+        state.forecaster_mut(Class::Fp).answer = None;
         self.exchange(switch, core, moves);
         self.set_gate(core, gate);
         self.cores[core].phase = Phase::Running(guest);
@@ -173,12 +174,12 @@ impl Machine {
 
     fn use_registers(&mut self, switch: Switch, core: usize) {
         let guest = self.current(core);
-        if self.cores[core].gate == Gate::Open {
+        if self.cores[core].gate == Gate::Open(Class::Fp) {
             self.access(core, guest);
             return;
         }
-        self.cores[core].gate = Gate::Open;
-        self.cores[core].remembered_gate = GateRegister::new(Gate::Open);
+        self.cores[core].gate = Gate::Open(Class::Fp);
+        self.cores[core].remembered_gate = GateRegister::new(Gate::Open(Class::Fp));
         let moves = switch.trap(&mut self.cores[core].switch, &mut self.guests[guest].guest);
         self.carry_out(core, moves);
         if moves.load.is_some() {

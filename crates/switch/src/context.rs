@@ -1,0 +1,32 @@
+//! What the state machine has to know of the place where a register file is kept.
+
+use crate::Class;
+
+/// A place in memory that holds one register file: a pointer, an index, whatever the hypervisor has.
+pub trait Context: Copy + Eq {
+    /// The least class up to which the registers that are kept here have to be loaded, if any of them
+    /// are. Asked for only while no core holds them.
+    ///
+    /// V registers alone may stand in the core only if the guest's Z registers hold nothing above
+    /// them: behind the closed gate of SVE a write to V would have to zero the rest, and what is there
+    /// may be lost (Arm ARM, DDI 0487, B1.4, rules YRPDH and KXKNK). In streaming mode all of them
+    /// are the streaming ones.
+    #[inline]
+    fn least(self) -> Class {
+        Class::Fp
+    }
+}
+
+macro_rules! fp_alone {
+    ($($index:ty)*) => {
+        $(
+            /// A register file of FP/SIMD alone.
+            impl Context for $index {}
+        )*
+    };
+}
+
+fp_alone!(u8 u16 u32 u64 usize);
+
+/// A register file of FP/SIMD alone, or the host's.
+impl Context for Option<u16> {}
