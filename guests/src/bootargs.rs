@@ -2,10 +2,12 @@
 
 use core::fmt;
 
+use crate::classes::{Length, RegisterSet, Shares};
 use crate::plan::Workload;
 
 /// The keys that [`Checker`] knows.
-const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, fault, verbose";
+const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, fault, verbose, registers, \
+     sve-percent, sme-percent, vl, svl";
 
 /// The keys that [`Bench`] knows.
 const BENCH_KEYS: &str = "rounds, only";
@@ -28,6 +30,15 @@ pub struct Checker {
     pub fault: Option<u64>,
     /// `verbose`: tell how far the run has come.
     pub verbose: bool,
+    /// `registers=fp|sve|sme`: which registers to use.
+    pub registers: RegisterSet,
+    /// `sme-percent=` of the windows that use registers use ZA and streaming mode, `sve-percent=` of
+    /// the others SVE, as far as `registers` has these.
+    pub shares: Shares,
+    /// `vl=BITS|max|vary`: the vector length to select.
+    pub length: Length,
+    /// `svl=BITS|max|vary`: the streaming vector length to select.
+    pub streaming_length: Length,
 }
 
 impl Checker {
@@ -40,6 +51,10 @@ impl Checker {
         percent: 50,
         fault: None,
         verbose: false,
+        registers: RegisterSet::Fp,
+        shares: Shares { sme: 30, sve: 50 },
+        length: Length::Max,
+        streaming_length: Length::Max,
     };
 
     /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
@@ -57,7 +72,18 @@ impl Checker {
                 Some(("seed", value)) => settings.seed = number("seed", value)?,
                 Some(("windows", value)) => settings.windows = number("windows", value)?,
                 Some(("exits", value)) => settings.exits = number("exits", value)?,
-                Some(("p", value)) => settings.percent = percent(value)?,
+                Some(("p", value)) => settings.percent = percent("p", value)?,
+                Some(("registers", name)) => {
+                    settings.registers = name.parse().map_err(|()| Error::Registers(name))?;
+                }
+                Some(("sve-percent", value)) => {
+                    settings.shares.sve = percent("sve-percent", value)?;
+                }
+                Some(("sme-percent", value)) => {
+                    settings.shares.sme = percent("sme-percent", value)?;
+                }
+                Some(("vl", value)) => settings.length = length("vl", value)?,
+                Some(("svl", value)) => settings.streaming_length = length("svl", value)?,
                 Some(("fault", value)) => settings.fault = Some(number("fault", value)?),
                 None if word == "verbose" => settings.verbose = true,
                 _ => return Err(Error::Word(word, CHECKER_KEYS)),
@@ -110,11 +136,15 @@ fn number<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
     value.parse().map_err(|_| Error::Number(key, value))
 }
 
-fn percent(value: &str) -> Result<u64, Error<'_>> {
-    let percent = number("p", value)?;
+fn percent<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
+    let percent = number(key, value)?;
     (percent <= 100)
         .then_some(percent)
-        .ok_or(Error::Percent(value))
+        .ok_or(Error::Percent(key, value))
+}
+
+fn length<'a>(key: &'static str, value: &'a str) -> Result<Length, Error<'a>> {
+    value.parse().map_err(|()| Error::Length(key, value))
 }
 
 /// A word of the bootargs that cannot be followed.
@@ -125,7 +155,11 @@ pub enum Error<'a> {
     /// The value of this key is not a number.
     Number(&'static str, &'a str),
     /// A percentage above 100.
-    Percent(&'a str),
+    Percent(&'static str, &'a str),
+    /// No set of registers has this name.
+    Registers(&'a str),
+    /// The value of this key is not a vector length.
+    Length(&'static str, &'a str),
     /// A number of rounds that there is no room for, or none.
     Rounds(&'a str),
     /// A word with an unknown key; the known ones.
@@ -146,7 +180,16 @@ impl fmt::Display for Error<'_> {
             Self::Number(key, value) => {
                 write!(f, "{key}=\"{value}\" is not a number; give {key}=N")
             }
-            Self::Percent(value) => write!(f, "p={value} is above 100; give p=PERCENT"),
+            Self::Percent(key, value) => {
+                write!(f, "{key}={value} is above 100; give {key}=PERCENT")
+            }
+            Self::Registers(name) => {
+                write!(f, "unknown registers \"{name}\"; one of fp, sve, sme")
+            }
+            Self::Length(key, value) => write!(
+                f,
+                "{key}={value} is no vector length; give max, vary or a multiple of 128 up to 2048"
+            ),
             Self::Rounds(value) => {
                 write!(f, "rounds={value}; give 1 to {}", Bench::MAX_ROUNDS)
             }
@@ -163,7 +206,8 @@ mod tests {
 
     #[test]
     fn every_checker_key_counts() {
-        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 fault=5 verbose";
+        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 fault=5 verbose \
+                        registers=sme sve-percent=1 sme-percent=2 vl=384 svl=vary";
         let expected = Checker {
             workload: Workload::Bursts,
             seed: 7,
@@ -172,6 +216,10 @@ mod tests {
             percent: 29,
             fault: Some(5),
             verbose: true,
+            registers: RegisterSet::Sme,
+            shares: Shares { sme: 2, sve: 1 },
+            length: Length::Bits(384),
+            streaming_length: Length::Vary,
         };
         assert_eq!(Checker::parse(bootargs), Ok(expected));
         assert_eq!(Checker::parse(""), Ok(Checker::DEFAULT));
@@ -199,6 +247,14 @@ mod tests {
             "seed=\"-1\" is not a number; give seed=N"
         );
         assert_eq!(checker("p=101"), "p=101 is above 100; give p=PERCENT");
+        assert_eq!(
+            checker("registers=v"),
+            "unknown registers \"v\"; one of fp, sve, sme"
+        );
+        assert_eq!(
+            checker("vl=100"),
+            "vl=100 is no vector length; give max, vary or a multiple of 128 up to 2048"
+        );
         assert_eq!(
             checker("quiet"),
             format!("unknown word \"quiet\"; one of {CHECKER_KEYS}")

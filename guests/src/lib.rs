@@ -9,11 +9,13 @@
 #[cfg(target_os = "none")]
 pub mod board;
 pub mod bootargs;
+pub mod classes;
 pub mod memory;
 pub mod pattern;
 pub mod plan;
 pub mod rng;
 pub mod statistics;
+pub mod vectors;
 
 /// The configuration of all property tests: the same cases in every run.
 #[cfg(test)]

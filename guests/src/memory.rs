@@ -23,6 +23,17 @@ pub fn larger_part(ram: (u64, u64), hole: (u64, u64)) -> (u64, u64) {
     }
 }
 
+/// Takes `size` bytes from the end of `range`, a half-open range of addresses, at a multiple of
+/// `alignment`; `None` if there is too little.
+#[must_use]
+pub fn take_from_end(range: &mut (u64, u64), size: u64, alignment: u64) -> Option<u64> {
+    let start = range.1.checked_sub(size)? / alignment * alignment;
+    (start >= range.0).then(|| {
+        range.1 = start;
+        start
+    })
+}
+
 /// The addresses of pages in a range, each once, upwards: the first [`PAGES_PER_BLOCK`] of each
 /// 2 MiB block, so that a walk soon crosses from one block to the next.
 #[derive(Clone, Debug)]
@@ -86,6 +97,15 @@ mod tests {
         assert_eq!(larger_part((10, 100), (0, 5)), (10, 100));
         assert_eq!(larger_part((10, 100), (200, 300)), (10, 100));
         assert_eq!(larger_part((10, 100), (0, 300)), (10, 10));
+    }
+
+    #[test]
+    fn what_is_taken_is_nobody_elses() {
+        let mut range = (100, 1000);
+        assert_eq!(take_from_end(&mut range, 90, 100), Some(900));
+        assert_eq!(take_from_end(&mut range, 700, 100), Some(200));
+        assert_eq!(take_from_end(&mut range, 101, 100), None);
+        assert_eq!(range, (100, 200));
     }
 
     proptest! {

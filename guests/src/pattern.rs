@@ -76,6 +76,16 @@ impl Registers {
 pub enum Name {
     /// One of V0 to V31.
     V(u8),
+    /// One of Z0 to Z31, and which 128 bits of it.
+    Z(u8, u8),
+    /// One of P0 to P15, and which 16 bits of it.
+    P(u8, u8),
+    /// FFR, and which 16 bits of it.
+    Ffr(u8),
+    /// A row of ZA, and which 128 bits of it.
+    Za(u8, u8),
+    /// A system register.
+    System(&'static str),
     /// The status register.
     Fpsr,
     /// The control register.
@@ -90,6 +100,11 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::V(index) => write!(f, "V{index}"),
+            Self::Z(index, part) => write!(f, "Z{index}.Q[{part}]"),
+            Self::P(index, part) => write!(f, "P{index}[{part}]"),
+            Self::Ffr(part) => write!(f, "FFR[{part}]"),
+            Self::Za(row, part) => write!(f, "ZA[{row}].Q[{part}]"),
+            Self::System(name) => f.write_str(name),
             Self::Fpsr => f.write_str("FPSR"),
             Self::Fpcr => f.write_str("FPCR"),
             Self::Arithmetic => f.write_str("arithmetic"),
@@ -107,6 +122,18 @@ pub struct Mismatch {
     pub expected: u128,
     /// What it holds.
     pub found: u128,
+}
+
+impl Mismatch {
+    /// The mismatch between two values, if they differ.
+    #[must_use]
+    pub fn of(name: Name, expected: u64, found: u64) -> Option<Self> {
+        (expected != found).then(|| Self {
+            name,
+            expected: expected.into(),
+            found: found.into(),
+        })
+    }
 }
 
 impl fmt::Display for Mismatch {
