@@ -18,8 +18,10 @@ mod guest {
 
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
+    use trapcast_guests::board::wide::{Task, Wide};
     use trapcast_guests::board::window::{self, Found, Opening};
     use trapcast_guests::bootargs::Checker as Settings;
+    use trapcast_guests::classes::Class;
     use trapcast_guests::memory::FreshPages;
     use trapcast_guests::pattern::{Mismatch, Name, Registers};
     use trapcast_guests::plan::{Plan, Window};
@@ -37,8 +39,13 @@ mod guest {
 
     /// Reads the bootargs and follows them.
     pub fn main(machine: &Machine) {
-        match Settings::parse(machine.bootargs) {
-            Ok(settings) => Checker::new(settings, machine).run(),
+        let settings = match Settings::parse(machine.bootargs) {
+            Ok(settings) => settings,
+            Err(error) => fail(&error),
+        };
+        let mut free = machine.free;
+        match Wide::new(&settings, &mut free) {
+            Ok(wide) => Checker::new(settings, free, wide).run(),
             Err(error) => fail(&error),
         }
     }
@@ -46,6 +53,8 @@ mod guest {
     struct Checker {
         settings: Settings,
         expected: Registers,
+        /// What there is besides FP/SIMD.
+        wide: Option<Wide>,
         pages: FreshPages,
         operands: SplitMix64,
         used: u64,
@@ -53,11 +62,12 @@ mod guest {
     }
 
     impl Checker {
-        fn new(settings: Settings, machine: &Machine) -> Self {
+        fn new(settings: Settings, free: (u64, u64), wide: Option<Wide>) -> Self {
             Self {
                 settings,
                 expected: Registers::ZERO,
-                pages: FreshPages::new(machine.free),
+                wide,
+                pages: FreshPages::new(free),
                 operands: SplitMix64::stream(settings.seed, 2),
                 used: 0,
                 mismatches: 0,
@@ -90,6 +100,9 @@ mod guest {
                     println!("ran windows={ran} used={used} mismatches={mismatches}");
                 }
             }
+            if let Some(wide) = &self.wide {
+                println!("classes {wide}");
+            }
             let Self {
                 used, mismatches, ..
             } = self;
@@ -106,6 +119,14 @@ mod guest {
             } else {
                 Opening::Call
             };
+            if let Some(class) = self.class_beyond_fp(window) {
+                let unused = Window {
+                    uses: false,
+                    ..*window
+                };
+                window::run(&unused, opening, 0, &Registers::ZERO);
+                return self.use_wide(index, class);
+            }
             let next = Registers::pattern(self.settings.seed, index);
             let operand = self.operands.below(1 << 16);
             let mut written = next;
@@ -116,7 +137,33 @@ mod guest {
                 self.check(index, operand, &found);
                 self.expected = next;
                 self.used += 1;
+                if let Some(wide) = &mut self.wide {
+                    wide.wrote_fp(&next);
+                }
             }
+        }
+
+        /// The class of registers that this window uses, if the window's own code cannot use it.
+        fn class_beyond_fp(&mut self, window: &Window) -> Option<Class> {
+            let wide = self.wide.as_mut().filter(|_| window.uses)?;
+            let class = wide.next_class();
+            (class != Class::Fp || !wide.is_plain()).then_some(class)
+        }
+
+        /// Uses SVE or SME at the end of a window.
+        fn use_wide(&mut self, index: u64, class: Class) {
+            let Some(mut wide) = self.wide.take() else {
+                return;
+            };
+            let task = Task {
+                class,
+                window: index,
+                fault: self.settings.fault == Some(index),
+            };
+            wide.run(task, &mut |mismatch| self.report(index, &mismatch));
+            self.expected = wide.fp();
+            self.used += 1;
+            self.wide = Some(wide);
         }
 
         fn check(&mut self, index: u64, operand: u64, found: &Found) {

@@ -15,4 +15,6 @@ pub mod pmu;
 pub mod psci;
 pub mod sysreg;
 pub mod timer;
+pub mod vectors;
+pub mod wide;
 pub mod window;
