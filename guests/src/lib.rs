@@ -10,6 +10,7 @@
 pub mod board;
 pub mod bootargs;
 pub mod classes;
+pub mod features;
 pub mod memory;
 pub mod pattern;
 pub mod plan;

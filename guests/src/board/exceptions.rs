@@ -117,8 +117,11 @@ extern "C" fn interrupt(elr: u64) -> u64 {
 /// Handles a synchronous exception from EL1, and returns where to go on.
 extern "C" fn synchronous() -> u64 {
     const EC_UNKNOWN: u64 = 0;
+    /// With FEAT_IDST, that of ID registers that there are not.
+    const EC_SYSTEM_REGISTER: u64 = 0x18;
     let recovery = RECOVERY.load(Ordering::Relaxed);
-    if read_sysreg!("esr_el1") >> 26 == EC_UNKNOWN && recovery != 0 {
+    let class = read_sysreg!("esr_el1") >> 26;
+    if matches!(class, EC_UNKNOWN | EC_SYSTEM_REGISTER) && recovery != 0 {
         recovery
     } else {
         fatal()

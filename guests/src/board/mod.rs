@@ -10,6 +10,7 @@ pub mod exceptions;
 pub mod fdt;
 pub mod fp;
 pub mod gic;
+pub mod instructions;
 pub mod mmu;
 pub mod pmu;
 pub mod psci;

@@ -159,7 +159,8 @@ pub fn open() {
     unsafe { write_sysreg!("cpacr_el1", CPACR_OPEN) };
 }
 
-/// Asks for a vector length and returns what the CPU selects, both in granules. Not in streaming mode.
+/// Asks for a vector length and returns what the CPU selects, both in granules. Not in streaming
+/// mode.
 pub fn select(granules: usize) -> usize {
     // SAFETY: the checker knows what this does to its registers. ZCR_EL1
     unsafe { write_sysreg!("S3_0_C1_C2_0", granules as u64 - 1) };

@@ -1,0 +1,213 @@
+//! The guest `features`: checks that the CPU has what the bootargs say and nothing else, by its ID
+//! registers, by every class of instruction, and by what its registers hold.
+
+#![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+trapcast_guests::entry!(guest::main);
+
+#[cfg(not(target_os = "none"))]
+fn main() {
+    eprintln!("features boots on the bare board: build it for aarch64-unknown-none-softfloat");
+    std::process::exit(2);
+}
+
+#[cfg(target_os = "none")]
+mod guest {
+    //! What runs on the board.
+
+    use core::fmt;
+
+    use trapcast_guests::board::entry::fail;
+    use trapcast_guests::board::fdt::Machine;
+    use trapcast_guests::board::instructions::{INSTRUCTIONS, Instruction, Needs, TPIDR2};
+    use trapcast_guests::board::timer;
+    use trapcast_guests::board::vectors::{self, Rows};
+    use trapcast_guests::classes::Lengths;
+    use trapcast_guests::features::{Features, Offered};
+    use trapcast_guests::memory::{PAGE, take_from_end};
+    use trapcast_guests::pattern::Registers;
+    use trapcast_guests::vectors::{Held, MAX_GRANULES, Vectors};
+    use trapcast_guests::{println, read_sysreg};
+
+    /// Fields of ID_AA64ISAR0_EL1 for instructions on V: AES, SHA1, SHA2, RDM, SHA3, SM3, SM4, DP, FHM.
+    const ISAR0_ON_V: [u32; 9] = [4, 8, 12, 28, 32, 36, 40, 44, 48];
+    /// Fields of ID_AA64ISAR1_EL1 for such: JSCVT, FCMA, FRINTTS, BF16, I8MM.
+    const ISAR1_ON_V: [u32; 5] = [12, 16, 32, 44, 52];
+
+    /// Reads the bootargs and follows them.
+    pub fn main(machine: &Machine) {
+        let features = match Features::parse(machine.bootargs) {
+            Ok(features) => features,
+            Err(error) => fail(&error),
+        };
+        let Features {
+            fp,
+            sve,
+            sme,
+            rounds,
+        } = features;
+        println!("start fp={fp} sve={sve:?} sme={sme:?} rounds={rounds}");
+        let mut free = machine.free;
+        let Some(address) = take_from_end(&mut free, size_of::<Memory>() as u64, PAGE) else {
+            fail(&"there is no memory for the registers");
+        };
+        let memory = core::ptr::with_exposed_provenance_mut::<Memory>(address as usize);
+        // SAFETY: RAM that is mapped, aligned and nobody else's; any bytes are numbers.
+        let memory = unsafe { &mut *memory };
+        vectors::open();
+        let mut check = Check {
+            features,
+            memory,
+            held: Held::ZERO,
+            tpidr2: 0,
+            mismatches: 0,
+        };
+        for round in 0..rounds {
+            if round != 0 {
+                timer::wait();
+            }
+            check.round(round);
+        }
+        let mismatches = check.mismatches;
+        println!("done rounds={rounds} mismatches={mismatches}");
+    }
+
+    /// What was found in the registers.
+    struct Memory {
+        vectors: Vectors,
+        rows: Rows,
+    }
+
+    struct Check {
+        features: Features,
+        memory: &'static mut Memory,
+        /// What V, or Z, P and FFR, hold.
+        held: Held,
+        tpidr2: u64,
+        mismatches: u64,
+    }
+
+    impl Check {
+        fn round(&mut self, round: u64) {
+            self.id_registers();
+            self.contents();
+            self.lengths();
+            for instruction in &INSTRUCTIONS {
+                let expected = self.is_there(instruction.needs);
+                self.equal(instruction.name, expected, (instruction.works)());
+            }
+            if self.features.sme.is_there() {
+                self.held.changed_mode();
+            }
+            self.thread_pointer(round);
+        }
+
+        fn is_there(&self, needs: Needs) -> bool {
+            match needs {
+                Needs::Fp => self.features.fp,
+                Needs::Sve => self.features.sve.is_there(),
+                Needs::Sme => self.features.sme.is_there(),
+            }
+        }
+
+        fn id_registers(&mut self) {
+            let Features { fp, sve, sme, .. } = self.features;
+            let field = |register: u64, shift: u32| register >> shift & 0xf;
+            let pfr0 = read_sysreg!("ID_AA64PFR0_EL1");
+            let pfr1 = read_sysreg!("ID_AA64PFR1_EL1");
+            self.equal("ID_AA64PFR0_EL1.FP", fp, field(pfr0, 16) != 0xf);
+            self.equal("ID_AA64PFR0_EL1.AdvSIMD", field(pfr0, 16), field(pfr0, 20));
+            self.equal("ID_AA64PFR0_EL1.SVE", sve.is_there(), field(pfr0, 32) != 0);
+            self.equal("ID_AA64PFR1_EL1.SME", sme.is_there(), field(pfr1, 24) != 0);
+            if !sve.is_there() && !sme.is_there() {
+                self.equal("ID_AA64ZFR0_EL1", 0, read_sysreg!("S3_0_C0_C4_4"));
+            }
+            let smfr0 = read_sysreg!("S3_0_C0_C4_5");
+            self.equal("ID_AA64SMFR0_EL1", sme.is_there(), smfr0 != 0);
+            if !fp {
+                self.without_fp();
+            }
+        }
+
+        /// What describes or needs FP/SIMD reads as absent.
+        fn without_fp(&mut self) {
+            self.equal("MVFR0_EL1", 0, read_sysreg!("S3_0_C0_C3_0"));
+            self.equal("MVFR1_EL1", 0, read_sysreg!("S3_0_C0_C3_1"));
+            self.equal("MVFR2_EL1", 0, read_sysreg!("S3_0_C0_C3_2"));
+            let mask = |shifts: &[u32]| shifts.iter().fold(0, |mask, shift| mask | 0xf << shift);
+            let isar0 = read_sysreg!("ID_AA64ISAR0_EL1") & mask(&ISAR0_ON_V);
+            self.equal("ID_AA64ISAR0_EL1", 0, isar0);
+            let isar1 = read_sysreg!("ID_AA64ISAR1_EL1") & mask(&ISAR1_ON_V);
+            self.equal("ID_AA64ISAR1_EL1", 0, isar1);
+        }
+
+        /// The registers hold what this guest has left in them: zero, from the start.
+        fn contents(&mut self) {
+            if self.features.sve.is_there() {
+                let granules = vectors::select(MAX_GRANULES);
+                vectors::store(&mut self.memory.vectors, true);
+                let found = &self.memory.vectors;
+                for mismatch in self.held.differences(found, granules, true) {
+                    self.mismatches += 1;
+                    println!("MISMATCH {mismatch}");
+                }
+            } else if self.features.fp {
+                let mut found = Registers::ZERO;
+                vectors::store_v(&mut found);
+                for mismatch in self.held.fp().differences(&found) {
+                    self.mismatches += 1;
+                    println!("MISMATCH {mismatch}");
+                }
+            }
+            if self.features.sme.is_there() {
+                self.equal("SVCR", 0, vectors::svcr());
+                let granules = vectors::select_streaming(MAX_GRANULES, false);
+                vectors::set_svcr(vectors::ZA);
+                vectors::store_rows(&mut self.memory.rows, granules);
+                vectors::set_svcr(0);
+                let mut rows = self.memory.rows.iter().take(16 * granules);
+                let zero = rows.all(|row| row[..granules].iter().all(|value| *value == 0));
+                self.equal("ZA", true, zero);
+            }
+        }
+
+        /// The longest vectors are as long as they should be.
+        fn lengths(&mut self) {
+            let Features { sve, sme, .. } = self.features;
+            if sve.is_there() {
+                self.longest("VL", sve, vectors::lengths(vectors::select));
+            }
+            if sme.is_there() {
+                let select = |granules| vectors::select_streaming(granules, false);
+                self.longest("SVL", sme, vectors::lengths(select));
+            }
+        }
+
+        fn longest(&mut self, name: &str, offered: Offered, lengths: Lengths) {
+            if let Offered::Bits(bits) = offered {
+                self.equal(name, bits, 128 * lengths.selected(MAX_GRANULES));
+            }
+        }
+
+        fn thread_pointer(&mut self, round: u64) {
+            let Instruction { name, works, .. } = TPIDR2;
+            let works = works();
+            if self.features.sme.is_there() {
+                self.equal(name, true, works);
+            }
+            if works {
+                self.equal(name, self.tpidr2, vectors::tpidr2());
+                self.tpidr2 = !round;
+                vectors::set_tpidr2(self.tpidr2);
+            }
+        }
+
+        fn equal<T: PartialEq + fmt::Debug>(&mut self, name: &str, expected: T, found: T) {
+            if expected != found {
+                self.mismatches += 1;
+                println!("MISMATCH {name} expected={expected:x?} found={found:x?}");
+            }
+        }
+    }
+}
