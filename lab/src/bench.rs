@@ -29,6 +29,7 @@ use crate::{
     qemu::last_lines,
     results::Versions,
     run::{self, LIMIT},
+    vectors::RegisterFiles,
     workload::{LINUX_BOOTARGS, LINUX_MEMORY},
 };
 
@@ -117,6 +118,7 @@ impl Inputs {
             scheme: PEER_SCHEME,
             observe: false,
             pmu: false,
+            registers: RegisterFiles::FP,
         };
         Ok(Self {
             hypervisor,
@@ -283,6 +285,7 @@ fn measure_paths(
             scheme,
             observe: watch != Watch::Not,
             pmu: true,
+            registers: RegisterFiles::FP,
         }],
     };
     let outcome = if machine.record {

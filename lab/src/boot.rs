@@ -17,6 +17,7 @@ use crate::{
     memory::MemoryFile,
     paths::Paths,
     qemu::{Console, Qemu},
+    vectors::RegisterFiles,
 };
 
 /// What to boot.
@@ -101,6 +102,7 @@ fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
         scheme: boot.scheme,
         observe: false,
         pmu: false,
+        registers: RegisterFiles::FP,
     })
 }
 

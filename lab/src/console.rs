@@ -18,6 +18,8 @@ pub struct Findings {
 pub enum Expected {
     /// A checker's last line.
     Checker,
+    /// The last line of the guest that checks what its CPU has.
+    Features,
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
     /// Linux's marker alone.
@@ -31,6 +33,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
         let lines: Vec<&str> = lines_of(console, vm, vms.len()).collect();
         match expected {
             Expected::Checker => findings.program(vm, &lines, "checker"),
+            Expected::Features => findings.program(vm, &lines, "features"),
             Expected::LinuxScript => {
                 findings.program(vm, &lines, "linux");
                 findings.program(vm, &lines, "linux-simd");

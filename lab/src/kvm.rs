@@ -54,9 +54,10 @@ const fn peer(path: &'static str, neoverse_n1: u32, max: u32, cortex_a57: u32) -
 /// KVM's instructions on a path, if they were measured.
 pub fn instructions(path: &str, cpu: Cpu) -> Option<u32> {
     let peer = PEERS.iter().find(|peer| peer.path == path)?;
-    Some(match cpu {
-        Cpu::NeoverseN1 => peer.neoverse_n1,
-        Cpu::Max => peer.max,
-        Cpu::CortexA57 => peer.cortex_a57,
-    })
+    match cpu {
+        Cpu::NeoverseN1 => Some(peer.neoverse_n1),
+        Cpu::Max => Some(peer.max),
+        Cpu::CortexA57 => Some(peer.cortex_a57),
+        Cpu::A64fx | Cpu::MaxOf(_) => None,
+    }
 }

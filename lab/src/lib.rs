@@ -34,4 +34,5 @@ pub mod signals;
 pub mod study;
 pub mod table;
 pub mod toolchain;
+pub mod vectors;
 pub mod workload;

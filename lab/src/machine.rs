@@ -9,6 +9,7 @@ use crate::{
     error::{Error, Result},
     image::Image,
     memory::MemoryFile,
+    vectors::RegisterFiles,
 };
 
 /// A core that the hypervisor was tried on.
@@ -18,8 +19,13 @@ pub enum Cpu {
     CortexA57,
     /// Armv8.2 with VHE, without SVE.
     NeoverseN1,
+    /// Armv8.2 with VHE and SVE of 128, 256 and 512 bits.
+    A64fx,
     /// All that QEMU has.
     Max,
+    /// The same with SVE vectors of at most this many bits.
+    #[value(skip)]
+    MaxOf(u16),
 }
 
 impl Cpu {
@@ -28,7 +34,8 @@ impl Cpu {
         match self {
             Self::CortexA57 => "cortex-a57",
             Self::NeoverseN1 => "neoverse-n1",
-            Self::Max => "max",
+            Self::A64fx => "a64fx",
+            Self::Max | Self::MaxOf(_) => "max",
         }
     }
 
@@ -38,11 +45,13 @@ impl Cpu {
     }
 
     /// What follows `-cpu`.
-    const fn argument(self) -> &'static str {
+    fn argument(self) -> String {
+        // The architected PAuth is four times slower to emulate.
+        const MAX: &str = "max,pauth-impdef=on";
         match self {
-            // The architected PAuth is four times slower to emulate.
-            Self::Max => "max,pauth-impdef=on",
-            other => other.name(),
+            Self::Max => MAX.to_string(),
+            Self::MaxOf(bits) => format!("{MAX},sve-max-vq={}", bits / 128),
+            other => other.name().to_string(),
         }
     }
 
@@ -53,7 +62,7 @@ impl Cpu {
     pub fn vhe(self, asked: Option<bool>) -> Result<bool> {
         if asked == Some(true) && !self.has_vhe() {
             return Err(Error::input(format!(
-                "{} has no VHE: leave --vhe out, or take --cpu neoverse-n1 or max",
+                "{} has no VHE: leave --vhe out, or take --cpu neoverse-n1, a64fx or max",
                 self.name()
             )));
         }
@@ -113,6 +122,8 @@ pub struct Vm {
     pub observe: bool,
     /// Whether the guest may count events itself.
     pub pmu: bool,
+    /// The registers that it has.
+    pub registers: RegisterFiles,
 }
 
 /// The board and what runs on it.
@@ -184,12 +195,13 @@ impl Machine {
         for (number, vm) in self.vms.iter().enumerate() {
             words.push(format!(
                 "vm{number}.memory={}M vm{number}.vcpus={} vm{number}.scheme={} vm{number}.observe={} \
-                 vm{number}.pmu={}",
+                 vm{number}.pmu={}{}",
                 vm.memory >> 20,
                 vm.vcpus,
                 vm.scheme,
                 on(vm.observe),
-                on(vm.pmu)
+                on(vm.pmu),
+                vm.registers.settings(number)
             ));
         }
         words.join(" ")
@@ -245,7 +257,7 @@ fn board_arguments(
         "-machine",
         "virt,virtualization=on,gic-version=3,memory-backend=ram,dtb-randomness=off",
         "-cpu",
-        cpu.argument(),
+        &cpu.argument(),
         "-m",
         &size,
         "-object",
@@ -281,6 +293,7 @@ fn escaped(value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::vectors::Length;
 
     fn vm(scheme: Scheme) -> Vm {
         Vm {
@@ -298,18 +311,21 @@ mod tests {
             scheme,
             observe: true,
             pmu: false,
+            registers: RegisterFiles::FP,
         }
     }
 
     #[test]
     fn the_command_line_holds_every_setting() {
+        let mut wide = vm(Scheme::None);
+        wide.registers.sve = Length::Bits(256);
         let machine = Machine {
             cpu: Cpu::CortexA57,
             cores: 3,
             vhe: false,
             icount: true,
             record: true,
-            vms: vec![vm(Scheme::Owner), vm(Scheme::None)],
+            vms: vec![vm(Scheme::Owner), wide],
         };
         let prepared = machine.prepare(Path::new("/el2"), "stdio").unwrap();
         let line: Vec<_> = prepared
@@ -324,6 +340,7 @@ mod tests {
             "-icount\nshift=0,sleep=off\n",
             "-kernel\n/el2\n-append\nvhe=off record=on vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
              vm0.observe=on vm0.pmu=off vm1.memory=16M",
+            "vm1.pmu=off vm1.sve=256\n",
             "guest-loader,addr=0x48000000,kernel=/some,, where/Image,bootargs=workload=never a,,b",
             "guest-loader,addr=0x48200000,",
         ] {

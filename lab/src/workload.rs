@@ -12,6 +12,7 @@ use crate::{
     machine::Vm,
     memory::MemoryFile,
     paths::Paths,
+    vectors::RegisterFiles,
 };
 
 /// What the Linux guest's kernel is told.
@@ -259,6 +260,7 @@ impl Images {
             scheme: Scheme::UntilPut,
             observe: false,
             pmu: false,
+            registers: RegisterFiles::FP,
         };
         match guest {
             Guest::Checker(words) => Vm {

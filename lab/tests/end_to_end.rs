@@ -30,6 +30,7 @@ use trapcast::{
     replaying,
     run::{self, Outcome},
     study,
+    vectors::RegisterFiles,
     workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Scale, Workload},
 };
 use trapcast_forecast::{Costs, Scheme};
@@ -259,6 +260,7 @@ fn linux_vm(paths: &Paths, task: Task<'_>) -> Result<Vm, Failed> {
         scheme: Scheme::UntilPut,
         observe: false,
         pmu: false,
+        registers: RegisterFiles::FP,
     })
 }
 
