@@ -1,0 +1,374 @@
+//! SVE, SME and the absence of each, end to end under QEMU: guests that check every register, on cores
+//! of several vector lengths; the same guests without a hypervisor, so that what they expect is known
+//! to be what the architecture says.
+//!
+//! Needs what `make build` leaves.
+
+use std::{sync::Arc, time::Duration};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use trapcast::{
+    console::{self, Expected, Findings},
+    image::Image,
+    machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
+    paths::Paths,
+    qemu::{Console, Qemu},
+    run,
+    vectors::{Length, RegisterFiles},
+};
+use trapcast_forecast::Scheme;
+
+/// How long a run may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Memory of a guest.
+const MEMORY: u64 = 16 << 20;
+
+type Outcomes = Result<(), Failed>;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
+        Ok(paths) => Arc::new(paths),
+        Err(error) => panic!("{error}"),
+    };
+    libtest_mimic::run(&arguments, trials(&paths)).exit();
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |name: String, test: Box<dyn FnOnce(&Paths) -> Outcomes + Send>| {
+        let paths = Arc::clone(paths);
+        trials.push(Trial::test(name, move || test(&paths)));
+    };
+    for (cpu, files, name) in [
+        (Cpu::Max, EVERYTHING, "max"),
+        (Cpu::MaxOf(512), sme(Length::Bits(512), 2048), "max-512"),
+        (Cpu::A64fx, sve(512), "a64fx"),
+        (Cpu::NeoverseN1, RegisterFiles::FP, "neoverse-n1"),
+    ] {
+        let alone = move |paths: &Paths| without_hypervisor(paths, cpu, files);
+        add(format!("bare/{name}"), Box::new(alone));
+    }
+    add("bare/faults_are_noticed".into(), Box::new(faults));
+    for (name, cpu, guests) in pairs() {
+        for scheme in Scheme::ALL {
+            let pair = move |paths: &Paths| {
+                let findings = share_a_core(paths, cpu, scheme, &guests)?;
+                if scheme == Scheme::None {
+                    check(findings.guest_mismatches > 0, || format!("{findings:?}"))
+                } else {
+                    check(findings.guest_mismatches == 0, || format!("{findings:?}"))
+                }
+            };
+            add(format!("{name}/{scheme}"), Box::new(pair));
+        }
+    }
+    for (name, cpu, guests) in neighbours() {
+        for scheme in [Scheme::Eager, Scheme::UntilPut, Scheme::Owner] {
+            let beside = move |paths: &Paths| {
+                let findings = share_a_core(paths, cpu, scheme, &guests)?;
+                check(findings.guest_mismatches == 0, || format!("{findings:?}"))
+            };
+            add(format!("{name}/{scheme}"), Box::new(beside));
+        }
+    }
+    for scheme in [Scheme::UntilPut, Scheme::Owner] {
+        let moving = move |paths: &Paths| move_about(paths, scheme);
+        add(format!("cores/{scheme}"), Box::new(moving));
+    }
+    trials
+}
+
+/// All that `max` has.
+const EVERYTHING: RegisterFiles = RegisterFiles {
+    fp: true,
+    sve: Length::Max,
+    sme: Length::Max,
+};
+
+const NO_FP: RegisterFiles = RegisterFiles {
+    fp: false,
+    ..RegisterFiles::FP
+};
+
+const fn sve(bits: u16) -> RegisterFiles {
+    RegisterFiles {
+        sve: Length::Bits(bits),
+        ..RegisterFiles::FP
+    }
+}
+
+const fn sme(sve: Length, bits: u16) -> RegisterFiles {
+    RegisterFiles {
+        fp: true,
+        sve,
+        sme: Length::Bits(bits),
+    }
+}
+
+/// A guest: its image, what it is told, and what its VM is offered.
+#[derive(Clone, Copy)]
+struct Guest {
+    program: &'static str,
+    bootargs: &'static str,
+    files: RegisterFiles,
+}
+
+const fn checker(files: RegisterFiles, bootargs: &'static str) -> Guest {
+    Guest {
+        program: "checker",
+        bootargs,
+        files,
+    }
+}
+
+/// A guest that checks what its VM is offered, again and again.
+const fn features(files: RegisterFiles) -> Guest {
+    Guest {
+        program: "features",
+        bootargs: "rounds=60",
+        files,
+    }
+}
+
+const SVE: &str = "registers=sve vl=vary workload=random p=70 windows=400";
+const SVE_ALWAYS: &str = "registers=sve sve-percent=80 workload=always windows=400 exits=3";
+const SME: &str = "registers=sme vl=vary svl=vary workload=random p=70 windows=400";
+const SME_ALWAYS: &str = "registers=sme sme-percent=60 workload=always windows=400 exits=3";
+const FP: &str = "workload=always windows=600";
+
+/// Users of the same registers on one core, of different lengths.
+fn pairs() -> [(&'static str, Cpu, [Guest; 2]); 4] {
+    [
+        (
+            "sve/max",
+            Cpu::Max,
+            [checker(EVERYTHING, SVE), checker(sve(256), SVE_ALWAYS)],
+        ),
+        (
+            "sve/max-512",
+            Cpu::MaxOf(512),
+            [checker(sve(512), SVE), checker(sve(384), SVE_ALWAYS)],
+        ),
+        (
+            "sve/a64fx",
+            Cpu::A64fx,
+            [checker(sve(512), SVE), checker(sve(256), SVE_ALWAYS)],
+        ),
+        (
+            "sme/max",
+            Cpu::Max,
+            [
+                checker(EVERYTHING, SME),
+                checker(sme(Length::Off, 256), SME_ALWAYS),
+            ],
+        ),
+    ]
+}
+
+/// Guests that lack something beside one that has it.
+fn neighbours() -> [(&'static str, Cpu, [Guest; 2]); 6] {
+    [
+        (
+            "without-sve/max",
+            Cpu::Max,
+            [features(RegisterFiles::FP), checker(EVERYTHING, SME_ALWAYS)],
+        ),
+        (
+            "without-sve/a64fx",
+            Cpu::A64fx,
+            [features(RegisterFiles::FP), checker(sve(512), SVE_ALWAYS)],
+        ),
+        (
+            "without-fp/neoverse-n1",
+            Cpu::NeoverseN1,
+            [features(NO_FP), checker(RegisterFiles::FP, FP)],
+        ),
+        (
+            "without-fp/max",
+            Cpu::Max,
+            [features(NO_FP), checker(EVERYTHING, SME_ALWAYS)],
+        ),
+        (
+            "fresh/max",
+            Cpu::Max,
+            [
+                features(sme(Length::Bits(1024), 512)),
+                checker(EVERYTHING, SME_ALWAYS),
+            ],
+        ),
+        (
+            "fp-beside-sve/max",
+            Cpu::Max,
+            [
+                checker(RegisterFiles::FP, FP),
+                checker(EVERYTHING, SVE_ALWAYS),
+            ],
+        ),
+    ]
+}
+
+fn check(holds: bool, sentence: impl FnOnce() -> String) -> Outcomes {
+    if holds {
+        Ok(())
+    } else {
+        Err(sentence().into())
+    }
+}
+
+impl Guest {
+    fn expected(&self) -> Expected {
+        if self.program == "features" {
+            Expected::Features
+        } else {
+            Expected::Checker
+        }
+    }
+
+    /// The VM of guest number `number` of a run.
+    fn vm(&self, paths: &Paths, scheme: Scheme, number: usize) -> Result<Vm, Failed> {
+        let RegisterFiles { fp, sve, sme } = self.files;
+        let bootargs = match self.expected() {
+            Expected::Features => {
+                let fp = if fp { "on" } else { "off" };
+                format!("{} fp={fp} sve={sve} sme={sme}", self.bootargs)
+            }
+            _ => format!("{} seed={}", self.bootargs, number + 1),
+        };
+        Ok(Vm {
+            kernel: Image::open(&paths.built(self.program)?)?,
+            initrd: None,
+            initrd_size: 0,
+            bootargs,
+            memory: MEMORY,
+            vcpus: 1,
+            scheme,
+            observe: false,
+            pmu: false,
+            registers: self.files,
+        })
+    }
+}
+
+/// Runs a guest at EL1 of a board without EL2.
+fn run_alone(paths: &Paths, cpu: Cpu, guest: Guest) -> Result<Findings, Failed> {
+    let vm = guest.vm(paths, Scheme::None, 0)?;
+    let prepared = prepare_without_hypervisor(cpu, true, &vm)?;
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
+    let findings = console::findings(&finished.console, &[guest.expected()]);
+    check(findings.failures.is_empty(), || finished.console)?;
+    Ok(findings)
+}
+
+/// What the guests expect is what a core does.
+fn without_hypervisor(paths: &Paths, cpu: Cpu, files: RegisterFiles) -> Outcomes {
+    let mut guests = vec![features(files), checker(files, FP)];
+    if files.sve != Length::Off {
+        guests.extend([checker(files, SVE), checker(files, SVE_ALWAYS)]);
+    }
+    if files.sme != Length::Off {
+        guests.extend([checker(files, SME), checker(files, SME_ALWAYS)]);
+    }
+    for guest in guests {
+        let findings = run_alone(paths, cpu, guest)?;
+        check(findings.guest_mismatches == 0, || {
+            format!("{}: {findings:?}", guest.bootargs)
+        })?;
+    }
+    Ok(())
+}
+
+/// A checker that leaves a wrong bit in a register of each class must say so, and so must a guest
+/// that finds more or less than it was told.
+fn faults(paths: &Paths) -> Outcomes {
+    for (program, bootargs, told) in [
+        (
+            "checker",
+            "registers=sve sve-percent=0 workload=always fault=300",
+            EVERYTHING,
+        ),
+        (
+            "checker",
+            "registers=sve sve-percent=100 workload=always fault=300",
+            EVERYTHING,
+        ),
+        (
+            "checker",
+            "registers=sme sme-percent=100 workload=always fault=300",
+            EVERYTHING,
+        ),
+        ("features", "", RegisterFiles::FP),
+        ("features", "", NO_FP),
+        ("features", "", sme(Length::Bits(1024), 2048)),
+        ("features", "", sme(Length::Bits(2048), 256)),
+    ] {
+        let guest = Guest {
+            program,
+            bootargs,
+            files: told,
+        };
+        let findings = run_alone(paths, Cpu::Max, guest)?;
+        check(findings.guest_mismatches > 0, || {
+            format!("{program} {bootargs} {told:?}: nothing was found")
+        })?;
+    }
+    Ok(())
+}
+
+/// Runs two guests on one core.
+fn share_a_core(
+    paths: &Paths,
+    cpu: Cpu,
+    scheme: Scheme,
+    guests: &[Guest; 2],
+) -> Result<Findings, Failed> {
+    run_together(paths, cpu, 1, scheme, guests)
+}
+
+fn run_together(
+    paths: &Paths,
+    cpu: Cpu,
+    cores: u32,
+    scheme: Scheme,
+    guests: &[Guest],
+) -> Result<Findings, Failed> {
+    let numbered = guests.iter().enumerate();
+    let vms: Result<Vec<Vm>, Failed> = numbered
+        .map(|(number, guest)| guest.vm(paths, scheme, number))
+        .collect();
+    let machine = Machine {
+        cpu,
+        cores,
+        vhe: cpu.has_vhe(),
+        icount: cores == 1,
+        record: false,
+        vms: vms?,
+    };
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let expected: Vec<Expected> = guests.iter().map(Guest::expected).collect();
+    let findings = console::findings(&outcome.console, &expected);
+    let canary = outcome.cores.iter().map(|core| core.canary_mismatches);
+    check(canary.sum::<u64>() == 0, || {
+        "the host lost registers".into()
+    })?;
+    // Without switches a guest may well not come to its end.
+    check(
+        scheme == Scheme::None || findings.failures.is_empty(),
+        || outcome.console,
+    )?;
+    Ok(findings)
+}
+
+/// Five guests of all kinds on three cores that run at the same time: they move.
+fn move_about(paths: &Paths, scheme: Scheme) -> Outcomes {
+    let guests = [
+        checker(EVERYTHING, SVE),
+        checker(sve(256), SVE_ALWAYS),
+        checker(EVERYTHING, SME),
+        checker(sme(Length::Off, 256), SME_ALWAYS),
+        checker(RegisterFiles::FP, FP),
+    ];
+    let findings = run_together(paths, Cpu::Max, 3, scheme, &guests)?;
+    check(findings.guest_mismatches == 0, || format!("{findings:?}"))
+}
