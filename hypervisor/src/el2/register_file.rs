@@ -25,10 +25,9 @@ pub struct RegisterFile {
     registers: Registers,
     /// What a load has to bring at least.
     least: Class,
-    /// ZCR_EL1, SMCR_EL1 and SMPRI_EL1.
+    /// ZCR_EL1 and SMCR_EL1.
     zcr: u64,
     smcr: u64,
-    smpri: u64,
     /// Bytes that saves and loads of more than FP/SIMD moved beyond what FP/SIMD alone would have.
     pub moved_above: u64,
 }
@@ -93,7 +92,6 @@ impl RegisterFile {
             least: Class::Fp,
             zcr: 0,
             smcr: 0,
-            smpri: 0,
             moved_above: 0,
         }
     }
@@ -126,7 +124,7 @@ impl RegisterFile {
     /// Makes all registers what a vCPU finds after reset.
     pub fn reset(&mut self) {
         self.registers.zero();
-        (self.least, self.zcr, self.smcr, self.smpri) = (Class::Fp, 0, 0, 0);
+        (self.least, self.zcr, self.smcr) = (Class::Fp, 0, 0);
     }
 
     /// Carries out an exchange of more than FP/SIMD, or of more for one owner.
@@ -202,7 +200,6 @@ impl RegisterFile {
             } else {
                 mrs!("s3_0_c1_c2_6")
             };
-            self.smpri = mrs!("s3_0_c1_c2_4");
         }
     }
 
@@ -227,7 +224,6 @@ impl RegisterFile {
                 } else {
                     msr!("s3_0_c1_c2_6", self.smcr);
                 }
-                msr!("s3_0_c1_c2_4", self.smpri);
             }
         }
     }

@@ -142,8 +142,9 @@ pub struct Extensions {
     keys: Keys,
     /// VDISR_EL2, which is a guest's DISR_EL1 (FEAT_RAS).
     vdisr: u64,
-    /// TPIDR2_EL0 (FEAT_SME).
+    /// TPIDR2_EL0 and SMPRI_EL1 (FEAT_SME), which the gate of SME does not stand before.
     tpidr2: u64,
+    smpri: u64,
 }
 
 impl Extensions {
@@ -157,6 +158,7 @@ impl Extensions {
         }
         if has_sme() {
             self.tpidr2 = mrs!("s3_3_c13_c0_5");
+            self.smpri = mrs!("s3_0_c1_c2_4");
         }
     }
 
@@ -175,6 +177,7 @@ impl Extensions {
             }
             if has_sme() {
                 msr!("s3_3_c13_c0_5", self.tpidr2);
+                msr!("s3_0_c1_c2_4", self.smpri);
             }
         }
     }
@@ -185,8 +188,26 @@ pub fn has_ras() -> bool {
     mrs!("id_aa64pfr0_el1") >> 28 & 0xf != 0
 }
 
+/// Lets a guest at TPIDR2_EL0 and SMPRI_EL1 only if it `has_sme`, on cores that can trap them
+/// (FEAT_FGT: HFGRTR_EL2 and HFGWTR_EL2, whose other bits trap nothing).
+///
+/// # Safety
+/// The vCPU that it concerns is entered next.
+pub unsafe fn trap_sme_registers(has_sme: bool) {
+    const NSMPRI_NTPIDR2: u64 = 0b11 << 54;
+    if mrs!("id_aa64mmfr0_el1") >> 56 & 0xf == 0 {
+        return;
+    }
+    let value = if has_sme { NSMPRI_NTPIDR2 } else { 0 };
+    // SAFETY: they concern EL1 and EL0 alone.
+    unsafe {
+        msr!("s3_4_c1_c1_4", value);
+        msr!("s3_4_c1_c1_5", value);
+    }
+}
+
 /// Returns whether the core has FEAT_SME (ID_AA64PFR1_EL1.SME).
-fn has_sme() -> bool {
+pub fn has_sme() -> bool {
     mrs!("id_aa64pfr1_el1") >> 24 & 0xf != 0
 }
 

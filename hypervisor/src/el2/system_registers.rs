@@ -15,6 +15,11 @@ use crate::mrs;
 /// Encodings as (op0, op1, CRn, CRm, op2).
 type Encoding = (u8, u8, u8, u8, u8);
 const ACTLR_EL1: Encoding = (3, 0, 1, 0, 1);
+const REVIDR_EL1: Encoding = (3, 0, 0, 0, 6);
+const AIDR_EL1: Encoding = (3, 1, 0, 0, 7);
+const SMIDR_EL1: Encoding = (3, 1, 0, 0, 6);
+/// SMIDR_EL1.{Implementer, Revision}: there are no priorities, and nobody shares the unit.
+const SMIDR_IMPLEMENTER: u64 = 0xffff_0000;
 const ICC_DIR_EL1: Encoding = (3, 0, 12, 11, 1);
 const ICC_SGI1R_EL1: Encoding = (3, 0, 12, 11, 5);
 const ICC_ASGI1R_EL1: Encoding = (3, 0, 12, 11, 6);
@@ -55,7 +60,10 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Option<u64> {
                 pmu: vcpu.vm.settings.pmu,
             },
         )),
-        ACTLR_EL1 => Some(0),
+        ACTLR_EL1 | REVIDR_EL1 | AIDR_EL1 => Some(0),
+        SMIDR_EL1 if vcpu.vm.vectors.sme.is_some() => {
+            Some(SMIDR_IMPLEMENTER & mrs!("s3_1_c0_c0_6"))
+        }
         // Debug registers: none of them does anything here.
         (2, 0 | 3, ..) => Some(0),
         _ => None,

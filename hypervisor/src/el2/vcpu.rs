@@ -12,7 +12,7 @@ use super::{
     gic::{self, CpuInterface},
     meter,
     register_file::{Area, RegisterFile},
-    registers::{El1, Extensions, has_pauth, has_ras},
+    registers::{El1, Extensions, has_pauth, has_ras, trap_sme_registers},
     timer,
     vm::Vm,
 };
@@ -29,6 +29,7 @@ const HCR: u64 = HCR_RW
     | 1 << 9 // FB
     | 1 << 10 // BSU: inner shareable
     | 1 << 13 // TWI
+    | 1 << 16 // TID1
     | 1 << 18 // TID3
     | 1 << 19 // TSC
     | 1 << 20 // TIDCP
@@ -173,6 +174,7 @@ impl Vcpu {
             msr!("cntvoff_el2", self.vm.counter_offset());
             self.el1.load(core.e2h);
             self.extensions.load();
+            trap_sme_registers(self.vm.vectors.sme.is_some());
             self.interface.load();
         }
         self.vm.loaded(core.number, self.index);
