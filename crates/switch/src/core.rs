@@ -2,7 +2,7 @@
 
 use trapcast_forecast::Release;
 
-use crate::{Class, Context, Forecast, Gate, Guest};
+use crate::{Class, Context, Forecast, Gate, Guest, class::is_less};
 
 /// Registers to save, and then some to load, behind a gate that
 /// [`GateRegister::unlock`](crate::GateRegister::unlock) has opened for both.
@@ -36,6 +36,14 @@ impl<C> Exchange<C> {
     #[inline]
     pub fn class(&self) -> Class {
         self.saved.max(self.loaded)
+    }
+
+    /// Whether FP/SIMD registers alone move.
+    #[inline]
+    pub fn is_fp_alone(&self) -> bool {
+        // Every class above FP/SIMD includes SVE.
+        const SVE: u8 = Class::Sve as u8 & !(Class::Fp as u8);
+        (self.saved as u8 | self.loaded as u8) & SVE == 0
     }
 }
 
@@ -104,7 +112,7 @@ impl<C: Context> Core<C> {
     #[inline(always)]
     pub fn enter<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Entry<C> {
         let exchange = match guest.early() {
-            Some(class) if self.ready(guest) < Some(class) => Some(self.bring(guest, class)),
+            Some(class) if is_less(self.ready(guest), class) => Some(self.bring(guest, class)),
             _ => None,
         };
         let open = self.ready(guest);
@@ -132,7 +140,7 @@ impl<C: Context> Core<C> {
         } else {
             (self.owner == guest.context).then_some(self.held)
         };
-        let exchange = if ready < Some(class) {
+        let exchange = if is_less(ready, class) {
             guest.traps.armed_by_scheme(class);
             Some(self.bring(guest, class))
         } else {
@@ -146,9 +154,13 @@ impl<C: Context> Core<C> {
     }
 
     /// The current `guest` came out, for another reason than the gate.
-    #[inline]
+    #[inline(always)]
     pub fn exit<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
-        guest.exited(self.ready(guest));
+        let traps = guest.take_traps();
+        if guest.observed || !traps.is_empty() {
+            guest.note_traps(traps, self.ready(guest));
+        }
+        guest.exited();
         if guest.release() == Release::Exit {
             self.give_back(guest)
         } else {

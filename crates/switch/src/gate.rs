@@ -3,7 +3,7 @@
 use crate::Class;
 
 /// Which of the guest's accesses to the registers trap to EL2.
-#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Gate {
     /// All.
     Closed,
@@ -11,10 +11,24 @@ pub enum Gate {
     Open(Class),
 }
 
+impl Gate {
+    /// A number that grows with what is open.
+    #[inline]
+    const fn number(self) -> u8 {
+        match self {
+            Self::Closed => 0,
+            Self::Open(class) => class as u8,
+        }
+    }
+}
+
 impl From<Option<Class>> for Gate {
     #[inline]
     fn from(open: Option<Class>) -> Self {
-        open.map_or(Self::Closed, Self::Open)
+        match open {
+            Some(class) => Self::Open(class),
+            None => Self::Closed,
+        }
     }
 }
 
@@ -36,7 +50,7 @@ impl GateRegister {
     #[inline]
     #[must_use = "the gate has to be opened"]
     pub fn unlock(&mut self, class: Class) -> bool {
-        let closed = self.gate < Gate::Open(class);
+        let closed = self.gate.number() < class as u8;
         if closed {
             self.gate = Gate::Open(class);
         }
@@ -48,7 +62,7 @@ impl GateRegister {
     #[inline]
     #[must_use = "the gate has to be written"]
     pub fn set(&mut self, gate: Gate) -> bool {
-        let changes = self.gate != gate;
+        let changes = self.gate.number() != gate.number();
         if changes {
             self.gate = gate;
         }

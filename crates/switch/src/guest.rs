@@ -2,7 +2,10 @@
 
 use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Scheme, Window};
 
-use crate::{Class, Context, Counts, Forecast, class::ClassSet};
+use crate::{
+    Class, Context, Counts, Forecast,
+    class::{ClassSet, is_less},
+};
 
 /// The traps that a guest took since its last entry, by their class.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -29,6 +32,11 @@ impl Traps {
     fn all(self) -> ClassSet {
         self.scheme.union(self.observer)
     }
+
+    #[inline]
+    pub fn is_empty(self) -> bool {
+        self.all().is_empty()
+    }
 }
 
 /// One vCPU: whose registers `context` holds while they are not in a CPU.
@@ -47,8 +55,8 @@ pub struct Guest<C, F = Forecaster> {
     in_window: bool,
     /// What that decision was: load the registers early, up to this class.
     early: Option<Class>,
-    /// How far the last entry left the gate open, as far as the scheme knows.
-    open: Option<Class>,
+    /// What the last entry left open, as far as the scheme knows.
+    open: ClassSet,
     pub(crate) traps: Traps,
     /// The core, by its host's context, that had the registers at the last put and may still have them.
     pub(crate) lingers: Option<C>,
@@ -70,6 +78,20 @@ struct WindowState {
     used: bool,
     /// Whether the first entry left the gate open, if observed.
     forecast: Option<bool>,
+}
+
+impl WindowState {
+    /// What could be seen of a class.
+    #[inline]
+    fn evidence(&self, class: Class) -> Evidence {
+        if self.trapped.contains(class) {
+            Evidence::Used
+        } else if self.blind.contains(class) {
+            Evidence::Blind
+        } else {
+            Evidence::Unused
+        }
+    }
 }
 
 impl<C: Context> Guest<C> {
@@ -100,7 +122,7 @@ impl<C: Context, F> Guest<C, F> {
             observed,
             in_window: false,
             early: None,
-            open: None,
+            open: ClassSet::default(),
             traps: Traps::default(),
             lingers: None,
             window: WindowState::default(),
@@ -128,13 +150,13 @@ impl<C: Context, F> Guest<C, F> {
     /// Returns the guest's forecaster of a class.
     #[inline]
     pub fn forecaster(&self, class: Class) -> &F {
-        &self.forecasters[class as usize]
+        &self.forecasters[class.index()]
     }
 
     /// Returns the guest's forecaster of a class, to tell it what it is to decide on.
     #[inline]
     pub fn forecaster_mut(&mut self, class: Class) -> &mut F {
-        &mut self.forecasters[class as usize]
+        &mut self.forecasters[class.index()]
     }
 
     /// Returns whether every window is watched.
@@ -180,14 +202,23 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     pub(crate) fn early(&mut self) -> Option<Class> {
         if !self.in_window {
             self.in_window = true;
-            self.early = None;
-            for class in self.most.and_below() {
-                if self.forecaster_mut(class).decide() == Decision::Load {
-                    self.early = Some(class);
-                }
+            let load = self.forecaster_mut(Class::Fp).decide() == Decision::Load;
+            self.early = load.then_some(Class::Fp);
+            if self.most > Class::Fp {
+                self.decide_above();
             }
         }
         self.early
+    }
+
+    /// Decides about the classes above FP/SIMD.
+    #[inline(never)]
+    fn decide_above(&mut self) {
+        for class in self.most.above_fp() {
+            if self.forecaster_mut(class).decide() == Decision::Load {
+                self.early = Some(class);
+            }
+        }
     }
 
     /// Notes an entry, before which the registers were `loaded` up to some class or not, and which the
@@ -195,10 +226,8 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline]
     pub(crate) fn entered(&mut self, loaded: Option<Class>, open: Option<Class>) {
         self.counts.entries += 1;
-        self.open = open;
-        if open.is_some() {
-            self.window.blind = self.window.blind.union(ClassSet::up_to(open));
-        }
+        self.open = ClassSet::up_to(open);
+        self.window.blind = self.window.blind.union(self.open);
         if let Some(class) = loaded {
             self.counts.eager_loads += 1;
             if let Some(counts) = self.counts.of(class) {
@@ -210,37 +239,51 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
     }
 
-    /// Notes an exit, at which the guest's registers are `ready` in the core so far, and, where the
-    /// scheme's windows end there, ends the window.
+    /// Returns the traps that were taken since the last entry, and forgets them.
     #[inline]
-    pub(crate) fn exited(&mut self, ready: Option<Class>) {
-        let traps = core::mem::take(&mut self.traps);
+    pub(crate) fn take_traps(&mut self) -> Traps {
+        core::mem::take(&mut self.traps)
+    }
+
+    /// Notes the traps of one entry, or that there were none, at the end of which the guest's registers
+    /// are `ready` in the core so far. What a trap loads beyond its own class is open from then on, and
+    /// nobody sees whether it is used.
+    #[inline]
+    pub(crate) fn note_traps(&mut self, traps: Traps, ready: Option<Class>) {
         if !traps.scheme.is_empty() {
-            self.note_traps(traps.scheme, ready);
+            self.counts.traps += u64::from(traps.scheme.contains(Class::Fp));
+            if self.most > Class::Fp {
+                self.count_traps_above(traps.scheme);
+            }
+            let used = traps.scheme.and_below();
+            self.window.trapped = self.window.trapped.union(used.without(self.open));
+            let opened = ClassSet::up_to(ready).without(used);
+            self.window.blind = self.window.blind.union(opened);
         }
         if self.observed {
             self.observe_exit(traps, ready);
         }
+    }
+
+    /// Notes an exit and, where the scheme's windows end there, ends the window.
+    #[inline(always)]
+    pub(crate) fn exited(&mut self) {
         if self.forecaster(Class::Fp).window() == Window::Entry {
             self.end_window();
         }
     }
 
-    /// Notes the scheme's traps of one entry. What a trap loads beyond its own class is open from then
-    /// on, and nobody sees whether it is used.
-    #[inline]
-    fn note_traps(&mut self, traps: ClassSet, ready: Option<Class>) {
-        self.counts.traps += traps.len();
-        for class in self.most.and_below() {
-            if let Some(counts) = self.counts.of(class) {
-                counts.traps += u64::from(traps.contains(class));
+    /// Counts the scheme's traps of the classes above FP/SIMD.
+    #[inline(never)]
+    fn count_traps_above(&mut self, traps: ClassSet) {
+        for class in self.most.above_fp() {
+            if let Some(counts) = self.counts.of(class)
+                && traps.contains(class)
+            {
+                counts.traps += 1;
+                self.counts.traps += 1;
             }
         }
-        let used = ClassSet::up_to(traps.top());
-        let trapped = used.without(ClassSet::up_to(self.open));
-        self.window.trapped = self.window.trapped.union(trapped);
-        let opened = ClassSet::up_to(ready).without(used);
-        self.window.blind = self.window.blind.union(opened);
     }
 
     /// Notes a put and, where the scheme's windows end there, ends the window.
@@ -270,20 +313,22 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     /// window; the observer arms it again for each.
     #[cold]
     fn observe_exit(&mut self, traps: Traps, ready: Option<Class>) {
-        let used = ClassSet::up_to(traps.all().top());
+        let used = traps.all().and_below();
         let fp = !used.is_empty();
-        self.counts.observer_traps += traps.observer.len();
+        for class in Class::ALL {
+            self.counts.observer_traps += u64::from(traps.observer.contains(class));
+        }
         self.counts.entry_windows.add(fp);
         self.used_since_load |= fp;
         self.window.used |= fp;
         if fp {
             self.counts.window_loads = 0;
         }
-        for class in self.most.and_below() {
+        for class in self.most.above_fp() {
             let Some(counts) = self.counts.of(class) else {
                 continue;
             };
-            if !used.contains(class) && fp && ready >= Some(class) {
+            if !used.contains(class) && fp && !is_less(ready, class) {
                 counts.unseen += 1;
             } else {
                 counts.windows.add(used.contains(class));
@@ -291,7 +336,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn end_window(&mut self) {
         let window = core::mem::take(&mut self.window);
         self.in_window = false;
@@ -303,15 +348,18 @@ impl<C: Context, F: Forecast> Guest<C, F> {
                 self.counts.wasted_loads += loads;
             }
         }
-        for class in self.most.and_below() {
-            let evidence = if window.trapped.contains(class) {
-                Evidence::Used
-            } else if window.blind.contains(class) {
-                Evidence::Blind
-            } else {
-                Evidence::Unused
-            };
-            self.forecaster_mut(class).learn(evidence);
+        let evidence = window.evidence(Class::Fp);
+        self.forecaster_mut(Class::Fp).learn(evidence);
+        if self.most > Class::Fp {
+            self.learn_above(window);
+        }
+    }
+
+    /// Tells the forecasters of the classes above FP/SIMD.
+    #[inline(never)]
+    fn learn_above(&mut self, window: WindowState) {
+        for class in self.most.above_fp() {
+            self.forecaster_mut(class).learn(window.evidence(class));
         }
     }
 }

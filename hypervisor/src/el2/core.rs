@@ -134,7 +134,7 @@ impl Core {
         // this core touches while it owns the registers; the gate is open, and this is built for a
         // soft-float target.
         unsafe {
-            if exchange.class() == Class::Fp {
+            if exchange.is_fp_alone() {
                 FpSimd::exchange(exchange.save.fp(), exchange.load.fp());
             } else {
                 RegisterFile::exchange(exchange, self.e2h);
@@ -168,7 +168,7 @@ unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut C
         load,
         loaded,
     } = exchange;
-    if exchange.class() == Class::Fp {
+    if exchange.is_fp_alone() {
         return Move {
             save: Some(save),
             load: Some(load),
