@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 
 /// Version of this layout. A reader refuses any other.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The most cores that the report has room for.
 pub const MAX_CORES: usize = 16;
@@ -129,6 +129,8 @@ pub struct CoreReport {
     pub idles: u64,
     /// vCPU switches: puts of one vCPU followed by the load of another.
     pub vcpu_switches: u64,
+    /// vCPUs that came here from another core.
+    pub moves: u64,
 }
 
 /// The windows of one kind that a vCPU went through.

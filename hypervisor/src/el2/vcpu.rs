@@ -246,6 +246,7 @@ impl Core {
         // SAFETY: a core lives as long as the hypervisor, and its number never changes.
         let old = unsafe { next.core.as_ref() }.map(|core| core.number);
         if let Some(old) = old.filter(|old| *old != self.number) {
+            self.report.moves += 1;
             self.fetch(NonNull::from(&mut *next), old);
         }
         let next_pointer = NonNull::from(&mut *next);
