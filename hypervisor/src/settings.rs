@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `vhe=on\|off` | use the Virtualization Host Extensions where the core has them | `on` |
 //! | `slice=MICROSECONDS` | how long a vCPU may run while others wait | 10000 |
+//! | `disturb=SEED` | for tests: random slices of at most `slice`, moves, uses by the host | off |
 //! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
 //! | `vmN.memory=SIZE` | RAM of the VM, such as `64M` or `1G` | `256M` |
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
@@ -47,6 +48,9 @@ pub struct Settings {
     pub vhe: bool,
     /// How long a vCPU may run while others wait, in microseconds.
     pub slice: u32,
+    /// For tests: make time slices random, move vCPUs between cores all the time, and let the host use
+    /// the registers in between, by the series that belong to this seed.
+    pub disturb: Option<u64>,
     /// Write a record of every window. Every VM is observed then.
     pub record: bool,
     vms: [VmSettings; MAX_VMS],
@@ -128,6 +132,7 @@ impl Default for Settings {
         Self {
             vhe: true,
             slice: 10_000,
+            disturb: None,
             record: false,
             vms: [VmSettings::DEFAULT; MAX_VMS],
             named: 0,
@@ -190,6 +195,7 @@ impl Settings {
         match key {
             "vhe" => self.vhe = switch(value)?,
             "record" => self.record = switch(value)?,
+            "disturb" => self.disturb = Some(decimal(value).ok_or(Expected::Seed)?),
             "slice" => {
                 self.slice = decimal(value)
                     .filter(|slice| SLICE.contains(slice))
@@ -266,6 +272,8 @@ pub enum Expected {
     Switch,
     /// A time slice.
     Slice,
+    /// A seed.
+    Seed,
     /// A VM's memory.
     Memory,
     /// A number of vCPUs.
@@ -280,8 +288,8 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting => f.write_str(
-                "vhe=on|off, slice=MICROSECONDS, record=on|off or one of a VM such as \
-                 vm0.scheme=until-put",
+                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off or one of a VM such \
+                 as vm0.scheme=until-put",
             ),
             Self::VmSetting => f.write_str(
                 "one of memory=, vcpus=, scheme=, observe=, fp=, sve=, sme= and pmu= after the VM",
@@ -294,6 +302,7 @@ impl fmt::Display for Expected {
                 SLICE.start(),
                 SLICE.end()
             ),
+            Self::Seed => write!(f, "a number from 0 to {}", u64::MAX),
             Self::Memory => write!(
                 f,
                 "a size such as 64M or 1G, a multiple of {}M from {}M to {}G",

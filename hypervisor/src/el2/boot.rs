@@ -154,6 +154,7 @@ extern "C" fn el2_main() -> ! {
         slice: u64::from(settings.slice) * header.counter_frequency / 1_000_000,
         second: header.counter_frequency,
         record: settings.record,
+        disturb: settings.disturb,
     }));
     // SAFETY: at this core's boot.
     let core = unsafe { set_up_core(0, common, &mut first[0]) };
@@ -191,6 +192,8 @@ pub struct Common {
     pub second: u64,
     /// Whether every window is recorded.
     pub record: bool,
+    /// What disturbs the cores.
+    pub disturb: Option<u64>,
 }
 
 /// Sets up the core that calls it, as core `number`.
@@ -220,6 +223,9 @@ pub unsafe fn set_up_core(
     unsafe { FpSimd::load(host.fp()) }
     if common.record {
         core.recorder = Recorder::on(number);
+    }
+    if let Some(seed) = common.disturb {
+        core.set_disturbance(seed);
     }
     // SAFETY: no guest has run on this core yet.
     unsafe { init_guest_controls(common.e2h) }

@@ -3,6 +3,7 @@
 use ::core::{hint::black_box, ptr::NonNull, sync::atomic::AtomicBool};
 
 use trapcast_fpsimd::{FpSimd, Gates};
+use trapcast_hypervisor::disturbance::Disturbance;
 use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
 use trapcast_switch::{Class, Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
@@ -47,6 +48,8 @@ pub struct Core {
     pub number: usize,
     /// What this core does of the scheduler's work.
     pub turn: Turn,
+    /// What disturbs this core, for tests.
+    pub disturbance: Option<Disturbance>,
     /// Whether the queue or another core wants this one's attention.
     pub changed: AtomicBool,
     /// Instruction counters.
@@ -94,6 +97,7 @@ impl Core {
                 second,
                 last: 0,
             },
+            disturbance: None,
             changed: AtomicBool::new(false),
             meter: Meter::new(),
             recorder: Recorder::off(),

@@ -4,6 +4,7 @@ mod boot;
 mod console;
 mod core;
 mod cores;
+mod disturb;
 mod exit;
 mod gic;
 mod host_simd;

@@ -280,7 +280,7 @@ impl Core {
                 timer::set_deadline(NEVER);
                 isb();
                 self.check_canary();
-                (Exit::HypervisorTimer, Next::Schedule)
+                (Exit::HypervisorTimer, self.time_is_up())
             }
             // An underflow, or an end of interrupt without a list register. The exit has folded it
             // back; the entry refills the list registers, which ends the cause.

@@ -206,6 +206,15 @@ impl Scheduler {
         self.entries[slot].home.is_none_or(|home| home == core)
     }
 
+    /// Lets any core take those vCPUs that wait for their turn, as if they had run nowhere yet.
+    pub fn scatter(&mut self) {
+        for entry in &mut self.entries {
+            if entry.state == State::Runnable && entry.on.is_none() {
+                entry.home = None;
+            }
+        }
+    }
+
     /// vCPU `slot` was put: other cores may take it.
     pub fn put(&mut self, slot: usize) {
         let entry = &mut self.entries[slot];

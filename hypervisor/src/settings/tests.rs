@@ -8,7 +8,7 @@ use super::*;
 fn an_empty_line_leaves_the_defaults() {
     let settings = Settings::parse("").unwrap();
     assert!(settings.vhe);
-    assert_eq!(settings.slice, 10_000);
+    assert_eq!((settings.slice, settings.disturb), (10_000, None));
     let expected = VmSettings {
         memory: 0x1000_0000,
         vcpus: 1,
@@ -24,11 +24,11 @@ fn an_empty_line_leaves_the_defaults() {
 
 #[test]
 fn every_word_sets_its_own_value() {
-    let line = "vhe=off  slice=250 vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
+    let line = "vhe=off  slice=250 disturb=7 vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
                 vm0.observe=on vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
     let settings = Settings::parse(line).unwrap();
     assert!(!settings.vhe);
-    assert_eq!(settings.slice, 250);
+    assert_eq!((settings.slice, settings.disturb), (250, Some(7)));
     let vms = settings.for_vms(16).unwrap();
     let default = VmSettings::DEFAULT;
     assert_eq!(
@@ -79,6 +79,8 @@ fn a_wrong_word_is_named_with_what_was_expected() {
         ("slice=0", Expected::Slice),
         ("slice=10ms", Expected::Slice),
         ("slice=99999999999999999999", Expected::Slice),
+        ("disturb=on", Expected::Seed),
+        ("disturb=18446744073709551616", Expected::Seed),
         ("vm.memory=64M", Expected::VmNumber),
         ("vm+1.memory=64M", Expected::VmNumber),
         ("vm255.memory=64M", Expected::VmNumber),
@@ -137,7 +139,7 @@ fn settings_for_a_vm_that_does_not_exist_are_refused() {
 
 /// A line that looks like settings, with values that are right or wrong.
 fn near_settings() -> impl Strategy<Value = String> {
-    let key = "(vhe|slice|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|pmu)|[a-z.=]{0,6})";
+    let key = "(vhe|slice|disturb|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|pmu)|[a-z.=]{0,6})";
     let value = "(on|off|[0-9]{0,20}[KMGkmg]?|until-put|eager|\\PC{0,4})";
     let word = (key, "=?", value).prop_map(|(key, sign, value)| key + &sign + &value);
     prop::collection::vec(word, 0..6).prop_map(|words| words.join(" "))
