@@ -3,11 +3,12 @@
 use core::fmt;
 
 use crate::classes::{Length, RegisterSet, Shares};
-use crate::plan::Workload;
+use crate::plan::{WORK_INSTRUCTIONS, Workload};
+use crate::rng;
 
 /// The keys that [`Checker`] knows.
-const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, fault, verbose, registers, \
-     sve-percent, sme-percent, vl, svl";
+const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, work, fault, verbose, \
+     registers, sve-percent, sme-percent, vl, svl";
 
 /// The keys that [`Bench`] knows.
 const BENCH_KEYS: &str = "rounds, only";
@@ -25,6 +26,8 @@ pub struct Checker {
     pub exits: u64,
     /// `p=PERCENT`: the workload's probability.
     pub percent: u64,
+    /// `work=N`: the most instructions of integer work before a use, and after it; not more than 2^32 - 1.
+    pub work: u64,
     /// `fault=N`: window N, if it uses the registers, leaves a wrong bit in one of them, so that a
     /// test can see the checker report it at the next use.
     pub fault: Option<u64>,
@@ -49,6 +52,7 @@ impl Checker {
         windows: 1000,
         exits: 1,
         percent: 50,
+        work: WORK_INSTRUCTIONS.1,
         fault: None,
         verbose: false,
         registers: RegisterSet::Fp,
@@ -56,6 +60,12 @@ impl Checker {
         length: Length::Max,
         streaming_length: Length::Max,
     };
+
+    /// The seed of CPU `cpu`: that of the settings is the first one's.
+    #[must_use]
+    pub const fn seed_of(&self, cpu: usize) -> u64 {
+        rng::seed_of(self.seed, cpu as u64)
+    }
 
     /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
     ///
@@ -84,6 +94,9 @@ impl Checker {
                 }
                 Some(("vl", value)) => settings.length = length("vl", value)?,
                 Some(("svl", value)) => settings.streaming_length = length("svl", value)?,
+                Some(("work", value)) => {
+                    settings.work = number("work", value)?.min(u32::MAX.into());
+                }
                 Some(("fault", value)) => settings.fault = Some(number("fault", value)?),
                 None if word == "verbose" => settings.verbose = true,
                 _ => return Err(Error::Word(word, CHECKER_KEYS)),
@@ -206,14 +219,15 @@ mod tests {
 
     #[test]
     fn every_checker_key_counts() {
-        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 fault=5 verbose \
-                        registers=sme sve-percent=1 sme-percent=2 vl=384 svl=vary";
+        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 work=70 fault=5 \
+                        verbose registers=sme sve-percent=1 sme-percent=2 vl=384 svl=vary";
         let expected = Checker {
             workload: Workload::Bursts,
             seed: 7,
             windows: 20,
             exits: 3,
             percent: 29,
+            work: 70,
             fault: Some(5),
             verbose: true,
             registers: RegisterSet::Sme,

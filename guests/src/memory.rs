@@ -34,6 +34,22 @@ pub fn take_from_end(range: &mut (u64, u64), size: u64, alignment: u64) -> Optio
     })
 }
 
+/// Part `part` of `parts` of a half-open range of addresses, in whole blocks.
+///
+/// # Panics
+///
+/// Panics if there are no parts.
+#[must_use]
+pub fn share(range: (u64, u64), part: u64, parts: u64) -> (u64, u64) {
+    if parts == 1 {
+        return range;
+    }
+    let first = range.0.next_multiple_of(BLOCK);
+    let blocks = range.1.saturating_sub(first) / BLOCK;
+    let start = |part| first + blocks * part / parts * BLOCK;
+    (start(part), start(part + 1))
+}
+
 /// The addresses of pages in a range, each once, upwards: the first [`PAGES_PER_BLOCK`] of each
 /// 2 MiB block, so that a walk soon crosses from one block to the next.
 #[derive(Clone, Debug)]
@@ -110,6 +126,23 @@ mod tests {
 
     proptest! {
         #![proptest_config(crate::fixed_seed())]
+
+        #[test]
+        fn shares_lie_inside_and_apart(
+            start in 0..10 * BLOCK,
+            size in 0..40 * BLOCK,
+            parts in 1..=8u64,
+        ) {
+            let range = (start, start + size);
+            let mut end = range.0;
+            for part in 0..parts {
+                let share = share(range, part, parts);
+                prop_assert!(end <= share.0 && share.0 <= share.1);
+                end = share.1;
+            }
+            prop_assert!(end <= range.1 || end < range.0 + BLOCK);
+            prop_assert_eq!(share(range, 0, 1), range);
+        }
 
         #[test]
         fn pages_are_new_aligned_and_inside(start in 0..10 * BLOCK, size in 0..10 * BLOCK) {

@@ -87,6 +87,7 @@ pub struct Window {
 pub struct Plan {
     workload: Workload,
     percent: u64,
+    most_work: u64,
     index: u64,
     uses: bool,
     use_rng: SplitMix64,
@@ -104,10 +105,20 @@ impl Plan {
         Self {
             workload,
             percent,
+            most_work: WORK_INSTRUCTIONS.1,
             index: 0,
             uses,
             use_rng,
             work_rng: SplitMix64::stream(seed, 1),
+        }
+    }
+
+    /// The same with at most `most` instructions of integer work before and after each use.
+    #[must_use]
+    pub fn with_most_work(self, most: u64) -> Self {
+        Self {
+            most_work: most,
+            ..self
         }
     }
 
@@ -128,8 +139,8 @@ impl Plan {
     }
 
     fn next_work(&mut self) -> u64 {
-        let (least, most) = WORK_INSTRUCTIONS;
-        least + self.work_rng.below(most - least + 1)
+        let least = WORK_INSTRUCTIONS.0.min(self.most_work);
+        least + self.work_rng.below(self.most_work - least + 1)
     }
 }
 
@@ -207,6 +218,18 @@ mod tests {
                 (found / mean as f64 - 1.0).abs() < 0.05,
                 "seed 42: runs with use={kind} last {found} windows, not {mean}"
             );
+        }
+    }
+
+    #[test]
+    fn work_can_be_less() {
+        for most in [0, 50, 51, 300] {
+            for window in Plan::new(Workload::Always, 1, 50)
+                .with_most_work(most)
+                .take(100)
+            {
+                assert!(window.work_before <= most && window.work_after <= most);
+            }
         }
     }
 

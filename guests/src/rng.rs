@@ -38,6 +38,16 @@ impl SplitMix64 {
     }
 }
 
+/// The seed of part `part` of something that has the seed `seed`: part 0 has the same one.
+#[must_use]
+pub const fn seed_of(seed: u64, part: u64) -> u64 {
+    if part == 0 {
+        seed
+    } else {
+        mix(seed ^ mix(part))
+    }
+}
+
 /// SplitMix64's finalizer: a bijection in which each input bit changes half of the output bits.
 #[must_use]
 pub const fn mix(number: u64) -> u64 {
@@ -50,6 +60,7 @@ pub const fn mix(number: u64) -> u64 {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::HashSet;
 
     #[test]
     fn agrees_with_the_published_sequence() {
@@ -70,6 +81,13 @@ mod tests {
         let first = SplitMix64::stream(1, 0).next_u64();
         let second = SplitMix64::stream(1, 1).next_u64();
         assert_ne!(first, second);
+    }
+
+    #[test]
+    fn no_two_parts_of_small_seeds_share_one() {
+        let seeds = (0..100).flat_map(|seed| (0..8).map(move |part| seed_of(seed, part)));
+        assert_eq!(seeds.collect::<HashSet<_>>().len(), 800);
+        assert_eq!(seed_of(7, 0), 7);
     }
 
     proptest! {

@@ -1,5 +1,5 @@
 //! The checker: uses the FP/SIMD registers in a known pattern of windows, and checks at each use
-//! that they hold exactly what it left in them.
+//! that they hold exactly what it left in them. Each CPU of its machine is a checker of its own.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
@@ -16,13 +16,14 @@ fn main() {
 mod guest {
     //! What runs on the board.
 
+    use trapcast_guests::board::cpus;
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::wide::{Task, Wide};
     use trapcast_guests::board::window::{self, Found, Opening};
     use trapcast_guests::bootargs::Checker as Settings;
     use trapcast_guests::classes::Class;
-    use trapcast_guests::memory::FreshPages;
+    use trapcast_guests::memory::{self, FreshPages};
     use trapcast_guests::pattern::{Mismatch, Name, Registers};
     use trapcast_guests::plan::{Plan, Window};
     use trapcast_guests::println;
@@ -39,19 +40,34 @@ mod guest {
 
     /// Reads the bootargs and follows them.
     pub fn main(machine: &Machine) {
-        let settings = match Settings::parse(machine.bootargs) {
-            Ok(settings) => settings,
+        match Settings::parse(machine.bootargs) {
+            Ok(settings) => run_on_all(settings, machine),
             Err(error) => fail(&error),
+        }
+    }
+
+    fn run_on_all(settings: Settings, machine: &Machine) {
+        let check = |cpu| {
+            let mut free = memory::share(machine.free, cpu as u64, machine.cpus as u64);
+            let own = Settings {
+                seed: settings.seed_of(cpu),
+                ..settings
+            };
+            match Wide::new(&own, &mut free) {
+                Ok(wide) => Checker::new(settings, cpu, free, wide).run(),
+                Err(error) => fail(&error),
+            }
         };
-        let mut free = machine.free;
-        match Wide::new(&settings, &mut free) {
-            Ok(wide) => Checker::new(settings, free, wide).run(),
-            Err(error) => fail(&error),
+        if let Err(cpu) = cpus::on_all(machine.cpus, &check) {
+            fail(&format_args!("CPU {cpu} cannot be turned on"));
         }
     }
 
     struct Checker {
         settings: Settings,
+        cpu: usize,
+        /// The seed of this CPU: that of the settings is the first one's.
+        seed: u64,
         expected: Registers,
         /// What there is besides FP/SIMD.
         wide: Option<Wide>,
@@ -62,13 +78,16 @@ mod guest {
     }
 
     impl Checker {
-        fn new(settings: Settings, free: (u64, u64), wide: Option<Wide>) -> Self {
+        fn new(settings: Settings, cpu: usize, free: (u64, u64), wide: Option<Wide>) -> Self {
+            let seed = settings.seed_of(cpu);
             Self {
                 settings,
+                cpu,
+                seed,
                 expected: Registers::ZERO,
                 wide,
                 pages: FreshPages::new(free),
-                operands: SplitMix64::stream(settings.seed, 2),
+                operands: SplitMix64::stream(seed, 2),
                 used: 0,
                 mismatches: 0,
             }
@@ -81,12 +100,15 @@ mod guest {
                 windows,
                 exits,
                 percent,
+                work,
                 ..
             } = self.settings;
+            let cpu = self.cpu;
             println!(
-                "start workload={workload} seed={seed} windows={windows} exits={exits} p={percent}"
+                "start cpu={cpu} workload={workload} seed={seed} windows={windows} exits={exits} \
+                 p={percent}"
             );
-            let plan = Plan::new(workload, seed, percent);
+            let plan = Plan::new(workload, self.seed, percent).with_most_work(work);
             for (index, window) in (0..windows).zip(plan) {
                 self.run_window(index, &window);
                 if index % WINDOWS_PER_PAGE == WINDOWS_PER_PAGE - 1 {
@@ -97,17 +119,17 @@ mod guest {
                         used, mismatches, ..
                     } = self;
                     let ran = index + 1;
-                    println!("ran windows={ran} used={used} mismatches={mismatches}");
+                    println!("ran cpu={cpu} windows={ran} used={used} mismatches={mismatches}");
                 }
             }
             if let Some(wide) = &self.wide {
-                println!("classes {wide}");
+                println!("classes cpu={cpu} {wide}");
             }
             let Self {
                 used, mismatches, ..
             } = self;
             println!(
-                "done workload={workload} seed={seed} windows={windows} used={used} \
+                "done cpu={cpu} workload={workload} seed={seed} windows={windows} used={used} \
                  mismatches={mismatches}"
             );
         }
@@ -127,7 +149,7 @@ mod guest {
                 window::run(&unused, opening, 0, &Registers::ZERO);
                 return self.use_wide(index, class);
             }
-            let next = Registers::pattern(self.settings.seed, index);
+            let next = Registers::pattern(self.seed, index);
             let operand = self.operands.below(1 << 16);
             let mut written = next;
             if self.settings.fault == Some(index) {
@@ -203,7 +225,7 @@ mod guest {
         fn report(&mut self, index: u64, mismatch: &Mismatch) {
             self.mismatches += 1;
             if self.mismatches <= PRINTED_MISMATCHES {
-                println!("MISMATCH window={index} {mismatch}");
+                println!("MISMATCH cpu={} window={index} {mismatch}", self.cpu);
             }
         }
     }

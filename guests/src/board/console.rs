@@ -1,10 +1,14 @@
-//! The console: lines on the PL011, each with the name of the program in front.
+//! The console: lines on the PL011, each with the name of the program in front. Those of several CPUs
+//! do not mix.
 //!
 //! Source: Arm DDI 0183, "PrimeCell UART (PL011)", "Summary of registers".
 
 use core::fmt::{self, Write};
+use core::hint::spin_loop;
 use core::ptr;
-use core::sync::atomic::{AtomicPtr, Ordering};
+use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
+
+use super::cpus;
 
 const UARTDR: usize = 0x0900_0000;
 const UARTFR: usize = 0x0900_0018;
@@ -13,6 +17,9 @@ const UARTCR: usize = 0x0900_0030;
 const TXFF: u32 = 1 << 5;
 /// UARTCR: enable, and enable transmission.
 const UARTEN_TXE: u32 = 1 << 0 | 1 << 8;
+
+/// Number of the CPU that prints, plus one; 0 if none does.
+static PRINTS: AtomicUsize = AtomicUsize::new(0);
 
 static PROGRAM: AtomicPtr<&str> = AtomicPtr::new(ptr::null_mut());
 
@@ -27,8 +34,17 @@ pub fn print_line(line: fmt::Arguments<'_>) {
     // SAFETY: the pointer is null or comes from a reference that lives forever.
     let program = unsafe { PROGRAM.load(Ordering::Relaxed).as_ref() };
     let program = program.copied().unwrap_or("guest");
+    let this = cpus::current() + 1;
+    // An exception while this CPU prints has a line of its own to print.
+    let before = loop {
+        match PRINTS.compare_exchange(0, this, Ordering::Acquire, Ordering::Relaxed) {
+            Err(other) if other != this => spin_loop(),
+            Ok(before) | Err(before) => break before,
+        }
+    };
     // Writing to the UART cannot fail; a `Display` that fails ends the line early.
     let _ = writeln!(Uart, "{program}: {line}");
+    PRINTS.store(before, Ordering::Release);
 }
 
 /// Prints one line with the name of the program in front.

@@ -62,7 +62,7 @@ macro_rules! entry {
 
 /// Sets the board up, runs `main` and powers the machine off. For [`entry!`](crate::entry).
 pub fn run(program: &'static &'static str, fdt: u64, main: fn(&Machine)) -> ! {
-    // SAFETY: this runs once, first, on the only CPU, with the MMU off; the image lies where it
+    // SAFETY: this runs once, first, on the only CPU that is on, with the MMU off; the image lies where it
     // was linked to be, as the code before this has checked.
     unsafe { mmu::enable() };
     console::set_program(program);

@@ -1,8 +1,9 @@
-//! What a guest needs from its FDT: its bootargs, and memory that nobody has touched.
+//! What a guest needs from its FDT: its bootargs, its CPUs, and memory that nobody has touched.
 
 use dtoolkit::fdt::Fdt;
 use dtoolkit::{Node, Property};
 
+use super::cpus::MAX_CPUS;
 use super::mmu;
 use crate::memory::larger_part;
 
@@ -13,6 +14,8 @@ pub struct Machine {
     pub bootargs: &'static str,
     /// Memory outside the image and the FDT, as a half-open range of addresses.
     pub free: (u64, u64),
+    /// CPUs, at most [`MAX_CPUS`]; those but the first are off.
+    pub cpus: usize,
 }
 
 impl Machine {
@@ -39,6 +42,9 @@ impl Machine {
         Ok(Self {
             bootargs: bootargs.map_err(|_| "/chosen/bootargs is not a string")?,
             free: free_memory(fdt, (address, end)).ok_or("it has no /memory with a reg")?,
+            cpus: fdt
+                .cpus()
+                .map_or(1, |cpus| cpus.cpus().count().clamp(1, MAX_CPUS)),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The GICv3 of one CPU: set-up, acknowledge, end of interrupt, and an SGI to oneself.
+//! The GICv3: set-up, acknowledge, end of interrupt, and an SGI to oneself.
 //!
 //! Source: Arm IHI 0069, "GIC architecture specification, GICv3 and GICv4".
 
@@ -6,6 +6,7 @@ use core::arch::asm;
 use core::ptr;
 use core::sync::atomic::AtomicU64;
 
+use super::cpus;
 use crate::{read_sysreg, write_sysreg};
 
 /// Address of the distributor.
@@ -26,10 +27,12 @@ const ARE_GRP1: u32 = 1 << 4 | 1 << 1;
 const RWP: u32 = 1 << 31;
 
 const REDISTRIBUTOR: usize = 0x080a_0000;
-const GICR_WAKER: usize = REDISTRIBUTOR + 0x014;
+/// Bytes from one CPU's redistributor to the next.
+const REDISTRIBUTOR_BYTES: usize = 0x2_0000;
+const GICR_WAKER: usize = 0x014;
 const PROCESSOR_SLEEP: u32 = 1 << 1;
 const CHILDREN_ASLEEP: u32 = 1 << 2;
-const SGI_FRAME: usize = REDISTRIBUTOR + 0x1_0000;
+const SGI_FRAME: usize = 0x1_0000;
 const GICR_IGROUPR0: usize = SGI_FRAME + 0x080;
 const GICR_ISENABLER0: usize = SGI_FRAME + 0x100;
 const GICR_IPRIORITYR: usize = SGI_FRAME + 0x400;
@@ -50,11 +53,19 @@ fn write(register: usize, value: u32) {
     unsafe { ptr::with_exposed_provenance_mut::<u32>(register).write_volatile(value) };
 }
 
-/// Turns the GIC on, with the virtual timer's interrupt and the SGI in group 1, and unmasks IRQs.
+/// Turns the GIC on, and the first CPU's part of it.
 pub fn enable() {
     write(GICD_CTLR, ARE_GRP1);
     while read(GICD_CTLR) & RWP != 0 {}
+    enable_cpu();
+}
 
+/// Turns this CPU's part of the GIC on, with the virtual timer's interrupt and the SGI in group 1,
+/// and unmasks IRQs.
+pub fn enable_cpu() {
+    let redistributor = REDISTRIBUTOR + cpus::current() * REDISTRIBUTOR_BYTES;
+    let read = |register| read(redistributor + register);
+    let write = |register, value| write(redistributor + register, value);
     write(GICR_WAKER, read(GICR_WAKER) & !PROCESSOR_SLEEP);
     while read(GICR_WAKER) & CHILDREN_ASLEEP != 0 {}
 

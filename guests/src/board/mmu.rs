@@ -113,7 +113,7 @@ fn image_attributes(address: u64) -> u64 {
     }
 }
 
-/// Fills the tables and turns the MMU and the caches on; lets EL1 and EL0 use FP.
+/// Fills the tables, and turns the first CPU's MMU on.
 ///
 /// # Safety
 ///
@@ -147,6 +147,16 @@ pub unsafe fn enable() {
         );
     }
     set(&MEMORY, (image - RAM.0) / BLOCK, IMAGE.address() | TABLE);
+    // SAFETY: the tables are filled.
+    unsafe { turn_on() };
+}
+
+/// Turns this CPU's MMU and caches on; lets EL1 and EL0 use FP.
+///
+/// # Safety
+///
+/// With the MMU off, when the tables are filled.
+pub unsafe fn turn_on() {
     // SAFETY: the tables map the code that runs, its stack and its data as they are now; the
     // values are those of the Arm ARM. Nothing is in the TLBs that differs from the tables.
     unsafe {

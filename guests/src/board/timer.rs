@@ -5,18 +5,20 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::cpus::{self, MAX_CPUS};
 use super::gic;
 use crate::{read_sysreg, write_sysreg};
 
 /// How long a wait lasts.
 pub const WAIT_MICROSECONDS: u64 = 5;
 
-static FIRED: AtomicBool = AtomicBool::new(false);
+/// Of each CPU.
+static FIRED: [AtomicBool; MAX_CPUS] = [const { AtomicBool::new(false) }; MAX_CPUS];
 
-/// Whether the timer's interrupt has been handled since [`set`].
+/// Whether this CPU's timer interrupt has been handled since [`set`].
 #[inline(always)]
 pub fn fired() -> bool {
-    FIRED.load(Ordering::Relaxed)
+    FIRED[cpus::current()].load(Ordering::Relaxed)
 }
 
 /// Lets the timer fire in `microseconds` from now.
@@ -29,7 +31,7 @@ pub fn set(microseconds: u64) {
 /// Lets the timer fire when the virtual count reaches `count`; at once, if it has.
 #[inline(always)]
 pub fn set_at(count: u64) {
-    FIRED.store(false, Ordering::Relaxed);
+    FIRED[cpus::current()].store(false, Ordering::Relaxed);
     // SAFETY: the timer's interrupt has its handler.
     unsafe { write_sysreg!("cntv_cval_el0", count) };
     // SAFETY: as above. ENABLE, not IMASK.
@@ -55,5 +57,5 @@ pub fn wait() {
 pub fn handle() {
     // SAFETY: disables the timer.
     unsafe { write_sysreg!("cntv_ctl_el0", 0) };
-    FIRED.store(true, Ordering::Relaxed);
+    FIRED[cpus::current()].store(true, Ordering::Relaxed);
 }

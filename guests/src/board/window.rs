@@ -8,6 +8,7 @@ use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::mem::offset_of;
 
+use super::cpus::{self, MAX_CPUS};
 use super::{exceptions, gic, psci, timer};
 use crate::pattern::Registers;
 use crate::plan::{Place, Window};
@@ -28,19 +29,21 @@ struct Job {
 #[repr(C, align(4096))]
 struct Shared(UnsafeCell<Job>);
 
-// SAFETY: one CPU, and only `run`, which takes turns with EL0, gets at the contents.
+// SAFETY: one CPU, and on it only `run`, which takes turns with EL0, gets at the contents.
 unsafe impl Sync for Shared {}
 
 #[unsafe(link_section = ".user.bss")]
-static JOB: Shared = Shared(UnsafeCell::new(Job {
-    work_before: 0,
-    work_after: 0,
-    uses: 0,
-    operand: 0,
-    result: 0,
-    found: Registers::ZERO,
-    next: Registers::ZERO,
-}));
+static JOBS: [Shared; MAX_CPUS] = [const {
+    Shared(UnsafeCell::new(Job {
+        work_before: 0,
+        work_after: 0,
+        uses: 0,
+        operand: 0,
+        result: 0,
+        found: Registers::ZERO,
+        next: Registers::ZERO,
+    }))
+}; MAX_CPUS];
 
 /// Instructions in one turn of the work loop.
 const INSTRUCTIONS_PER_TURN: u64 = 4;
@@ -187,7 +190,7 @@ pub fn expected_sum(operand: u64) -> u64 {
 ///
 /// Returns what it found, if it used the registers.
 pub fn run(window: &Window, opening: Opening, operand: u64, next: &Registers) -> Option<Found> {
-    let job = JOB.0.get();
+    let job = JOBS[cpus::current()].0.get();
     let fresh = Job {
         work_before: window.work_before / INSTRUCTIONS_PER_TURN,
         work_after: window.work_after / INSTRUCTIONS_PER_TURN,
