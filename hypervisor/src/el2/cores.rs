@@ -36,18 +36,10 @@ static UP: AtomicUsize = AtomicUsize::new(0);
 /// Whether guests may run.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// What each core asks of another: to give up this vCPU. The asked core answers by taking it away.
-static REQUESTS: [Request; MAX_CORES] = [const {
-    Request {
-        vcpu: AtomicPtr::new(null_mut()),
-        of: AtomicUsize::new(0),
-    }
-}; MAX_CORES];
-
-struct Request {
-    vcpu: AtomicPtr<Vcpu>,
-    of: AtomicUsize,
-}
+/// What each core is asked for, by each other one: to give up this vCPU. The asked core answers by
+/// taking it away. It alone may, so a request that it has seen is the one that it answers.
+static REQUESTS: [[AtomicPtr<Vcpu>; MAX_CORES]; MAX_CORES] =
+    [const { [const { AtomicPtr::new(null_mut()) }; MAX_CORES] }; MAX_CORES];
 
 /// What a core needs until it has a stack and the MMU on. Assembly reads it with the MMU off.
 #[repr(C, align(64))]
@@ -181,11 +173,10 @@ pub unsafe fn all() -> impl Iterator<Item = &'static Core> {
 impl Core {
     /// Asks core `of` to give up `vcpu`, which is this core's to run, and waits until it has.
     pub fn fetch(&mut self, vcpu: NonNull<Vcpu>, of: usize) {
-        let request = &REQUESTS[self.number];
-        request.of.store(of, Ordering::Relaxed);
-        request.vcpu.store(vcpu.as_ptr(), Ordering::Release);
+        let request = &REQUESTS[of][self.number];
+        request.store(vcpu.as_ptr(), Ordering::Release);
         gic::send_call(of);
-        while !request.vcpu.load(Ordering::Acquire).is_null() {
+        while !request.load(Ordering::Acquire).is_null() {
             self.serve_requests();
             spin_loop();
         }
@@ -193,13 +184,10 @@ impl Core {
 
     /// Gives up the vCPUs that other cores ask this one for.
     pub fn serve_requests(&mut self) {
-        for request in &REQUESTS {
-            let vcpu = request.vcpu.load(Ordering::Acquire);
-            if let Some(vcpu) = NonNull::new(vcpu)
-                && request.of.load(Ordering::Relaxed) == self.number
-            {
+        for request in &REQUESTS[self.number] {
+            if let Some(vcpu) = NonNull::new(request.load(Ordering::Acquire)) {
                 self.give_up(vcpu);
-                request.vcpu.store(null_mut(), Ordering::Release);
+                request.store(null_mut(), Ordering::Release);
             }
         }
     }
