@@ -6,9 +6,8 @@ use alloc::{vec, vec::Vec};
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use arrayvec::ArrayVec;
 use safe_mmio::UniqueMmioPointer;
-use spin::mutex::SpinMutex;
 
-use super::memory::UART;
+use super::{memory::UART, wait::Lock};
 
 /// A line of a VM that is longer is shown in pieces.
 const LINE: usize = 512;
@@ -34,7 +33,7 @@ struct Console {
     held: Option<(usize, u8)>,
 }
 
-static CONSOLE: SpinMutex<Option<Console>> = SpinMutex::new(None);
+static CONSOLE: Lock<Option<Console>> = Lock::new(None);
 
 /// Takes the board's UART, which QEMU has set up.
 ///

@@ -8,7 +8,6 @@
 
 use ::core::{
     arch::{asm, global_asm},
-    hint::spin_loop,
     ptr::{NonNull, null_mut},
     sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering},
 };
@@ -24,6 +23,7 @@ use super::{
     panic::fail,
     stacks,
     vcpu::Vcpu,
+    wait::spin_loop,
 };
 use crate::mrs;
 

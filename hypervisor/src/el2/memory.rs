@@ -8,11 +8,10 @@ use aarch64_paging::{
     paging::{El2, El2And0, MemoryRegion, TranslationRegime},
 };
 use buddy_system_allocator::LockedHeap;
-use spin::mutex::SpinMutex;
 use trapcast_hypervisor::modules::Board;
 use trapcast_trace::{MAILBOX_ADDRESS, MAILBOX_SIZE};
 
-use super::{gic, panic::fail, stacks};
+use super::{gic, panic::fail, stacks, wait::Lock};
 use crate::{mrs, msr};
 
 /// MAIR_EL2: attribute 0 is Device-nGnRE, attribute 1 is Normal write-back.
@@ -48,7 +47,7 @@ unsafe extern "C" {
 }
 
 /// RAM that nobody has yet.
-static FREE: SpinMutex<Range<u64>> = SpinMutex::new(0..0);
+static FREE: Lock<Range<u64>> = Lock::new(0..0);
 
 /// Gives the heap its memory.
 ///

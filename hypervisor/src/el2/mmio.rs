@@ -1,8 +1,5 @@
 //! A guest's aborts: its own memory at first use, its emulated devices, and what is nothing at all.
 
-use ::core::hint::spin_loop;
-
-use spin::mutex::SpinMutex;
 use trapcast_hypervisor::{
     syndrome::{Abort, Access, Fault},
     vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE},
@@ -16,6 +13,7 @@ use super::{
     gic, inject, scheduler,
     vcpu::Vcpu,
     vm::{Vm, VmState},
+    wait::{Lock, spin_loop},
 };
 use crate::mrs;
 
@@ -183,7 +181,7 @@ pub fn notify(vm: &Vm, effects: Effects) {
 pub fn receive() {
     /// Held from taking a byte to giving it, so that no two cores change their order. Taken before a
     /// VM's lock.
-    static RECEIVING: SpinMutex<()> = SpinMutex::new(());
+    static RECEIVING: Lock<()> = Lock::new(());
     let _receiving = RECEIVING.lock();
     while let Some((number, byte)) = console::typed() {
         let vm = {

@@ -28,3 +28,4 @@ mod vcpu;
 mod vector_lengths;
 mod vectors;
 mod vm;
+mod wait;

@@ -15,7 +15,7 @@ pub fn power_off() -> ! {
     // QEMU's own PSCI is called by SMC when EL2 is the guest's.
     let _ = smccc::psci::system_off::<smccc::Smc>();
     loop {
-        ::core::hint::spin_loop();
+        super::wait::spin_loop();
     }
 }
 

@@ -5,7 +5,6 @@
 //! record, each of these is one test.
 
 use ::core::{
-    hint::spin_loop,
     ptr::NonNull,
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -19,7 +18,7 @@ use trapcast_trace::{
     report::Exit,
 };
 
-use super::{memory, meter, panic::fail, timer, vcpu::Vcpu};
+use super::{memory, meter, panic::fail, timer, vcpu::Vcpu, wait::spin_loop};
 use crate::mrs;
 
 /// TCR_EL1.A1: TTBR1_EL1 holds the current ASID.

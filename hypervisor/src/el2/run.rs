@@ -2,14 +2,11 @@
 //! entry; which vCPU comes next.
 
 use ::core::{
-    hint::spin_loop,
     ptr::NonNull,
     sync::atomic::{AtomicBool, Ordering},
 };
 
 use alloc::vec::Vec;
-use spin::mutex::SpinMutexGuard;
-
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -27,6 +24,7 @@ use super::{
     timer,
     vcpu::Vcpu,
     vm::VmState,
+    wait::{Guard, spin_loop},
 };
 
 impl Core {
@@ -116,11 +114,7 @@ impl Core {
     }
 
     #[inline(never)]
-    fn flush(
-        &mut self,
-        vcpu: &mut Vcpu,
-        mut state: SpinMutexGuard<'static, VmState>,
-    ) -> SpinMutexGuard<'static, VmState> {
+    fn flush(&mut self, vcpu: &mut Vcpu, mut state: Guard<VmState>) -> Guard<VmState> {
         let vm = vcpu.vm;
         let count = loop {
             if let Some(count) = state.vgic.flush(vcpu.index, self.list_registers) {

@@ -7,10 +7,14 @@
 use ::core::ptr::NonNull;
 
 use alloc::vec::Vec;
-use spin::mutex::{SpinMutex, SpinMutexGuard};
 use trapcast_hypervisor::vgic::VcpuSet;
 
-use super::{cores, vcpu::Vcpu, vm::Vm};
+use super::{
+    cores,
+    vcpu::Vcpu,
+    vm::Vm,
+    wait::{Guard, Lock},
+};
 
 /// Whether a vCPU can run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -49,13 +53,13 @@ pub struct Scheduler {
 // SAFETY: a vCPU is touched by the core that it is `on`, or by one that this list gives it to.
 unsafe impl Send for Scheduler {}
 
-static SCHEDULER: SpinMutex<Scheduler> = SpinMutex::new(Scheduler {
+static SCHEDULER: Lock<Scheduler> = Lock::new(Scheduler {
     entries: Vec::new(),
     idle: 0,
 });
 
 /// Returns the list. A VM's lock is taken before it, never while it is held.
-pub fn lock() -> SpinMutexGuard<'static, Scheduler> {
+pub fn lock() -> Guard<Scheduler> {
     SCHEDULER.lock()
 }
 

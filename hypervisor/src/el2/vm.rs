@@ -9,7 +9,6 @@ use ::core::{
 
 use alloc::{boxed::Box, vec::Vec};
 use arrayvec::ArrayVec;
-use spin::mutex::SpinMutex;
 use trapcast_hypervisor::{
     guest_fdt::GuestBoard,
     guest_image::{Image, Layout},
@@ -31,6 +30,7 @@ use super::{
     sysreg::isb,
     timer,
     vcpu::Vcpu,
+    wait::Lock,
 };
 use crate::{mrs, msr};
 
@@ -78,7 +78,7 @@ pub struct Vm {
     /// VTTBR_EL2: its tables and its VMID.
     pub vttbr: u64,
     /// What its vCPUs share.
-    pub state: SpinMutex<VmState>,
+    pub state: Lock<VmState>,
     ram: Ram,
     segments: ArrayVec<Segment, 3>,
     /// Where vCPU 0 begins, and its x0.
@@ -330,7 +330,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
         counter_offset: AtomicU64::new(0),
         resetting: AtomicBool::new(false),
         last: [const { AtomicUsize::new(0) }; MAX_CORES],
-        state: SpinMutex::new(VmState {
+        state: Lock::new(VmState {
             vgic: Vgic::new(settings.vcpus),
             uart: Vpl011::new(),
             stage2,
