@@ -152,6 +152,17 @@ unsafe fn set_smcr(value: u64) {
     }
 }
 
+/// Makes ZCR_EL2 what the file asks for. In streaming mode it counts for nothing, and for everything
+/// when the guest leaves that.
+///
+/// # Safety
+/// At EL2, with the gate of SVE open.
+#[inline]
+unsafe fn set_zcr(value: u64) {
+    // SAFETY: ZCR_EL2 is accessible; SVCR is 0, and nobody needs what is in the vectors.
+    unsafe { asm!("msr S3_4_C1_C2_0, {}", in(reg) value, options(nostack, preserves_flags)) }
+}
+
 impl SmeArea {
     /// Saves the CPU's registers here, then turns streaming mode and ZA off (SVCR = 0), as the next
     /// owner or the host needs them.
@@ -252,7 +263,8 @@ impl SmeArea {
         }
     }
 
-    /// Makes SVCR what it is here, from 0, and SMCR_EL2 what it has to be. Returns SVCR.
+    /// Makes SVCR what it is here, from 0, and SMCR_EL2 what it has to be, and ZCR_EL2 if streaming mode
+    /// comes on: otherwise the load of the vectors sees to that. Returns SVCR.
     ///
     /// # Safety
     /// As for [`load`](Self::load).
@@ -260,8 +272,12 @@ impl SmeArea {
         // SAFETY: the caller vouches for the file and the gates.
         unsafe {
             let file = self.file();
-            set_smcr(file.config().smcr());
+            let config = file.config();
+            set_smcr(config.smcr());
             let svcr = file.svcr();
+            if let (true, Some(length)) = (svcr.streaming(), config.sve) {
+                set_zcr(length.len_field());
+            }
             if svcr != Svcr::OFF {
                 svcr.write();
             }
