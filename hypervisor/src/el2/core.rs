@@ -188,11 +188,15 @@ unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut C
 #[unsafe(no_mangle)]
 unsafe extern "C" fn el2_gate_trap_above(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
     let syndrome = Syndrome::new(mrs!("esr_el2"));
-    let class = if syndrome.class() == ExceptionClass::SVE {
-        Class::Sve
-    } else {
-        Class::Sme
-    };
+    let others = core.switch.owner() != vcpu.guest.context();
+    // In another guest's streaming mode, which is in the core with that one's registers, SVE's
+    // instructions trap as SME's. Those of SME trap once more, after the exchange.
+    let class =
+        if syndrome.class() == ExceptionClass::SVE || others && vcpu.guest.most() == Class::Sve {
+            Class::Sve
+        } else {
+            Class::Sme
+        };
     trap_of_any_class(vcpu, core, class)
 }
 
