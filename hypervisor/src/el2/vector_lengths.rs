@@ -2,6 +2,7 @@
 
 use ::core::fmt;
 
+use trapcast_forecast::Scheme;
 use trapcast_fpsimd::{SmeConfig, VectorLength, VectorLengths};
 use trapcast_hypervisor::settings::{VectorSetting, VmSettings};
 use trapcast_switch::Class;
@@ -65,6 +66,12 @@ impl Lengths {
         if streaming.is_some() && sve.is_none() {
             refuse(format_args!(
                 "SME is for guests with SVE: add vm{number}.sve=max"
+            ));
+        }
+        // Streaming mode changes what the hypervisor's own instructions do.
+        if streaming.is_some() && settings.scheme == Scheme::None {
+            refuse(format_args!(
+                "the scheme none would leave streaming mode on in the hypervisor: leave out sme="
             ));
         }
         Vectors {
