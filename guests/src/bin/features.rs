@@ -20,7 +20,7 @@ mod guest {
 
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
-    use trapcast_guests::board::instructions::{INSTRUCTIONS, Instruction, Needs, TPIDR2};
+    use trapcast_guests::board::instructions::{INSTRUCTIONS, Instruction, Needs, SMPRI, TPIDR2};
     use trapcast_guests::board::timer;
     use trapcast_guests::board::vectors::{self, Rows};
     use trapcast_guests::classes::Lengths;
@@ -99,6 +99,7 @@ mod guest {
             }
             if self.features.sme.is_there() {
                 self.held.changed_mode();
+                self.equal(SMPRI.name, true, (SMPRI.works)());
             }
             self.thread_pointer(round);
         }

@@ -65,7 +65,7 @@ macro_rules! instruction {
 }
 
 /// Registers that hold zeroes still do so after these, but FPSR after a change of streaming mode.
-pub const INSTRUCTIONS: [Instruction; 22] = [
+pub const INSTRUCTIONS: [Instruction; 21] = [
     instruction!(Fp, "MOV-V", "mov v0.16b, v0.16b"),
     instruction!(Fp, "FADD", "fadd s31, s31, s31"),
     instruction!(
@@ -103,8 +103,10 @@ pub const INSTRUCTIONS: [Instruction; 22] = [
         "msr S3_0_C1_C2_6, x0"
     ),
     instruction!(Sme, "SMIDR_EL1", "mrs x0, S3_1_C0_C0_6"),
-    instruction!(Sme, "SMPRI_EL1", "mrs x0, S3_0_C1_C2_4"),
 ];
+
+/// Reads SMPRI_EL1, which only a CPU with FEAT_FGT can keep from a guest without SME.
+pub const SMPRI: Instruction = instruction!(Sme, "SMPRI_EL1", "mrs x0, S3_0_C1_C2_4");
 
 /// Reads TPIDR2_EL0. It is a register of SME, and cannot be kept from a guest without SME by every
 /// CPU that has it (that takes FEAT_FGT): what it holds must be the guest's own then.

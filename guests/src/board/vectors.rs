@@ -164,7 +164,12 @@ pub fn open() {
 pub fn select(granules: usize) -> usize {
     // SAFETY: the checker knows what this does to its registers. ZCR_EL1
     unsafe { write_sysreg!("S3_0_C1_C2_0", granules as u64 - 1) };
-    // SAFETY: the CPU has SVE.
+    self::granules()
+}
+
+/// The vector length in force, in granules. Only with SVE or in streaming mode.
+pub fn granules() -> usize {
+    // SAFETY: the CPU has the instruction, as the caller knows.
     unsafe { vector_bytes() as usize / 16 }
 }
 

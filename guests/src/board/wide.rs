@@ -213,15 +213,15 @@ impl Wide {
     fn change_length(&mut self, asked: usize, report: &mut dyn FnMut(Mismatch)) {
         if let Some(sve) = &mut self.sve {
             sve.granules = sve.lengths.selected(asked);
-            let (expected, found) = (sve.granules, vectors::select(asked));
-            compare("VL", expected as u64, found as u64, report);
-            self.memory.held.selected(expected);
+            vectors::select(asked);
+            self.memory.held.selected(sve.granules);
             self.check_vectors(report);
         }
     }
 
     fn check_vectors(&mut self, report: &mut dyn FnMut(Mismatch)) {
         let (granules, with_ffr) = (self.granules(), self.has_ffr());
+        compare("VL", granules as u64, vectors::granules() as u64, report);
         let Memory { held, vectors, .. } = &mut *self.memory;
         vectors::store(vectors, with_ffr);
         held.differences(vectors, granules, with_ffr)
