@@ -3,7 +3,7 @@
 use std::env;
 
 /// Programs that boot on the bare board.
-const IMAGES: [&str; 3] = ["checker", "bench", "features"];
+const IMAGES: [&str; 4] = ["checker", "bench", "features", "hostile"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::classes::{Length, RegisterSet, Shares};
+use crate::hostile::Kind;
 use crate::plan::{WORK_INSTRUCTIONS, Workload};
 use crate::rng;
 
@@ -145,7 +146,7 @@ impl<'a> Bench<'a> {
     }
 }
 
-fn number<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
+pub(crate) fn number<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
     value.parse().map_err(|_| Error::Number(key, value))
 }
 
@@ -175,6 +176,8 @@ pub enum Error<'a> {
     Length(&'static str, &'a str),
     /// A number of rounds that there is no room for, or none.
     Rounds(&'a str),
+    /// Kinds of operations of which one has no such name.
+    Kinds(&'a str),
     /// A word with an unknown key; the known ones.
     Word(&'a str, &'static str),
 }
@@ -205,6 +208,16 @@ impl fmt::Display for Error<'_> {
             ),
             Self::Rounds(value) => {
                 write!(f, "rounds={value}; give 1 to {}", Bench::MAX_ROUNDS)
+            }
+            Self::Kinds(names) => {
+                write!(
+                    f,
+                    "unknown kinds \"{names}\"; names with commas between them, of "
+                )?;
+                for (_, name, _) in Kind::ALL {
+                    write!(f, "{name}, ")?;
+                }
+                f.write_str("and not reset alone")
             }
             Self::Word(word, known) => write!(f, "unknown word \"{word}\"; one of {known}"),
         }

@@ -11,6 +11,7 @@ pub mod board;
 pub mod bootargs;
 pub mod classes;
 pub mod features;
+pub mod hostile;
 pub mod memory;
 pub mod pattern;
 pub mod plan;

@@ -12,7 +12,9 @@ use crate::memory::larger_part;
 pub struct Machine {
     /// `/chosen/bootargs`; empty if there are none.
     pub bootargs: &'static str,
-    /// Memory outside the image and the FDT, as a half-open range of addresses.
+    /// All of its memory, as a half-open range of addresses.
+    pub ram: (u64, u64),
+    /// Memory outside the image and the FDT, likewise.
     pub free: (u64, u64),
     /// CPUs, at most [`MAX_CPUS`]; those but the first are off.
     pub cpus: usize,
@@ -39,9 +41,11 @@ impl Machine {
         let bootargs = chosen.and_then(|chosen| chosen.property("bootargs"));
         let bootargs = bootargs.map_or(Ok(""), |bootargs| bootargs.value_as::<&'static str>());
         let end = address + fdt.data().len() as u64;
+        let ram = memory(fdt).ok_or("it has no /memory with a reg")?;
         Ok(Self {
             bootargs: bootargs.map_err(|_| "/chosen/bootargs is not a string")?,
-            free: free_memory(fdt, (address, end)).ok_or("it has no /memory with a reg")?,
+            ram,
+            free: free_memory(ram, (address, end)),
             cpus: fdt
                 .cpus()
                 .map_or(1, |cpus| cpus.cpus().count().clamp(1, MAX_CPUS)),
@@ -49,14 +53,16 @@ impl Machine {
     }
 }
 
-fn free_memory(fdt: Fdt<'_>, fdt_range: (u64, u64)) -> Option<(u64, u64)> {
+fn memory(fdt: Fdt<'_>) -> Option<(u64, u64)> {
     let mut regions = fdt.memory().ok()?.reg().ok()??;
     let region = regions.next()?;
     let start: u64 = region.address().ok()?;
     let size: u64 = region.size().ok()?;
+    Some((start, start.saturating_add(size)))
+}
+
+fn free_memory((start, end): (u64, u64), fdt_range: (u64, u64)) -> (u64, u64) {
     let first = start.max(mmu::image_end());
-    let last = start
-        .saturating_add(size)
-        .clamp(first, mmu::RAM.1.max(first));
-    Some(larger_part((first, last), fdt_range))
+    let last = end.clamp(first, mmu::RAM.1.max(first));
+    larger_part((first, last), fdt_range)
 }

@@ -96,6 +96,12 @@ pub fn image_end() -> u64 {
     symbol(&raw const __image_end)
 }
 
+/// The image and its stack, as a half-open range of addresses.
+#[must_use]
+pub fn image() -> (u64, u64) {
+    (symbol(&raw const __image_start), image_end())
+}
+
 /// The attributes of the image's page at `address`.
 fn image_attributes(address: u64) -> u64 {
     if address < symbol(&raw const __user_text_start) {
