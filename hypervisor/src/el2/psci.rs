@@ -81,6 +81,8 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
             (SUCCESS, Next::Schedule)
         }
         Function::SystemReset => {
+            // The reset waits for the VM's other vCPUs, of which one may wait for this one to be out.
+            vcpu.vm.state.lock().vgic.left(vcpu.index);
             vcpu.vm.reset(core, Some(vcpu.slot));
             (SUCCESS, Next::Schedule)
         }
