@@ -50,7 +50,7 @@ pub fn instruction_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort) -> (Exit, N
 }
 
 /// Maps the VM's own memory at its first use. Where there is none, or a device that takes no such
-/// access, the guest takes an external abort.
+/// access, the guest takes an external abort; cache maintenance there has nothing to do.
 fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -> (Exit, Next) {
     let far = mrs!("far_el2");
     if let Fault::Translation { .. } = abort.fault()
@@ -59,7 +59,11 @@ fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -
     {
         return (Exit::Stage2Fault, Next::Continue);
     }
-    inject::abort(instruction, far);
+    if !instruction && abort.cache_maintenance() && !abort.stage1_walk() {
+        skip_instruction();
+    } else {
+        inject::abort(instruction, far);
+    }
     (Exit::Other, Next::Continue)
 }
 
