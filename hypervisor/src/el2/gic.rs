@@ -34,6 +34,11 @@ pub const HYPERVISOR_TIMER: u32 = 26;
 pub const VIRTUAL_TIMER: u32 = 27;
 /// The board's UART (SPI 1).
 pub const UART: u32 = 33;
+/// Priorities: the EL2 timer's is the higher one, so that no storm of other interrupts, which a guest may
+/// have a hand in, keeps it from ending a time slice.
+const TIMER_PRIORITY: u8 = 0x40;
+/// See [`TIMER_PRIORITY`].
+const PRIORITY: u8 = 0x80;
 /// No interrupt is pending, and other answers that name none.
 pub const FIRST_SPECIAL: u32 = 1020;
 
@@ -68,22 +73,22 @@ pub unsafe fn init(cores: usize) {
     for core in 0..cores {
         // A core that is awake already is no error.
         let _ = gic.redistributor_mark_core_awake(core);
-        for intid in [
-            IntId::sgi(CALL),
-            IntId::ppi(MAINTENANCE - 16),
-            IntId::ppi(HYPERVISOR_TIMER - 16),
-            IntId::ppi(VIRTUAL_TIMER - 16),
+        for (intid, priority) in [
+            (IntId::sgi(CALL), PRIORITY),
+            (IntId::ppi(MAINTENANCE - 16), PRIORITY),
+            (IntId::ppi(HYPERVISOR_TIMER - 16), TIMER_PRIORITY),
+            (IntId::ppi(VIRTUAL_TIMER - 16), PRIORITY),
         ] {
-            enable(&mut gic, intid, Some(core));
+            enable(&mut gic, intid, Some(core), priority);
         }
     }
-    enable(&mut gic, IntId::spi(UART - 32), None);
+    enable(&mut gic, IntId::spi(UART - 32), None, PRIORITY);
     init_cpu_interface();
 }
 
-fn enable(gic: &mut GicV3, intid: IntId, core: Option<usize>) {
+fn enable(gic: &mut GicV3, intid: IntId, core: Option<usize>, priority: u8) {
     let done = gic
-        .set_interrupt_priority(intid, core, 0x80)
+        .set_interrupt_priority(intid, core, priority)
         .and_then(|()| gic.enable_interrupt(intid, core, true));
     if let Err(error) = done {
         fail(format_args!("the GIC, interrupt {intid:?}: {error}"));
