@@ -259,5 +259,9 @@ unsafe fn init_guest_controls(e2h: bool) {
         msr!("cntvoff_el2", 0);
         msr!("hstr_el2", 0);
         msr!("vpidr_el2", mrs!("midr_el1"));
+        if mrs!("id_aa64mmfr1_el1") >> 40 & 0xf != 0 {
+            // HCRX_EL2 (FEAT_HCX): what it enables is shown to no guest.
+            msr!("s3_4_c1_c2_2", 0);
+        }
     }
 }

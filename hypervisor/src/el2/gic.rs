@@ -95,10 +95,11 @@ fn enable(gic: &mut GicV3, intid: IntId, core: Option<usize>, priority: u8) {
     }
 }
 
-/// ICC_SRE_EL2: system registers for EL2 and below.
+/// ICC_SRE_EL2: system registers for EL2 and below. A guest's accesses to ICC_SRE_EL1, which is the
+/// core's and no vCPU's, trap (Enable 0).
 fn enable_system_registers() {
     // SAFETY: this core's CPU interface is EL2's own; guests have the virtual one.
-    unsafe { msr!("s3_4_c12_c9_5", 0b1111) }
+    unsafe { msr!("s3_4_c12_c9_5", 0b0111) }
     super::sysreg::isb();
 }
 

@@ -24,6 +24,10 @@ const MDCR_HPME: u64 = 1 << 7;
 /// MDCR_EL2: trap the guest's accesses to the PMU, and to debug registers.
 const MDCR_TPM_TPMCR: u64 = 1 << 6 | 1 << 5;
 const MDCR_TDE_CLASS: u64 = 1 << 11 | 1 << 10 | 1 << 9;
+/// MDCR_EL2: trap its accesses to statistical profiling (FEAT_SPE) and to trace filters (FEAT_TRF). The
+/// buffers of both stay EL2's (E2PB and E2TB 0).
+const MDCR_TPMS: u64 = 1 << 14;
+const MDCR_TTRF: u64 = 1 << 19;
 
 /// The readings of one core.
 #[derive(Clone, Copy, Debug)]
@@ -108,7 +112,11 @@ impl Meter {
 /// MDCR_EL2 for a guest that may use the PMU's first counters, or may not.
 pub fn mdcr(pmu: bool) -> u64 {
     let pmu_traps = if pmu { 0 } else { MDCR_TPM_TPMCR };
-    MDCR_HPMN | MDCR_HPME | pmu_traps | MDCR_TDE_CLASS
+    let features = mrs!("id_aa64dfr0_el1");
+    let field = |shift: u32| features >> shift & 0xf;
+    let profiling = if field(32) != 0 { MDCR_TPMS } else { 0 };
+    let trace = if field(40) != 0 { MDCR_TTRF } else { 0 };
+    MDCR_HPMN | MDCR_HPME | pmu_traps | MDCR_TDE_CLASS | profiling | trace
 }
 
 /// Instructions retired at EL2 so far, modulo 2^32; zero without an exact counter.

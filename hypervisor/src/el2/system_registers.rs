@@ -24,6 +24,9 @@ const ICC_DIR_EL1: Encoding = (3, 0, 12, 11, 1);
 const ICC_SGI1R_EL1: Encoding = (3, 0, 12, 11, 5);
 const ICC_ASGI1R_EL1: Encoding = (3, 0, 12, 11, 6);
 const ICC_SGI0R_EL1: Encoding = (3, 0, 12, 11, 7);
+const ICC_SRE_EL1: Encoding = (3, 0, 12, 12, 5);
+/// DIB, DFB and SRE, all RAO/WI: there is nothing but system registers.
+const ICC_SRE_VALUE: u64 = 0b111;
 
 /// Answers an access, or lets the guest take an undefined-instruction exception.
 pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) {
@@ -64,6 +67,7 @@ fn read(vcpu: &Vcpu, encoding: Encoding) -> Option<u64> {
         SMIDR_EL1 if vcpu.vm.vectors.sme.is_some() => {
             Some(SMIDR_IMPLEMENTER & mrs!("s3_1_c0_c0_6"))
         }
+        ICC_SRE_EL1 => Some(ICC_SRE_VALUE),
         // Debug registers: none of them does anything here.
         (2, 0 | 3, ..) => Some(0),
         _ => None,
@@ -83,7 +87,7 @@ fn write(vcpu: &Vcpu, core: &Core, encoding: Encoding, value: u64) -> bool {
         // Cache maintenance by set and way (DC ISW, CSW, CISW): what it is for, cleaning all of a
         // cache, is not a guest's to do, and the board's caches are coherent.
         (1, 0, 7, 6 | 10 | 14, 2) => return true,
-        ACTLR_EL1 | (2, 0 | 3, ..) => return true,
+        ACTLR_EL1 | ICC_SRE_EL1 | (2, 0 | 3, ..) => return true,
         _ => return false,
     };
     apply(vcpu.vm, vcpu.index, core, &mut state, effects);

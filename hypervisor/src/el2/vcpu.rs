@@ -10,7 +10,6 @@ use super::{
     boot::{HCR_E2H, HCR_RW},
     core::Core,
     gic::{self, CpuInterface},
-    meter,
     register_file::{Area, RegisterFile},
     registers::{El1, Extensions, has_pauth, has_ras, trap_sme_registers},
     timer,
@@ -167,7 +166,7 @@ impl Vcpu {
             msr!("elr_el2", self.elr);
             msr!("spsr_el2", self.spsr);
             msr!("hcr_el2", core.guest_hcr);
-            msr!("mdcr_el2", meter::mdcr(self.vm.settings.pmu));
+            msr!("mdcr_el2", self.vm.mdcr);
             msr!("vmpidr_el2", 1 << 31 | self.index as u64);
             msr!("vtcr_el2", self.vm.vtcr);
             msr!("vttbr_el2", self.vm.vttbr);

@@ -23,7 +23,7 @@ use trapcast_trace::report::{Header, MAX_CORES, VcpuReport};
 use super::{
     console::{self, say},
     core::Core,
-    gic, memory,
+    gic, memory, meter,
     panic::fail,
     register_file::Vectors,
     scheduler,
@@ -73,6 +73,8 @@ pub struct Vm {
     pub settings: VmSettings,
     /// What its vCPUs have besides FP/SIMD.
     pub vectors: Vectors,
+    /// MDCR_EL2.
+    pub mdcr: u64,
     /// VTCR_EL2.
     pub vtcr: u64,
     /// VTTBR_EL2: its tables and its VMID.
@@ -322,6 +324,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
         number,
         settings: *settings,
         vectors,
+        mdcr: meter::mdcr(settings.pmu),
         vtcr: vtcr.bits(),
         vttbr: stage2.vttbr(vmid).bits(),
         ram,
