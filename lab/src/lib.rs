@@ -12,6 +12,7 @@ pub mod error;
 pub mod figures;
 pub mod fpcheck;
 pub mod fuzzing;
+pub mod hostile;
 pub mod image;
 pub mod initrd;
 pub mod kvm;
