@@ -15,6 +15,7 @@ use crate::{
     machine::{Cpu, Machine, Vm},
     paths::Paths,
     run,
+    vectors::RegisterFiles,
 };
 
 /// Operations from one boot to the next.
@@ -131,6 +132,7 @@ fn machine(options: &Options, images: &[Image; 2], seed: u64, operations: u64) -
         ),
     ];
     let vms = images.iter().zip(bootargs).map(|(kernel, bootargs)| Vm {
+        registers: RegisterFiles::FP,
         kernel: kernel.clone(),
         initrd: None,
         initrd_size: 0,
