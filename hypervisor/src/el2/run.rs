@@ -157,9 +157,9 @@ impl Core {
             self.set_deadline(vcpu.slot);
             return self.enter(vcpu);
         }
-        let begin = meter::instructions();
         vcpu.vm.state.lock().vgic.left(vcpu.index);
         self.recorder.put();
+        let begin = meter::instructions();
         let exchange = self.switch.put(&mut vcpu.guest);
         self.exchange(exchange);
         let switched = meter::instructions().wrapping_sub(begin);
