@@ -1,46 +1,89 @@
 //! A guest's accesses to system registers that trap.
 
-use trapcast_hypervisor::{id_registers, syndrome::SystemRegisterAccess};
+use ::core::array;
+
+use trapcast_hypervisor::{
+    id_registers,
+    settings::VmSettings,
+    syndrome::{SystemRegister, SystemRegisterAccess},
+};
 
 use super::{
     core::Core,
     exit::skip_instruction,
     inject,
     mmio::{apply, register, set_register},
+    register_file::Vectors,
     registers::has_pauth,
     vcpu::Vcpu,
 };
 use crate::mrs;
 
-/// Encodings as (op0, op1, CRn, CRm, op2).
-type Encoding = (u8, u8, u8, u8, u8);
-const ACTLR_EL1: Encoding = (3, 0, 1, 0, 1);
-const REVIDR_EL1: Encoding = (3, 0, 0, 0, 6);
-const AIDR_EL1: Encoding = (3, 1, 0, 0, 7);
-const SMIDR_EL1: Encoding = (3, 1, 0, 0, 6);
+/// Encodings of registers that are answered one by one.
+const ACTLR_EL1: SystemRegister = SystemRegister::new(3, 0, 1, 0, 1);
+const REVIDR_EL1: SystemRegister = SystemRegister::new(3, 0, 0, 0, 6);
+const AIDR_EL1: SystemRegister = SystemRegister::new(3, 1, 0, 0, 7);
+const SMIDR_EL1: SystemRegister = SystemRegister::new(3, 1, 0, 0, 6);
 /// SMIDR_EL1.{Implementer, Revision}: there are no priorities, and nobody shares the unit.
 const SMIDR_IMPLEMENTER: u64 = 0xffff_0000;
-const ICC_DIR_EL1: Encoding = (3, 0, 12, 11, 1);
-const ICC_SGI1R_EL1: Encoding = (3, 0, 12, 11, 5);
-const ICC_ASGI1R_EL1: Encoding = (3, 0, 12, 11, 6);
-const ICC_SGI0R_EL1: Encoding = (3, 0, 12, 11, 7);
-const ICC_SRE_EL1: Encoding = (3, 0, 12, 12, 5);
+const ICC_DIR_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 11, 1);
+const ICC_SGI1R_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 11, 5);
+const ICC_ASGI1R_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 11, 6);
+const ICC_SGI0R_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 11, 7);
+const ICC_SRE_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 12, 5);
 /// DIB, DFB and SRE, all RAO/WI: there is nothing but system registers.
 const ICC_SRE_VALUE: u64 = 0b111;
+/// DC ISW, DC CSW and DC CISW: cache maintenance by set and way.
+const DC_ISW: SystemRegister = SystemRegister::new(1, 0, 7, 6, 2);
+const DC_CSW: SystemRegister = SystemRegister::new(1, 0, 7, 10, 2);
+const DC_CISW: SystemRegister = SystemRegister::new(1, 0, 7, 14, 2);
+
+/// What a VM's guest reads from the identification registers, by CRm (from 1 on) and Op2.
+pub struct IdRegisters([[u64; 8]; 7]);
+
+impl IdRegisters {
+    /// Works them out for a VM of these settings that has these vectors. All cores of a machine are
+    /// alike.
+    pub fn new(settings: &VmSettings, vectors: &Vectors) -> Self {
+        let allowed = id_registers::Allowed {
+            pauth: has_pauth(),
+            fp: settings.fp,
+            sve: vectors.sve.is_some(),
+            sme: vectors.sme.is_some(),
+            pmu: settings.pmu,
+        };
+        Self(array::from_fn(|row| {
+            let crm = row as u8 + 1;
+            array::from_fn(|op2| {
+                let op2 = op2 as u8;
+                id_registers::guest_value(crm, op2, physical_id_register(crm, op2), allowed)
+            })
+        }))
+    }
+
+    /// Returns the value of `register`, if it is one of them (Op0 = 3, Op1 = 0, CRn = 0).
+    #[inline]
+    fn get(&self, register: SystemRegister) -> Option<u64> {
+        if (register.op0(), register.op1(), register.crn()) != (3, 0, 0) {
+            return None;
+        }
+        let row = self.0.get(usize::from(register.crm()).wrapping_sub(1))?;
+        row.get(usize::from(register.op2())).copied()
+    }
+}
 
 /// Answers an access, or lets the guest take an undefined-instruction exception.
+#[inline(never)]
 pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) {
-    let name = access.register;
-    let encoding = (name.op0(), name.op1(), name.crn(), name.crm(), name.op2());
     let done = if access.read {
-        let value = read(vcpu, encoding);
+        let value = read(vcpu, access.register);
         if let Some(value) = value {
             set_register(vcpu, access.rt, value);
         }
         value.is_some()
     } else {
         let value = register(vcpu, access.rt);
-        write(vcpu, core, encoding, value)
+        write(vcpu, core, access.register, value)
     };
     if done {
         skip_instruction();
@@ -49,46 +92,46 @@ pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) {
     }
 }
 
-fn read(vcpu: &Vcpu, encoding: Encoding) -> Option<u64> {
-    match encoding {
-        (3, 0, 0, crm @ 1..=7, op2) => Some(id_registers::guest_value(
-            crm,
-            op2,
-            physical_id_register(crm, op2),
-            id_registers::Allowed {
-                pauth: has_pauth(),
-                fp: vcpu.vm.settings.fp,
-                sve: vcpu.vm.vectors.sve.is_some(),
-                sme: vcpu.vm.vectors.sme.is_some(),
-                pmu: vcpu.vm.settings.pmu,
-            },
-        )),
+#[inline]
+fn read(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
+    let id = vcpu.vm.id_registers.get(register);
+    id.or_else(|| read_other(vcpu, register))
+}
+
+#[inline(never)]
+fn read_other(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
+    match register {
         ACTLR_EL1 | REVIDR_EL1 | AIDR_EL1 => Some(0),
         SMIDR_EL1 if vcpu.vm.vectors.sme.is_some() => {
             Some(SMIDR_IMPLEMENTER & mrs!("s3_1_c0_c0_6"))
         }
         ICC_SRE_EL1 => Some(ICC_SRE_VALUE),
-        // Debug registers: none of them does anything here.
-        (2, 0 | 3, ..) => Some(0),
-        _ => None,
+        _ => is_debug(register).then_some(0),
     }
 }
 
-fn write(vcpu: &Vcpu, core: &Core, encoding: Encoding, value: u64) -> bool {
+/// Debug registers: none of them does anything here.
+fn is_debug(register: SystemRegister) -> bool {
+    matches!((register.op0(), register.op1()), (2, 0 | 3))
+}
+
+fn write(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
+    match register {
+        // There is one Security state: no other group 1.
+        ICC_ASGI1R_EL1 | ICC_SRE_EL1 | ACTLR_EL1 => return true,
+        // What it is for, cleaning all of a cache, is not a guest's to do, and the board's caches
+        // are coherent.
+        DC_ISW | DC_CSW | DC_CISW => return true,
+        ICC_SGI1R_EL1 | ICC_SGI0R_EL1 | ICC_DIR_EL1 => {}
+        _ => return is_debug(register),
+    }
     let mut state = vcpu.vm.state.lock();
     // It is out, so that an interrupt to itself calls nobody.
     state.vgic.left(vcpu.index);
-    let effects = match encoding {
+    let effects = match register {
         ICC_SGI1R_EL1 => state.vgic.send_sgi(vcpu.index, value),
         ICC_SGI0R_EL1 => state.vgic.send_sgi_group0(vcpu.index, value),
-        // There is one Security state: no other group 1.
-        ICC_ASGI1R_EL1 => return true,
-        ICC_DIR_EL1 => state.vgic.deactivate(vcpu.index, value as u32),
-        // Cache maintenance by set and way (DC ISW, CSW, CISW): what it is for, cleaning all of a
-        // cache, is not a guest's to do, and the board's caches are coherent.
-        (1, 0, 7, 6 | 10 | 14, 2) => return true,
-        ACTLR_EL1 | ICC_SRE_EL1 | (2, 0 | 3, ..) => return true,
-        _ => return false,
+        _ => state.vgic.deactivate(vcpu.index, value as u32),
     };
     apply(vcpu.vm, vcpu.index, core, &mut state, effects);
     true

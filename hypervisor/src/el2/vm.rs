@@ -28,6 +28,7 @@ use super::{
     register_file::Vectors,
     scheduler,
     sysreg::isb,
+    system_registers::IdRegisters,
     timer,
     vcpu::Vcpu,
     wait::Lock,
@@ -75,6 +76,8 @@ pub struct Vm {
     pub vectors: Vectors,
     /// MDCR_EL2.
     pub mdcr: u64,
+    /// What its guest reads from the identification registers.
+    pub id_registers: IdRegisters,
     /// VTCR_EL2.
     pub vtcr: u64,
     /// VTTBR_EL2: its tables and its VMID.
@@ -323,6 +326,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
     Box::leak(Box::new(Vm {
         number,
         settings: *settings,
+        id_registers: IdRegisters::new(settings, &vectors),
         vectors,
         mdcr: meter::mdcr(settings.pmu),
         vtcr: vtcr.bits(),
