@@ -61,6 +61,11 @@ fn synchronous(vcpu: &mut Vcpu, core: &mut Core) -> (Exit, Next) {
     match syndrome.class() {
         // HVC leaves the preferred return address behind itself; SMC, trapped, does not.
         ExceptionClass::HVC64 => (Exit::Hypercall, psci::call(vcpu, core)),
+        ExceptionClass::SYSTEM_REGISTER => {
+            system_registers::access(vcpu, core, syndrome.system_register());
+            (Exit::SystemRegister, Next::Continue)
+        }
+        ExceptionClass::DATA_ABORT_LOWER => mmio::data_abort(vcpu, core, syndrome.abort()),
         other => uncommon(vcpu, core, syndrome, other),
     }
 }
@@ -73,13 +78,8 @@ fn uncommon(
     class: ExceptionClass,
 ) -> (Exit, Next) {
     match class {
-        ExceptionClass::DATA_ABORT_LOWER => mmio::data_abort(vcpu, core, syndrome.abort()),
         ExceptionClass::INSTRUCTION_ABORT_LOWER => {
             mmio::instruction_abort(vcpu, core, syndrome.abort())
-        }
-        ExceptionClass::SYSTEM_REGISTER => {
-            system_registers::access(vcpu, core, syndrome.system_register());
-            (Exit::SystemRegister, Next::Continue)
         }
         ExceptionClass::WFX => {
             skip_instruction();

@@ -167,35 +167,41 @@ pub fn list_registers() -> usize {
 
 /// Declares the accessors of ICH_LR<n>_EL2, which are 16 registers of different names.
 macro_rules! list_registers {
-    ($($n:literal = $name:literal,)*) => {
+    ($first:literal, $($n:literal = $name:literal,)*) => {
         /// Reads ICH_LR<n>_EL2.
-        #[inline]
+        #[inline(always)]
         pub fn read_list_register(n: usize) -> u64 {
+            if n == 0 {
+                // The one that is in use most often.
+                return mrs!($first);
+            }
             match n {
                 $($n => mrs!($name),)*
                 _ => 0,
             }
         }
 
-        /// Writes ICH_LR<n>_EL2.
+        /// Writes ICH_LR<n>_EL2 from n = 0 on.
         ///
         /// # Safety
-        /// The core has that many; the value is what the virtual GIC of the next guest says.
-        #[inline]
-        pub unsafe fn write_list_register(n: usize, value: u64) {
+        /// The core has that many; the values are what the virtual GIC of the next guest says.
+        #[inline(always)]
+        pub unsafe fn write_list_registers(values: &[u64]) {
             // SAFETY: the caller's; list registers concern the guest alone.
             unsafe {
-                match n {
-                    $($n => msr!($name, value),)*
-                    _ => {}
-                }
+                let Some(&value) = values.first() else { return };
+                msr!($first, value);
+                $(
+                    let Some(&value) = values.get($n) else { return };
+                    msr!($name, value);
+                )*
             }
         }
     };
 }
 
 list_registers! {
-    0 = "s3_4_c12_c12_0", 1 = "s3_4_c12_c12_1", 2 = "s3_4_c12_c12_2", 3 = "s3_4_c12_c12_3",
+    "s3_4_c12_c12_0", 1 = "s3_4_c12_c12_1", 2 = "s3_4_c12_c12_2", 3 = "s3_4_c12_c12_3",
     4 = "s3_4_c12_c12_4", 5 = "s3_4_c12_c12_5", 6 = "s3_4_c12_c12_6", 7 = "s3_4_c12_c12_7",
     8 = "s3_4_c12_c13_0", 9 = "s3_4_c12_c13_1", 10 = "s3_4_c12_c13_2", 11 = "s3_4_c12_c13_3",
     12 = "s3_4_c12_c13_4", 13 = "s3_4_c12_c13_5", 14 = "s3_4_c12_c13_6", 15 = "s3_4_c12_c13_7",

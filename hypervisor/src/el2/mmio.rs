@@ -2,7 +2,7 @@
 
 use trapcast_hypervisor::{
     syndrome::{Abort, Access, Fault},
-    vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE},
+    vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE, VcpuSet},
 };
 use trapcast_trace::report::Exit;
 
@@ -32,6 +32,7 @@ enum Device {
 }
 
 /// Deals with a data abort: a device's register, or memory.
+#[inline(never)]
 pub fn data_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
     if let Some(ipa) = abort.ipa(mrs!("far_el2"), mrs!("hpfar_el2"))
         && let Some(access) = abort.access()
@@ -97,30 +98,50 @@ fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access
     }
 }
 
-/// An access to the virtual GIC, which may have to wait until other vCPUs are out of their guests.
+/// An access to the virtual GIC.
 fn emulate_gic(vcpu: &mut Vcpu, core: &mut Core, frame: Frame, offset: u64, access: Access) {
-    let size = access.size;
-    let value = access
-        .write
-        .then(|| access.stored(register(vcpu, access.register)));
+    if access.write {
+        let value = access.stored(register(vcpu, access.register));
+        write_gic(vcpu, core, frame, offset, access.size, value);
+    } else {
+        let value = read_gic(vcpu, core, frame, offset, access.size);
+        set_register(vcpu, access.register, access.loaded(value));
+    }
+}
+
+#[inline(always)]
+fn read_gic(vcpu: &Vcpu, core: &mut Core, frame: Frame, offset: u64, size: usize) -> u64 {
+    loop {
+        let read = (vcpu.vm.state.lock().vgic).read(vcpu.index, frame, offset, size);
+        match read {
+            Ok(value) => return value,
+            Err(live) => call_out(vcpu, core, live),
+        }
+    }
+}
+
+#[inline(never)]
+fn write_gic(vcpu: &Vcpu, core: &mut Core, frame: Frame, offset: u64, size: usize, value: u64) {
     loop {
         let mut state = vcpu.vm.state.lock();
-        let done = match value {
-            Some(value) => {
-                let written = state.vgic.write(vcpu.index, frame, offset, size, value);
-                written.map(|effects| apply(vcpu.vm, vcpu.index, core, &mut state, effects))
+        let live = match state.vgic.write(vcpu.index, frame, offset, size, value) {
+            Ok(effects) => {
+                apply(vcpu.vm, vcpu.index, core, &mut state, effects);
+                return;
             }
-            None => {
-                let read = state.vgic.read(vcpu.index, frame, offset, size);
-                read.map(|value| set_register(vcpu, access.register, access.loaded(value)))
-            }
+            Err(live) => live,
         };
-        let Err(live) = done else { return };
         drop(state);
-        scheduler::kick(vcpu.vm.number, live);
-        core.serve_requests();
-        spin_loop();
+        call_out(vcpu, core, live);
     }
+}
+
+/// Calls those vCPUs `live` out of their guests that an access of `vcpu` has to wait for.
+#[cold]
+fn call_out(vcpu: &Vcpu, core: &mut Core, live: VcpuSet) {
+    scheduler::kick(vcpu.vm.number, live);
+    core.serve_requests();
+    spin_loop();
 }
 
 fn emulate_uart(vcpu: &mut Vcpu, core: &Core, offset: u64, access: Access) {
@@ -163,9 +184,17 @@ fn update_uart_line(state: &mut VmState) -> Effects {
 }
 
 /// Sees to what the virtual GIC asks for after a call on behalf of vCPU `index`, which is resident in
-/// `core`.
-#[inline]
-pub fn apply(vm: &Vm, index: usize, core: &Core, state: &mut VmState, effects: Effects) {
+/// `core` and does not wait.
+#[inline(always)]
+pub fn apply(vm: &Vm, index: usize, core: &Core, state: &mut VmState, mut effects: Effects) {
+    effects.wake = effects.wake.without(index);
+    if effects != Effects::default() {
+        apply_any(vm, index, core, state, effects);
+    }
+}
+
+#[inline(never)]
+fn apply_any(vm: &Vm, index: usize, core: &Core, state: &mut VmState, effects: Effects) {
     notify(vm, effects);
     if effects.hardware.contains(index) {
         gic::set_virtual_timer_active(core.number, state.vgic.hardware_active(index));

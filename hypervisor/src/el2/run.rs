@@ -50,12 +50,7 @@ impl Core {
     #[inline(never)]
     fn sync_list_registers(&self, vcpu: &mut Vcpu) {
         let mut state = vcpu.vm.state.lock();
-        let mut lists = [0; 16];
-        for (n, value) in lists.iter_mut().enumerate().take(vcpu.lists) {
-            *value = gic::read_list_register(n);
-        }
-        let lists = &lists[..vcpu.lists];
-        let mut effects = state.vgic.sync(vcpu.index, lists, gic::read_ich_hcr());
+        let mut effects = (state.vgic).sync(vcpu.index, gic::read_list_register, gic::read_ich_hcr);
         if state.vgic.hardware_is_pending(vcpu.index) && !timer::virtual_timer_fires(self.e2h) {
             // The guest has withdrawn its timer's interrupt before it took it.
             effects |= state.vgic.hardware_retract(vcpu.index);
@@ -126,11 +121,8 @@ impl Core {
             spin_loop();
             state = vm.state.lock();
         };
-        let list = state.vgic.list(vcpu.index);
-        for (n, &value) in list.iter().enumerate().take(count) {
-            // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
-            unsafe { gic::write_list_register(n, value) }
-        }
+        // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
+        unsafe { gic::write_list_registers(&state.vgic.list(vcpu.index)[..count]) }
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(vcpu.index)) }
         if state.hardware_stale.contains(vcpu.index) {

@@ -6,6 +6,7 @@ use trapcast_hypervisor::{
     id_registers,
     settings::VmSettings,
     syndrome::{SystemRegister, SystemRegisterAccess},
+    vgic::{Effects, Vgic},
 };
 
 use super::{
@@ -115,26 +116,41 @@ fn is_debug(register: SystemRegister) -> bool {
     matches!((register.op0(), register.op1()), (2, 0 | 3))
 }
 
+#[inline]
 fn write(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
+    if register != ICC_SGI1R_EL1 {
+        return write_other(vcpu, core, register, value);
+    }
+    change_vgic(vcpu, core, |vgic| vgic.send_sgi(vcpu.index, value));
+    true
+}
+
+#[inline(never)]
+fn write_other(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
     match register {
+        ICC_SGI0R_EL1 => {
+            change_vgic(vcpu, core, |vgic| vgic.send_sgi_group0(vcpu.index, value));
+        }
+        ICC_DIR_EL1 => {
+            change_vgic(vcpu, core, |vgic| vgic.deactivate(vcpu.index, value as u32));
+        }
         // There is one Security state: no other group 1.
-        ICC_ASGI1R_EL1 | ICC_SRE_EL1 | ACTLR_EL1 => return true,
+        ICC_ASGI1R_EL1 | ICC_SRE_EL1 | ACTLR_EL1 => {}
         // What it is for, cleaning all of a cache, is not a guest's to do, and the board's caches
         // are coherent.
-        DC_ISW | DC_CSW | DC_CISW => return true,
-        ICC_SGI1R_EL1 | ICC_SGI0R_EL1 | ICC_DIR_EL1 => {}
+        DC_ISW | DC_CSW | DC_CISW => {}
         _ => return is_debug(register),
     }
+    true
+}
+
+#[inline(always)]
+fn change_vgic(vcpu: &Vcpu, core: &Core, change: impl FnOnce(&mut Vgic) -> Effects) {
     let mut state = vcpu.vm.state.lock();
     // It is out, so that an interrupt to itself calls nobody.
     state.vgic.left(vcpu.index);
-    let effects = match register {
-        ICC_SGI1R_EL1 => state.vgic.send_sgi(vcpu.index, value),
-        ICC_SGI0R_EL1 => state.vgic.send_sgi_group0(vcpu.index, value),
-        _ => state.vgic.deactivate(vcpu.index, value as u32),
-    };
+    let effects = change(&mut state.vgic);
     apply(vcpu.vm, vcpu.index, core, &mut state, effects);
-    true
 }
 
 /// Reads an identification register (op0 = 3, op1 = 0, CRn = 0).

@@ -179,10 +179,8 @@ impl Vcpu {
         self.vm.loaded(core.number, self.index);
         let mut state = self.vm.state.lock();
         let list = state.vgic.list(self.index);
-        for (n, &value) in list.iter().enumerate().take(core.list_registers) {
-            // SAFETY: the core has this list register; the vCPU is entered next.
-            unsafe { gic::write_list_register(n, value) }
-        }
+        // SAFETY: the core has these list registers; the vCPU is entered next.
+        unsafe { gic::write_list_registers(&list[..core.list_registers.min(list.len())]) }
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(self.index)) }
         self.lists = state.vgic.used(self.index);

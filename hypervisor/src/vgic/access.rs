@@ -38,6 +38,7 @@ impl Vgic {
     /// The vCPUs that have to come out of their guests first. EL2 lets go of the lock, interrupts the
     /// cores that they are loaded on, and makes the same call again until it succeeds. Meanwhile
     /// [`Vgic::flush`] refuses to let those enter that are out.
+    #[inline(always)]
     pub fn read(
         &mut self,
         vcpu: usize,
@@ -58,6 +59,7 @@ impl Vgic {
     ///
     /// # Errors
     /// As for [`Vgic::read`]. Nothing has been written.
+    #[inline(never)]
     pub fn write(
         &mut self,
         vcpu: usize,
@@ -73,6 +75,8 @@ impl Vgic {
         })
     }
 
+    /// Makes those come out that have to. A vCPU that is alone has nobody to wait for.
+    #[inline(always)]
     fn clear_the_way(
         &mut self,
         vcpu: usize,
@@ -84,6 +88,18 @@ impl Vgic {
         if self.vcpus == 1 {
             return Ok(());
         }
+        self.clear_the_way_of(vcpu, frame, offset, size, write)
+    }
+
+    #[inline(never)]
+    fn clear_the_way_of(
+        &mut self,
+        vcpu: usize,
+        frame: Frame,
+        offset: u64,
+        size: usize,
+        write: Option<u64>,
+    ) -> Result<(), VcpuSet> {
         let obstacles = match frame {
             Frame::Distributor => self.distributor_obstacles(offset, size, write),
             Frame::Redistributors => self.redistributor_obstacles(offset, size, write),

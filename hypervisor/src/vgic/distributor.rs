@@ -19,6 +19,7 @@ impl Vgic {
     /// A guest's read of `size` bytes at `offset` into the distributor.
     ///
     /// What does not exist reads as zero, whatever the offset and the size.
+    #[inline(never)]
     pub(super) fn distributor_read(&self, offset: u64, size: usize) -> u64 {
         if let Some(route) = Route::decode(offset, size) {
             return route.read(&self.routes);

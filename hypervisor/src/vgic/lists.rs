@@ -82,13 +82,11 @@ impl Vgic {
             return None;
         }
         let implemented = implemented.min(MAX_LIST_REGISTERS);
-        let ready = self.ready(vcpu);
-        let mut hcr = HCR_EN;
-        let all = self.list_all(vcpu, &ready, implemented);
-        let used = all.unwrap_or_else(|| {
-            hcr = self.list_most_urgent(vcpu, &ready, implemented);
-            implemented
-        });
+        let all = self.list_all(vcpu, implemented);
+        let (used, hcr) = match all {
+            Some(used) => (used, HCR_EN),
+            None => (implemented, self.list_most_urgent(vcpu, implemented)),
+        };
         let cpu = &mut self.cpus[vcpu];
         let before = usize::from(cpu.written);
         for slot in cpu.list.iter_mut().take(before).skip(used) {
@@ -104,26 +102,58 @@ impl Vgic {
         Some(used.max(before))
     }
 
-    /// Takes over what the guest did: `lists` are the list registers read after the exit (at least
-    /// [`Vgic::used`] of them), `hcr` is `ICH_HCR_EL2`.
+    /// Takes over what the guest did: `list_register` reads `ICH_LR<n>_EL2` after the exit, for `n`
+    /// below [`Vgic::used`], and `hcr` reads `ICH_HCR_EL2`.
     ///
     /// That may concern other vCPUs: an SPI may go to another one after its deactivation.
     #[inline]
-    pub fn sync(&mut self, vcpu: usize, lists: &[u64], hcr: u64) -> Effects {
+    pub fn sync(
+        &mut self,
+        vcpu: usize,
+        list_register: impl Fn(usize) -> u64,
+        hcr: impl Fn() -> u64,
+    ) -> Effects {
         self.left(vcpu);
-        let mut effects = Effects::default();
         let used = self.used(vcpu);
-        for (i, &new) in lists.iter().enumerate().take(used) {
-            let old = self.cpus[vcpu].list[i];
-            // 0: emptied by an earlier sync; the hardware's has an identity left, but no state.
-            if new != old && old != 0 {
-                effects |= self.fold(vcpu, i, old, new);
+        if used == 0 {
+            return Effects::default();
+        }
+        let mut effects = self.sync_one(vcpu, 0, list_register(0));
+        if used > 1 {
+            effects |= self.sync_others(vcpu, used, list_register);
+        }
+        if self.cpus[vcpu].overflow {
+            let ended = lr::eoi_count(hcr());
+            if ended != 0 {
+                effects |= self.end_unlisted(vcpu, ended);
             }
         }
-        if self.cpus[vcpu].overflow && lr::eoi_count(hcr) != 0 {
-            effects |= self.end_unlisted(vcpu, lr::eoi_count(hcr));
+        effects
+    }
+
+    /// The list registers behind the first, which is the one that is in use most often.
+    #[inline(never)]
+    fn sync_others(
+        &mut self,
+        vcpu: usize,
+        used: usize,
+        list_register: impl Fn(usize) -> u64,
+    ) -> Effects {
+        let mut effects = Effects::default();
+        for i in 1..used {
+            effects |= self.sync_one(vcpu, i, list_register(i));
         }
         effects
+    }
+
+    #[inline(always)]
+    fn sync_one(&mut self, vcpu: usize, i: usize, new: u64) -> Effects {
+        let old = self.cpus[vcpu].list[i];
+        // 0: emptied by an earlier sync; the hardware's has an identity left, but no state.
+        if new == old || old == 0 {
+            return Effects::default();
+        }
+        self.fold(vcpu, i, old, new)
     }
 
     fn ready(&self, vcpu: usize) -> Ready {
@@ -137,16 +167,33 @@ impl Vgic {
     ///
     /// No order is needed then: the hardware picks by priority.
     #[inline(always)]
-    fn list_all(&mut self, vcpu: usize, ready: &Ready, implemented: usize) -> Option<usize> {
-        let mut used = 0;
-        for b in 0..BANKS {
-            for i in bits(ready.pending[b] | ready.active[b]) {
-                if used == implemented {
-                    return None;
-                }
-                self.cpus[vcpu].list[used] = self.value(vcpu, b, i);
-                used += 1;
+    fn list_all(&mut self, vcpu: usize, implemented: usize) -> Option<usize> {
+        let used = self.list_bank(vcpu, 0, 0, implemented)?;
+        if self.has_shared(vcpu) {
+            return self.list_shared(vcpu, used, implemented);
+        }
+        Some(used)
+    }
+
+    #[inline(never)]
+    fn list_shared(&mut self, vcpu: usize, used: usize, implemented: usize) -> Option<usize> {
+        (1..BANKS).try_fold(used, |used, b| self.list_bank(vcpu, b, used, implemented))
+    }
+
+    #[inline(always)]
+    fn list_bank(
+        &mut self,
+        vcpu: usize,
+        b: usize,
+        mut used: usize,
+        implemented: usize,
+    ) -> Option<usize> {
+        for i in bits(self.forwarded(vcpu, b) | self.cpus[vcpu].active[b]) {
+            if used == implemented {
+                return None;
             }
+            self.cpus[vcpu].list[used] = self.value(vcpu, b, i);
+            used += 1;
         }
         Some(used)
     }
@@ -156,8 +203,9 @@ impl Vgic {
     /// First the mapped interrupt if it is active, then the most urgent of the pending ones, then
     /// the active ones and then the other pending ones by priority.
     #[cold]
-    fn list_most_urgent(&mut self, vcpu: usize, ready: &Ready, implemented: usize) -> u64 {
-        let chosen = self.most_urgent(vcpu, ready, implemented);
+    fn list_most_urgent(&mut self, vcpu: usize, implemented: usize) -> u64 {
+        let ready = self.ready(vcpu);
+        let chosen = self.most_urgent(vcpu, &ready, implemented);
         let mut listed_active = 0;
         for (slot, key) in chosen.keys[..implemented].iter().enumerate() {
             let intid = (key & 0xff) as usize;
@@ -217,29 +265,57 @@ impl Vgic {
             let state = if active { ACTIVE } else { PENDING };
             return identity | lr::mapped(intid) | state;
         }
-        let here = self.cpus[vcpu].routed[b] & bit != 0;
-        let latched = bank.latch & bit != 0;
         // While the line is high, the guest's deactivation has to come back here, for the interrupt
         // is pending again. When a device lowers its line this list register is made anew without
-        // EOI, so that a driver that serves its device pays no maintenance interrupt. Likewise an
-        // interrupt that goes to another vCPU next time.
-        let comes_back = bank.asserted() & bit != 0 || active && latched && !here;
-        let eoi = if comes_back { EOI } else { 0 };
-        let again = latched && here && self.pending_enabled(vcpu, b) & bit != 0;
-        let state = match (active, again) {
-            (false, _) => PENDING,
-            (true, true) => ACTIVE | PENDING,
-            (true, false) => ACTIVE,
-        };
-        identity | eoi | state
+        // EOI, so that a driver that serves its device pays no maintenance interrupt.
+        let eoi = if bank.asserted() & bit != 0 { EOI } else { 0 };
+        if !active {
+            return identity | eoi | PENDING;
+        }
+        let here = self.cpus[vcpu].routed[b] & bit != 0;
+        identity
+            | eoi
+            | ACTIVE
+            | match (bank.latch & bit != 0, here) {
+                (false, _) => 0,
+                // It goes to another vCPU next time.
+                (true, false) => EOI,
+                (true, true) if self.pending_enabled(vcpu, b) & bit != 0 => PENDING,
+                (true, true) => 0,
+            }
     }
 
     /// The guest moved list register `i` from `old` to `new`.
-    #[inline(never)]
+    #[inline(always)]
     fn fold(&mut self, vcpu: usize, i: usize, old: u64, new: u64) -> Effects {
-        let Some((b, bit)) = locate(lr::intid(old)) else {
-            return Effects::default();
-        };
+        match locate(lr::intid(old)) {
+            Some((0, bit)) => self.fold_into(vcpu, (0, bit), i, old, new),
+            Some(shared) => self.fold_shared(vcpu, shared, i, old, new),
+            None => Effects::default(),
+        }
+    }
+
+    #[inline(never)]
+    fn fold_shared(
+        &mut self,
+        vcpu: usize,
+        place: (usize, u32),
+        i: usize,
+        old: u64,
+        new: u64,
+    ) -> Effects {
+        self.fold_into(vcpu, place, i, old, new)
+    }
+
+    #[inline(always)]
+    fn fold_into(
+        &mut self,
+        vcpu: usize,
+        (b, bit): (usize, u32),
+        i: usize,
+        old: u64,
+        new: u64,
+    ) -> Effects {
         if old & PENDING != 0 && new & PENDING == 0 {
             let again = self.cpus[vcpu].again[b];
             self.bank_mut(vcpu, b).latch &= !bit | again;

@@ -9,7 +9,7 @@
 //! Nothing here touches hardware. EL2 passes register values in and writes values out. vCPUs of one VM
 //! run on several cores at once; each call is made under one lock per VM, whoever is in a guest:
 //!
-//! * after an exit, if [`Vgic::used`] is not 0: read that many list registers, call [`Vgic::sync`];
+//! * after an exit, if [`Vgic::used`] is not 0: call [`Vgic::sync`], which reads that many list registers;
 //! * before an entry: if [`Vgic::needs_flush`], call [`Vgic::flush`], write what it says; then, under
 //!   the same lock, [`Vgic::entered`];
 //! * before the core does anything else than enter that vCPU again (another one, WFI, a wait for
@@ -254,13 +254,29 @@ impl Vgic {
     /// a vCPU that waits inside an interrupt handler may be woken for nothing, which the
     /// architecture allows.
     pub fn has_pending(&self, vcpu: usize, vmcr: u64) -> bool {
+        self.has_ready(vcpu, 0, vmcr)
+            || self.has_shared(vcpu) && (1..BANKS).any(|b| self.has_ready(vcpu, b, vmcr))
+    }
+
+    /// Whether an interrupt of bank `b` ends a WFI; see [`Vgic::has_pending`].
+    #[inline(always)]
+    fn has_ready(&self, vcpu: usize, b: usize, vmcr: u64) -> bool {
+        let forwarded = self.forwarded(vcpu, b);
+        if forwarded == 0 {
+            return false;
+        }
         let mask = vmcr >> 24 & 0xff;
-        (0..BANKS).any(|b| {
-            let bank = self.bank(vcpu, b);
-            let groups = group_mask(bank.group, vmcr as u32 & CTLR_ENABLE_GROUPS);
-            let ready = self.forwarded(vcpu, b) & groups;
-            bits(ready).any(|i| u64::from(bank.priority[i]) < mask)
-        })
+        let bank = self.bank(vcpu, b);
+        let groups = group_mask(bank.group, vmcr as u32 & CTLR_ENABLE_GROUPS);
+        bits(forwarded & groups).any(|i| u64::from(bank.priority[i]) < mask)
+    }
+
+    /// Whether any shared interrupt is pending, or active on `vcpu`.
+    #[inline(always)]
+    fn has_shared(&self, vcpu: usize) -> bool {
+        let active = &self.cpus[vcpu].active[1..];
+        let banks = self.spis.iter().zip(active);
+        banks.fold(0, |any, (bank, active)| any | bank.pending() | active) != 0
     }
 
     /// The bank `b` of 32 interrupts as `vcpu` sees it.
@@ -287,6 +303,7 @@ impl Vgic {
     }
 
     /// Sets or clears the active state on `vcpu` of the interrupts `mask` of bank `b`.
+    #[inline(always)]
     fn set_active(&mut self, vcpu: usize, b: usize, mask: u32, active: bool) {
         let own = &mut self.cpus[vcpu].active[b];
         *own = if active { *own | mask } else { *own & !mask };
@@ -297,14 +314,24 @@ impl Vgic {
     }
 
     /// Interrupts of bank `b` that are pending, and that the distributor lets through to a CPU.
+    #[inline(always)]
     fn pending_enabled(&self, vcpu: usize, b: usize) -> u32 {
         let bank = self.bank(vcpu, b);
-        bank.pending() & bank.enabled & group_mask(bank.group, self.enabled_groups)
+        let pending = bank.pending();
+        if pending == 0 {
+            return 0;
+        }
+        pending & bank.enabled & group_mask(bank.group, self.enabled_groups)
     }
 
     /// Interrupts of bank `b` that `vcpu` could acknowledge next.
+    #[inline(always)]
     fn forwarded(&self, vcpu: usize, b: usize) -> u32 {
-        self.pending_enabled(vcpu, b) & self.cpus[vcpu].routed[b] & !self.active_anywhere(vcpu, b)
+        let pending = self.pending_enabled(vcpu, b);
+        if pending == 0 {
+            return 0;
+        }
+        pending & self.cpus[vcpu].routed[b] & !self.active_anywhere(vcpu, b)
     }
 
     /// Makes the interrupts `mask` of bank `b` pending as an edge does.

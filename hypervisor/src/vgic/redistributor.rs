@@ -23,6 +23,7 @@ impl Vgic {
     /// from vCPU 0's on, each of [`REDISTRIBUTOR_SIZE`].
     ///
     /// What does not exist reads as zero, whatever the offset and the size.
+    #[inline(never)]
     pub(super) fn redistributor_read(&self, offset: u64, size: usize) -> u64 {
         let Some((vcpu, offset)) = self.frame(offset) else {
             return 0;

@@ -6,25 +6,42 @@ impl Vgic {
     /// A write of `ICC_SGI1R_EL1` by vCPU `from`: Group 1 SGIs for other vCPUs (or for itself).
     ///
     /// As in a GIC with one Security state it reaches SGIs of either group.
+    #[inline]
     pub fn send_sgi(&mut self, from: usize, value: u64) -> Effects {
         self.dispatch_sgi(from, value, u32::MAX)
     }
 
     /// A write of `ICC_SGI0R_EL1` by vCPU `from`: reaches only SGIs that are in Group 0.
+    #[inline(never)]
     pub fn send_sgi_group0(&mut self, from: usize, value: u64) -> Effects {
         self.dispatch_sgi(from, value, 0)
     }
 
+    #[inline(always)]
     fn dispatch_sgi(&mut self, from: usize, value: u64, groups: u32) -> Effects {
         let bit = 1 << (value >> 24 & 0xf);
         let targets = sgi_targets(from, self.vcpus, value);
+        if targets == VcpuSet::only(from) {
+            return self.receive_sgi(from, bit, groups);
+        }
+        self.multicast_sgi(targets, bit, groups)
+    }
+
+    #[inline(never)]
+    fn multicast_sgi(&mut self, targets: VcpuSet, bit: u32, groups: u32) -> Effects {
         let mut effects = Effects::default();
         for vcpu in targets {
-            if bit & (groups | !self.cpus[vcpu].private.group) != 0 {
-                effects |= self.latch(vcpu, 0, bit);
-            }
+            effects |= self.receive_sgi(vcpu, bit, groups);
         }
         effects
+    }
+
+    #[inline(always)]
+    fn receive_sgi(&mut self, vcpu: usize, bit: u32, groups: u32) -> Effects {
+        if bit & (groups | !self.cpus[vcpu].private.group) == 0 {
+            return Effects::default();
+        }
+        self.latch(vcpu, 0, bit)
     }
 }
 

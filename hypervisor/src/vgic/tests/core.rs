@@ -84,7 +84,7 @@ impl Core {
         if used == 0 {
             return Effects::default();
         }
-        vgic.sync(self.loaded, &self.lrs[..used], self.hcr)
+        vgic.sync(self.loaded, |n| self.lrs[..used][n], || self.hcr)
     }
 
     /// What must hold at every entry.

@@ -161,7 +161,7 @@ proptest! {
             let listed = &vgic.list(vcpu)[..vgic.used(vcpu)];
             prop_assert!(listed.iter().all(|lr| (*lr as u32) < 32 + SPIS as u32));
             let garbage = listed.iter().map(|lr| lr ^ value).collect::<Vec<_>>();
-            let _ = vgic.sync(vcpu, &garbage, value);
+            let _ = vgic.sync(vcpu, |n| garbage[n], || value);
         }
     }
 }
