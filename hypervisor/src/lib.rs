@@ -6,6 +6,7 @@ pub mod guest_fdt;
 pub mod guest_image;
 pub mod modules;
 pub mod settings;
+pub mod slots;
 pub mod stage2;
 pub mod vgic;
 

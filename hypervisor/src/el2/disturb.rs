@@ -50,10 +50,10 @@ impl Core {
             self.with_host_simd(|_| unsafe { FpSimd::load(&NOISE) });
         }
         self.turn.slice = disturbed.slice;
-        scheduler::lock().scatter();
+        let vcpus = scheduler::lock().scatter();
         match disturbed.turn {
             Some(turn) => {
-                self.turn.last = turn as usize;
+                self.turn.last = turn as usize % vcpus;
                 Next::Schedule
             }
             None => {

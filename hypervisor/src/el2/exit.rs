@@ -19,8 +19,10 @@ use crate::{mrs, msr};
 pub enum Next {
     /// It goes on, if its time slice is not over.
     Continue,
-    /// The core's queue decides: the vCPU waits, is off, or has had its time.
+    /// The core's queue decides: the vCPU is off, or has had its time.
     Schedule,
+    /// It waits.
+    Put,
 }
 
 /// A guest's synchronous exception, called by its vector, which read the EL2 counter at `start`.
@@ -125,7 +127,7 @@ pub fn wait(vcpu: &Vcpu, core: &Core) -> Next {
     if is_quiet {
         console::show_prompt(vcpu.vm.number);
     }
-    Next::Schedule
+    Next::Put
 }
 
 /// Goes on behind the instruction that trapped.

@@ -19,7 +19,7 @@ use super::{
     mmio,
     panic::power_off,
     report,
-    scheduler::{self, NEVER},
+    scheduler::{self, NEVER, Scheduler},
     sysreg::isb,
     timer,
     vcpu::Vcpu,
@@ -69,17 +69,23 @@ impl Core {
                 }
                 self.enter(vcpu)
             }
-            Next::Schedule => self.schedule(NonNull::from(vcpu)),
+            Next::Schedule => self.schedule(vcpu),
+            Next::Put => self.put(NonNull::from(vcpu)),
         }
     }
 
     /// Goes on with `vcpu` after the queue has changed, unless it was turned off meanwhile.
     #[inline(never)]
     fn look_around(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
-        if !scheduler::lock().goes_on(vcpu.slot) {
-            return self.schedule(NonNull::from(vcpu));
+        self.changed.store(false, Ordering::Relaxed);
+        let scheduler = scheduler::lock();
+        if !scheduler.goes_on(vcpu.slot) {
+            drop(scheduler);
+            return self.leave(vcpu);
         }
-        self.set_deadline(vcpu.slot);
+        let deadline = self.deadline(&scheduler, timer::now());
+        drop(scheduler);
+        timer::set_deadline(deadline);
         self.enter(vcpu)
     }
 
@@ -133,23 +139,36 @@ impl Core {
         state
     }
 
+    /// Goes on with `vcpu`, or with another one if its time slice is over and one waits.
+    #[inline(never)]
+    fn schedule(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
+        self.changed.store(false, Ordering::Relaxed);
+        let now = timer::now();
+        let mut scheduler = scheduler::lock();
+        scheduler.expire(self.number, now);
+        let goes_on = scheduler.goes_on(vcpu.slot) && !scheduler.has_other(self.number);
+        if !goes_on || !self.is_resident(vcpu) {
+            drop(scheduler);
+            return self.leave(vcpu);
+        }
+        let deadline = self.deadline(&scheduler, now);
+        drop(scheduler);
+        timer::set_deadline(deadline);
+        self.enter(vcpu)
+    }
+
+    /// Puts `vcpu`, of which the virtual GIC does not know that it is out.
+    fn leave(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
+        vcpu.vm.state.lock().vgic.left(vcpu.index);
+        self.put(NonNull::from(vcpu))
+    }
+
     /// Puts the current vCPU, and returns the next one to enter, which may be the same.
     #[inline(never)]
-    fn schedule(&mut self, mut current: NonNull<Vcpu>) -> NonNull<Vcpu> {
+    fn put(&mut self, mut current: NonNull<Vcpu>) -> NonNull<Vcpu> {
         // SAFETY: a vCPU lives as long as the hypervisor. This reference ends before another one
         // to the same vCPU can be made, in `pick`.
         let vcpu = unsafe { current.as_mut() };
-        let goes_on = {
-            let mut scheduler = scheduler::lock();
-            scheduler.expire(timer::now());
-            scheduler.goes_on(vcpu.slot) && !scheduler.has_other(self.number)
-        };
-        if goes_on && self.is_resident(vcpu) {
-            // The slice is over, but nobody waits for the core.
-            self.set_deadline(vcpu.slot);
-            return self.enter(vcpu);
-        }
-        vcpu.vm.state.lock().vgic.left(vcpu.index);
         self.recorder.put();
         let begin = meter::instructions();
         let exchange = self.switch.put(&mut vcpu.guest);
@@ -157,9 +176,7 @@ impl Core {
         let switched = meter::instructions().wrapping_sub(begin);
         vcpu.switch_instructions += u64::from(switched);
         self.account(vcpu);
-        vcpu.publish(self.switch.owner() == vcpu.guest.context());
-        scheduler::lock().put(vcpu.slot);
-        let mut next = self.pick();
+        let mut next = self.pick(Some(vcpu.slot));
         // SAFETY: a vCPU lives as long as the hypervisor, and nobody else refers to this one.
         self.enter(unsafe { next.as_mut() })
     }
@@ -167,58 +184,55 @@ impl Core {
     /// Returns the first vCPU to enter, ready to be.
     pub fn first(&mut self) -> NonNull<Vcpu> {
         self.meter = Meter::new();
-        let mut next = self.pick();
+        let mut next = self.pick(None);
         // SAFETY: as above; no guest runs on this core yet.
         self.enter(unsafe { next.as_mut() })
     }
 
-    /// Waits until some vCPU can run, and loads it. Ends everything when all are off.
-    fn pick(&mut self) -> NonNull<Vcpu> {
+    /// Waits until some vCPU can run, and loads it. `put` is the number of the vCPU that was put just
+    /// now. Ends everything when all are off.
+    fn pick(&mut self, mut put: Option<usize>) -> NonNull<Vcpu> {
         loop {
-            let (next, is_over) = {
-                let mut scheduler = scheduler::lock();
-                scheduler.expire(timer::now());
-                let next = scheduler.next(self.number, self.turn.last);
-                (next, scheduler.is_over())
-            };
+            self.changed.store(false, Ordering::Relaxed);
+            let now = timer::now();
+            let mut scheduler = scheduler::lock();
+            let next = scheduler.turn(self.number, put.take(), self.turn.last, now);
             if let Some(mut next) = next {
+                self.turn.slice_end = now + self.turn.slice;
+                let deadline = self.deadline(&scheduler, now);
+                drop(scheduler);
+                timer::set_deadline(deadline);
                 // SAFETY: a vCPU lives as long as the hypervisor; this core has taken it.
-                self.load(unsafe { next.as_mut() });
+                let vcpu = unsafe { next.as_mut() };
+                self.turn.last = vcpu.slot;
+                self.make_resident(vcpu);
                 return next;
             }
-            if is_over {
+            if scheduler.is_over() {
+                drop(scheduler);
                 self.finish();
             }
-            self.idle();
+            let deadline = scheduler.first_wake(self.number, self.resident_slot());
+            drop(scheduler);
+            self.idle(deadline);
             self.interrupt();
             // What the core does for nobody.
             self.lap();
         }
     }
 
-    /// Makes `vcpu` the core's current one, at the start of its time slice.
-    fn load(&mut self, vcpu: &mut Vcpu) {
-        self.make_resident(vcpu);
-        self.turn.last = vcpu.slot;
-        self.turn.slice_end = timer::now() + self.turn.slice;
-        self.set_deadline(vcpu.slot);
-    }
-
-    /// Programs the EL2 timer for when the core has to look after others than vCPU `running`: at the
-    /// end of the time slice if others wait for the core, at the first deadline of those that wait
-    /// for it, and in a second at the latest, as the instruction counters are 32 bits wide.
-    fn set_deadline(&self, running: usize) {
-        self.changed.store(false, Ordering::Relaxed);
-        let scheduler = scheduler::lock();
+    /// When the core has to look after others than the vCPU that it runs: at the end of the time slice
+    /// if others wait for the core, at the first deadline of those that wait for it, and in a second
+    /// at the latest, as the instruction counters are 32 bits wide.
+    fn deadline(&self, scheduler: &Scheduler, now: u64) -> u64 {
         let slice_end = if scheduler.has_other(self.number) {
             self.turn.slice_end
         } else {
             NEVER
         };
-        let deadline = slice_end
-            .min(scheduler.first_wake(self.number, Some(running)))
-            .min(timer::now() + self.turn.second);
-        timer::set_deadline(deadline);
+        slice_end
+            .min(scheduler.first_wake(self.number, None))
+            .min(now + self.turn.second)
     }
 
     /// Waits until no other core runs a vCPU of VM `vm`; `except` is the one that this core runs.
@@ -229,17 +243,14 @@ impl Core {
         }
     }
 
-    /// Waits for an interrupt, with nothing to run.
-    fn idle(&mut self) {
+    /// The number of the vCPU whose virtual timer is in the core and interrupts by itself.
+    fn resident_slot(&self) -> Option<usize> {
         // SAFETY: a resident vCPU lives as long as the hypervisor; the slot does not change.
-        let resident = self.resident.map(|vcpu| unsafe { (*vcpu.as_ptr()).slot });
-        let deadline = {
-            let mut scheduler = scheduler::lock();
-            if !scheduler.go_idle(self.number) {
-                return;
-            }
-            scheduler.first_wake(self.number, resident)
-        };
+        self.resident.map(|vcpu| unsafe { (*vcpu.as_ptr()).slot })
+    }
+
+    /// Waits for an interrupt, with nothing to run, or until `deadline`.
+    fn idle(&mut self, deadline: u64) {
         timer::set_deadline(deadline);
         self.report.idles += 1;
         // SAFETY: interrupts are masked at EL2, and end the wait all the same.

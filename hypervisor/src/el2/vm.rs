@@ -263,7 +263,7 @@ pub fn create_all(
         for (index, report) in (0..settings.vcpus).zip(&mut reports) {
             let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, header.vcpus as u16, report)));
             let pointer = NonNull::from(&mut *vcpu);
-            vcpu.slot = scheduler::lock().add(pointer, number, index);
+            vcpu.slot = scheduler::lock().add(pointer, number);
             header.vcpus += 1;
         }
         vm.reset(core, None);
