@@ -116,16 +116,13 @@ impl Core {
 
     #[inline(never)]
     fn flush(&mut self, vcpu: &mut Vcpu, mut state: Guard<VmState>) -> Guard<VmState> {
-        let vm = vcpu.vm;
-        let count = loop {
-            if let Some(count) = state.vgic.flush(vcpu.index, self.list_registers) {
-                break count;
+        let count = match state.vgic.flush(vcpu.index, self.list_registers) {
+            Some(count) => count,
+            None => {
+                let count;
+                (state, count) = self.wait_to_enter(vcpu, state);
+                count
             }
-            // Another vCPU's access waits for this one to be out, and for more.
-            drop(state);
-            self.serve_requests();
-            spin_loop();
-            state = vm.state.lock();
         };
         // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
         unsafe { gic::write_list_registers(&state.vgic.list(vcpu.index)[..count]) }
@@ -137,6 +134,20 @@ impl Core {
         }
         vcpu.lists = state.vgic.used(vcpu.index);
         state
+    }
+
+    /// Waits while another vCPU's access waits for `vcpu` to be out, and for more, and then flushes it.
+    #[cold]
+    fn wait_to_enter(&mut self, vcpu: &Vcpu, mut state: Guard<VmState>) -> (Guard<VmState>, usize) {
+        loop {
+            drop(state);
+            self.serve_requests();
+            spin_loop();
+            state = vcpu.vm.state.lock();
+            if let Some(count) = state.vgic.flush(vcpu.index, self.list_registers) {
+                return (state, count);
+            }
+        }
     }
 
     /// Goes on with `vcpu`, or with another one if its time slice is over and one waits.

@@ -75,7 +75,7 @@ impl Vgic {
     /// were and are to be emptied. [`Vgic::hcr`] has to be written as well. `None` if `vcpu` must not
     /// be entered yet, as an access waits that another vCPU makes (see [`Vgic::read`]): EL2 lets go of
     /// the lock and tries again.
-    #[inline(never)]
+    #[inline(always)]
     pub fn flush(&mut self, vcpu: usize, implemented: usize) -> Option<usize> {
         self.left(vcpu);
         if self.held_out.contains(vcpu) {
