@@ -19,6 +19,9 @@ use crate::{mrs, msr};
 pub enum Next {
     /// It goes on, if its time slice is not over.
     Continue,
+    /// It goes on, and nothing was done on its behalf that the virtual GIC would know of: for that it
+    /// has not left its guest.
+    Again,
     /// The core's queue decides: the vCPU is off, or has had its time.
     Schedule,
     /// It waits.
@@ -28,32 +31,32 @@ pub enum Next {
 /// A guest's synchronous exception, called by its vector, which read the EL2 counter at `start`.
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_synchronous(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
-    core.exited(vcpu, start as u32, SYNCHRONOUS_INSTRUCTIONS);
+    let synced = core.exited(vcpu, start as u32, SYNCHRONOUS_INSTRUCTIONS);
     let (reason, next) = synchronous(vcpu, core);
     vcpu.report.exits[reason as usize] += 1;
     core.recorder.ended_by(reason, None);
-    core.resume(vcpu, next)
+    core.resume(vcpu, next, synced)
 }
 
 /// A physical interrupt while a guest ran, called by its vector.
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
-    core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
+    let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     let (reason, next) = core.interrupt();
     vcpu.report.exits[reason as usize] += 1;
     core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
-    core.resume(vcpu, next)
+    core.resume(vcpu, next, synced)
 }
 
 /// An SError while a guest ran: that VM is stopped.
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
-    core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
+    let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     vcpu.report.exits[Exit::Other as usize] += 1;
     core.recorder.ended_by(Exit::Other, None);
     core.stop(vcpu, format_args!("SError, ESR_EL2 {:#x}", mrs!("esr_el2")));
-    core.resume(vcpu, Next::Schedule)
+    core.resume(vcpu, Next::Schedule, synced)
 }
 
 /// Deals with a guest's synchronous exception.
@@ -64,8 +67,8 @@ fn synchronous(vcpu: &mut Vcpu, core: &mut Core) -> (Exit, Next) {
         // HVC leaves the preferred return address behind itself; SMC, trapped, does not.
         ExceptionClass::HVC64 => (Exit::Hypercall, psci::call(vcpu, core)),
         ExceptionClass::SYSTEM_REGISTER => {
-            system_registers::access(vcpu, core, syndrome.system_register());
-            (Exit::SystemRegister, Next::Continue)
+            let next = system_registers::access(vcpu, core, syndrome.system_register());
+            (Exit::SystemRegister, next)
         }
         ExceptionClass::DATA_ABORT_LOWER => mmio::data_abort(vcpu, core, syndrome.abort()),
         other => uncommon(vcpu, core, syndrome, other),
@@ -90,7 +93,7 @@ fn uncommon(
         ExceptionClass::SMC64 => {
             skip_instruction();
             vcpu.registers[0] = psci::NOT_SUPPORTED;
-            (Exit::SecureMonitorCall, Next::Continue)
+            (Exit::SecureMonitorCall, Next::Again)
         }
         // What the guest may not use: SVE, SME, pointer authentication it does not have, and
         // whatever else no guest of this board has.

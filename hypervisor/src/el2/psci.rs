@@ -30,7 +30,7 @@ const SMCCC_1_1: u64 = 1 << 16 | 1;
 pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
     if vcpu.registers[0] as u32 as u64 == PSCI_VERSION {
         vcpu.registers[0] = u32::from(VERSION).into();
-        return Next::Continue;
+        return Next::Again;
     }
     other_call(vcpu, core)
 }
@@ -39,12 +39,12 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
 fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
     if u64::from(vcpu.registers[0] as u32) == SMCCC_VERSION {
         vcpu.registers[0] = SMCCC_1_1;
-        return Next::Continue;
+        return Next::Again;
     }
     let [x0, x1, x2, x3, ..] = vcpu.registers;
     let Ok(function) = Function::try_from(&[x0, x1, x2, x3]) else {
         vcpu.registers[0] = refusal(x0);
-        return Next::Continue;
+        return Next::Again;
     };
     let (answer, next) = match function {
         Function::Version => (u32::from(VERSION).into(), Next::Continue),

@@ -29,9 +29,9 @@ use super::{
 
 impl Core {
     /// The way out of a guest. The vector took `before` instructions until it read the EL2 counter
-    /// as `start`.
+    /// as `start`. Returns whether the virtual GIC was told of it: it has looked at list registers.
     #[inline(always)]
-    pub fn exited(&mut self, vcpu: &mut Vcpu, start: u32, before: u32) {
+    pub fn exited(&mut self, vcpu: &mut Vcpu, start: u32, before: u32) -> bool {
         let traps = self.meter.exited(start, before);
         self.recorder.end(self.e2h, vcpu.guest.has_trapped());
         let begin = meter::instructions();
@@ -41,9 +41,11 @@ impl Core {
             .wrapping_sub(begin)
             .wrapping_add(traps);
         vcpu.switch_instructions += u64::from(switched);
-        if vcpu.lists != 0 {
+        let synced = vcpu.lists != 0;
+        if synced {
             self.sync_list_registers(vcpu);
         }
+        synced
     }
 
     /// Folds what the guest did to its list registers back into the virtual GIC.
@@ -59,15 +61,20 @@ impl Core {
         vcpu.lists = state.vgic.used(vcpu.index);
     }
 
-    /// Goes on with `vcpu` or another one.
+    /// Goes on with `vcpu` or another one; `synced` is what [`Core::exited`] has returned.
     #[inline(always)]
-    pub fn resume(&mut self, vcpu: &mut Vcpu, next: Next) -> NonNull<Vcpu> {
+    pub fn resume(&mut self, vcpu: &mut Vcpu, next: Next, synced: bool) -> NonNull<Vcpu> {
         match next {
-            Next::Continue => {
+            Next::Continue | Next::Again => {
+                // Whoever has changed what its list registers have to hold has set this first, or
+                // interrupts the core.
                 if self.changed.load(Ordering::Acquire) {
                     return self.look_around(vcpu);
                 }
-                self.enter(vcpu)
+                if next == Next::Continue || synced {
+                    self.flush_list_registers(vcpu);
+                }
+                self.enter_flushed(vcpu)
             }
             Next::Schedule => self.schedule(vcpu),
             Next::Put => self.put(NonNull::from(vcpu)),
@@ -94,6 +101,11 @@ impl Core {
     #[inline(always)]
     fn enter(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         self.flush_list_registers(vcpu);
+        self.enter_flushed(vcpu)
+    }
+
+    #[inline(always)]
+    fn enter_flushed(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         let begin = meter::instructions();
         let entry = self.switch.enter(&mut vcpu.guest);
         self.exchange(entry.exchange);

@@ -11,7 +11,7 @@ use trapcast_hypervisor::{
 
 use super::{
     core::Core,
-    exit::skip_instruction,
+    exit::{Next, skip_instruction},
     inject,
     mmio::{apply, register, set_register},
     register_file::Vectors,
@@ -75,22 +75,23 @@ impl IdRegisters {
 
 /// Answers an access, or lets the guest take an undefined-instruction exception.
 #[inline(never)]
-pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) {
-    let done = if access.read {
-        let value = read(vcpu, access.register);
-        if let Some(value) = value {
-            set_register(vcpu, access.rt, value);
-        }
-        value.is_some()
-    } else {
-        let value = register(vcpu, access.rt);
-        write(vcpu, core, access.register, value)
-    };
-    if done {
+pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Next {
+    if access.read {
+        let Some(value) = read(vcpu, access.register) else {
+            inject::undefined();
+            return Next::Again;
+        };
+        set_register(vcpu, access.rt, value);
+        skip_instruction();
+        return Next::Again;
+    }
+    let value = register(vcpu, access.rt);
+    if write(vcpu, core, access.register, value) {
         skip_instruction();
     } else {
         inject::undefined();
     }
+    Next::Continue
 }
 
 #[inline]

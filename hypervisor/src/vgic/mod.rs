@@ -12,6 +12,8 @@
 //! * after an exit, if [`Vgic::used`] is not 0: call [`Vgic::sync`], which reads that many list registers;
 //! * before an entry: if [`Vgic::needs_flush`], call [`Vgic::flush`], write what it says; then, under
 //!   the same lock, [`Vgic::entered`];
+//! * but an exit with [`Vgic::used`] 0 after which no call is made on the vCPU's behalf need not be
+//!   known here: it is entered again as if it had been in its guest, unless a kick has come;
 //! * before the core does anything else than enter that vCPU again (another one, WFI, a wait for
 //!   another core): [`Vgic::left`]; with any call on its behalf, too, it spares a needless kick;
 //! * when another vCPU is loaded: write [`Vgic::list`] into all list registers that the core has, and
