@@ -120,6 +120,12 @@ impl Core {
         }
     }
 
+    /// Returns whether the gate lets anybody at the registers, be it a guest or EL2 itself.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.gate != GateRegister::new(Gate::Closed)
+    }
+
     /// Sets the gate for the entry that follows.
     #[inline]
     pub fn set_gate(&mut self, gate: Gate) {
