@@ -12,7 +12,7 @@ const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, work, fault, verb
      registers, sve-percent, sme-percent, vl, svl";
 
 /// The keys that [`Bench`] knows.
-const BENCH_KEYS: &str = "rounds, only";
+const BENCH_KEYS: &str = "rounds, only, partner";
 
 /// What the checker is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -114,6 +114,32 @@ pub struct Bench<'a> {
     pub rounds: usize,
     /// `only=NAME`: the one benchmark to run.
     pub only: Option<&'a str>,
+    /// `partner=USE`: no benchmark, but the other VM of one.
+    pub partner: Option<Use>,
+}
+
+/// Which registers a benchmark that shares its core uses between two switches.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Use {
+    /// `none`: general ones.
+    None,
+    /// `fp`: those of FP/SIMD.
+    Fp,
+    /// `sve`: those of SVE, at the longest length that there is.
+    Sve,
+}
+
+impl core::str::FromStr for Use {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        match name {
+            "none" => Ok(Self::None),
+            "fp" => Ok(Self::Fp),
+            "sve" => Ok(Self::Sve),
+            _ => Err(()),
+        }
+    }
 }
 
 impl<'a> Bench<'a> {
@@ -129,6 +155,7 @@ impl<'a> Bench<'a> {
         let mut settings = Self {
             rounds: 1000,
             only: None,
+            partner: None,
         };
         for word in bootargs.split_ascii_whitespace() {
             match word.split_once('=') {
@@ -139,6 +166,9 @@ impl<'a> Bench<'a> {
                         .ok_or(Error::Rounds(value))?;
                 }
                 Some(("only", name)) => settings.only = Some(name),
+                Some(("partner", name)) => {
+                    settings.partner = Some(name.parse().map_err(|()| Error::Use(name))?);
+                }
                 _ => return Err(Error::Word(word, BENCH_KEYS)),
             }
         }
@@ -178,6 +208,8 @@ pub enum Error<'a> {
     Rounds(&'a str),
     /// Kinds of operations of which one has no such name.
     Kinds(&'a str),
+    /// No registers have this name.
+    Use(&'a str),
     /// A word with an unknown key; the known ones.
     Word(&'a str, &'static str),
 }
@@ -219,6 +251,7 @@ impl fmt::Display for Error<'_> {
                 }
                 f.write_str("and not reset alone")
             }
+            Self::Use(name) => write!(f, "partner=\"{name}\"; give none, fp or sve"),
             Self::Word(word, known) => write!(f, "unknown word \"{word}\"; one of {known}"),
         }
     }
@@ -257,8 +290,10 @@ mod tests {
         let expected = Bench {
             rounds: 5,
             only: Some("hvc-null"),
+            partner: Some(Use::Fp),
         };
-        assert_eq!(Bench::parse("only=hvc-null rounds=5"), Ok(expected));
+        let bootargs = "only=hvc-null rounds=5 partner=fp";
+        assert_eq!(Bench::parse(bootargs), Ok(expected));
     }
 
     #[test]
@@ -288,6 +323,7 @@ mod tests {
         );
         let bench = |bootargs| format!("{}", Bench::parse(bootargs).unwrap_err());
         assert_eq!(bench("rounds=0"), "rounds=0; give 1 to 10000");
+        assert_eq!(bench("partner=zz"), "partner=\"zz\"; give none, fp or sve");
         assert_eq!(
             bench("only"),
             format!("unknown word \"only\"; one of {BENCH_KEYS}")

@@ -20,13 +20,18 @@ mod guest {
 
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
-    use trapcast_guests::board::{fp, gic, pmu, psci, timer};
-    use trapcast_guests::bootargs::Bench as Settings;
+    use trapcast_guests::board::{cpus, fp, gic, pmu, psci, second, sve, timer};
+    use trapcast_guests::bootargs::{Bench as Settings, Use};
     use trapcast_guests::statistics::Summary;
     use trapcast_guests::{println, read_sysreg};
 
     /// Rounds before the first that counts: predictors and histories settle.
     const WARM_UP_ROUNDS: usize = 128;
+
+    /// A partner that waits this long for its turn was switched out.
+    const GAP_MICROSECONDS: u64 = 20;
+    /// A partner that was not switched out for so long is alone.
+    const ALONE_MICROSECONDS: u64 = 50_000;
 
     /// A function ID that nobody has assigned: the last of the standard hypervisor services.
     const UNKNOWN_FUNCTION: u32 = 0x8500_ffff;
@@ -35,28 +40,50 @@ mod guest {
     /// the code around `measured` costs at EL1.
     struct Benchmark {
         name: &'static str,
+        /// CPUs that it takes; the second one answers SGIs.
+        cpus: usize,
+        /// Runs once, before the first round.
+        set_up: fn() -> Result<(), &'static str>,
         prepare: fn(),
         measured: fn(),
         /// Whether it is of interest in how many rounds EL2 ran at all.
         counts_traps: bool,
+        /// How often a round does what is measured.
+        times: u64,
     }
 
     impl Benchmark {
         const fn new(name: &'static str, measured: fn()) -> Self {
             Self {
                 name,
+                cpus: 1,
+                set_up: || Ok(()),
                 prepare: || {},
                 measured,
                 counts_traps: false,
+                times: 1,
             }
         }
 
         const fn fp_trap(name: &'static str, prepare: fn()) -> Self {
             Self {
-                name,
                 prepare,
-                measured: fp::touch,
                 counts_traps: true,
+                ..Self::new(name, fp::touch)
+            }
+        }
+
+        /// A switch to the partner's VM by the end of a time slice, with the next use of registers:
+        /// a round has one there and one back.
+        const fn switch(
+            name: &'static str,
+            set_up: fn() -> Result<(), &'static str>,
+            measured: fn(),
+        ) -> Self {
+            Self {
+                set_up,
+                times: 2,
+                ..Self::new(name, measured)
             }
         }
     }
@@ -90,6 +117,28 @@ mod guest {
         }),
     ];
 
+    /// Those that need more than this VM with one CPU, and run by `only=NAME` alone: a second CPU, or
+    /// another VM on the same core with `partner=`.
+    const WITH_OTHERS: [Benchmark; 4] = [
+        Benchmark {
+            cpus: 2,
+            ..Benchmark::new("sgi-other", second::call)
+        },
+        Benchmark::switch("tick-switch", || Ok(()), slice_over),
+        Benchmark::switch(
+            "tick-switch-fp",
+            || Ok(()),
+            || {
+                slice_over();
+                fp::touch();
+            },
+        ),
+        Benchmark::switch("tick-switch-sve", sve::open, || {
+            slice_over();
+            sve::touch();
+        }),
+    ];
+
     fn call() {
         psci::call(psci::VERSION);
     }
@@ -105,10 +154,40 @@ mod guest {
     /// From the SGI's generation to the end of its handler.
     fn sgi_to_self() {
         let before = gic::SGIS_HANDLED.load(Ordering::Relaxed);
-        gic::send_sgi_to_self();
+        gic::send_sgi(0);
         while gic::SGIS_HANDLED.load(Ordering::Relaxed) == before {
             core::hint::spin_loop();
         }
+    }
+
+    /// Until EL2 has run, which it does when the time slice is over and the partner's after it.
+    fn slice_over() {
+        let before = pmu::count();
+        while pmu::count() == before {
+            core::hint::spin_loop();
+        }
+    }
+
+    /// Takes turns on the core with a VM that measures, until nobody else does any more.
+    fn take_turns(uses: Use) -> Result<(), &'static str> {
+        if uses == Use::Sve {
+            sve::open()?;
+        }
+        let microseconds = |count| read_sysreg!("cntfrq_el0") * count / 1_000_000;
+        let now = || read_sysreg!("cntvct_el0");
+        let (mut last, mut alone_since) = (now(), now());
+        while now() - alone_since < microseconds(ALONE_MICROSECONDS) {
+            match uses {
+                Use::None => {}
+                Use::Fp => fp::touch(),
+                Use::Sve => sve::touch(),
+            }
+            if now() - last > microseconds(GAP_MICROSECONDS) {
+                alone_since = now();
+            }
+            last = now();
+        }
+        Ok(())
     }
 
     /// Reads the bootargs and follows them.
@@ -117,8 +196,12 @@ mod guest {
             Ok(settings) => settings,
             Err(error) => fail(&error),
         };
+        if let Some(uses) = settings.partner {
+            return take_turns(uses).unwrap_or_else(|error| fail(&error));
+        }
+        let all = || BENCHMARKS.iter().chain(&WITH_OTHERS);
         if let Some(name) = settings.only
-            && !BENCHMARKS.iter().any(|benchmark| benchmark.name == name)
+            && !all().any(|benchmark| benchmark.name == name)
         {
             fail(&UnknownBenchmark(name));
         }
@@ -126,17 +209,41 @@ mod guest {
             fail(&error);
         }
         println!("start rounds={}", settings.rounds);
-        let selected =
-            |benchmark: &&Benchmark| settings.only.is_none_or(|only| only == benchmark.name);
-        for benchmark in BENCHMARKS.iter().filter(selected) {
-            run(benchmark, settings.rounds);
+        match settings.only {
+            Some(only) => all()
+                .filter(|benchmark| benchmark.name == only)
+                .for_each(|benchmark| start(benchmark, settings.rounds)),
+            None => BENCHMARKS
+                .iter()
+                .for_each(|benchmark| start(benchmark, settings.rounds)),
         }
         println!("done");
+    }
+
+    /// Runs a benchmark on as many CPUs as it takes.
+    fn start(benchmark: &Benchmark, rounds: usize) {
+        let done = cpus::on_all(benchmark.cpus, &|cpu| {
+            if cpu > 0 {
+                return second::answer();
+            }
+            run(benchmark, rounds);
+            if benchmark.cpus > 1 {
+                second::dismiss();
+            }
+        });
+        if let Err(cpu) = done {
+            fail(&format_args!(
+                "CPU {cpu} cannot be turned on; give this VM vcpus=2"
+            ));
+        }
     }
 
     fn run(benchmark: &Benchmark, rounds: usize) {
         let mut counts = [0; Settings::MAX_ROUNDS];
         let counts = &mut counts[..rounds];
+        if let Err(error) = (benchmark.set_up)() {
+            fail(&error);
+        }
         for _ in 0..WARM_UP_ROUNDS {
             round(benchmark);
         }
@@ -160,9 +267,15 @@ mod guest {
     /// Runs one round and returns how many instructions EL2 executed in the measured part.
     fn round(benchmark: &Benchmark) -> u64 {
         (benchmark.prepare)();
-        let before = pmu::count();
+        let before = count();
         (benchmark.measured)();
-        pmu::count().wrapping_sub(before).into()
+        u64::from(count().wrapping_sub(before)) / benchmark.times
+    }
+
+    /// Instructions of EL2 on all cores that take part.
+    #[inline(always)]
+    fn count() -> u32 {
+        pmu::count().wrapping_add(second::count())
     }
 
     struct UnknownBenchmark<'a>(&'a str);
@@ -170,7 +283,8 @@ mod guest {
     impl fmt::Display for UnknownBenchmark<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
             write!(f, "unknown benchmark \"{}\"; one of ", self.0)?;
-            for (index, benchmark) in BENCHMARKS.iter().enumerate() {
+            let all = BENCHMARKS.iter().chain(&WITH_OTHERS);
+            for (index, benchmark) in all.enumerate() {
                 let comma = if index == 0 { "" } else { ", " };
                 write!(f, "{comma}{}", benchmark.name)?;
             }

@@ -1,4 +1,4 @@
-//! The GICv3: set-up, acknowledge, end of interrupt, and an SGI to oneself.
+//! The GICv3: set-up, acknowledge, end of interrupt, and SGIs.
 //!
 //! Source: Arm IHI 0069, "GIC architecture specification, GICv3 and GICv4".
 
@@ -15,7 +15,7 @@ pub const DISTRIBUTOR: usize = 0x0800_0000;
 pub const GICD_IIDR: usize = DISTRIBUTOR + 0x008;
 /// INTID of the virtual timer.
 pub const VIRTUAL_TIMER: u32 = 27;
-/// INTID of the SGI that a guest sends to itself.
+/// INTID of the SGI that a guest sends.
 pub const SGI: u32 = 1;
 /// INTIDs from here to 1023 are special; 1023 says that nothing is pending.
 pub const FIRST_SPECIAL: u32 = 1020;
@@ -121,9 +121,9 @@ pub fn end(intid: u32) {
     unsafe { write_sysreg!("icc_eoir1_el1", u64::from(intid)) };
 }
 
-/// Sends [`SGI`] to this CPU, which has affinity 0.0.0.0.
+/// Sends [`SGI`] to CPU `cpu`, which has affinity 0.0.0.`cpu`.
 #[inline(always)]
-pub fn send_sgi_to_self() {
+pub fn send_sgi(cpu: u32) {
     // SAFETY: the SGI's handler is installed.
-    unsafe { write_sysreg!("icc_sgi1r_el1", u64::from(SGI) << 24 | 1) };
+    unsafe { write_sysreg!("icc_sgi1r_el1", u64::from(SGI) << 24 | 1 << cpu) };
 }

@@ -15,6 +15,8 @@ pub mod instructions;
 pub mod mmu;
 pub mod pmu;
 pub mod psci;
+pub mod second;
+pub mod sve;
 pub mod sysreg;
 pub mod timer;
 pub mod vectors;
