@@ -326,6 +326,8 @@ impl Core {
     /// The virtual timer in the core has fired: an interrupt for the resident vCPU.
     fn virtual_timer(&self) {
         let Some(resident) = self.resident else {
+            // Left behind by a VM that was reset.
+            timer::stop_virtual_timer(self.e2h);
             gic::deactivate(gic::VIRTUAL_TIMER);
             return;
         };
@@ -355,7 +357,7 @@ impl Core {
     pub fn stop(&self, vcpu: &Vcpu, reason: ::core::fmt::Arguments) {
         console::show_prompt(vcpu.vm.number);
         say!("vm{}: stopped: {reason}", vcpu.vm.number);
-        scheduler::lock().power_off_vm(vcpu.vm.number);
+        vcpu.vm.power_off();
     }
 
     /// The end: every VM is off. The first core that sees it does it.
