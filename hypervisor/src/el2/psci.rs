@@ -77,7 +77,7 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         Function::SystemOff => {
             console::show_prompt(vcpu.vm.number);
             say!("vm{}: powered off", vcpu.vm.number);
-            scheduler::lock().power_off_vm(vcpu.vm.number);
+            vcpu.vm.power_off();
             (SUCCESS, Next::Schedule)
         }
         Function::SystemReset => {
@@ -135,7 +135,7 @@ fn cpu_on(vcpu: &Vcpu, mpidr: u32, entry: u64, context: u64) -> u64 {
         return INVALID_PARAMETERS;
     }
     let mut state = vcpu.vm.state.lock();
-    if state.on[target] {
+    if state.on[target] || state.ending {
         return ALREADY_ON;
     }
     state.on[target] = true;

@@ -55,6 +55,8 @@ pub struct VmState {
     pub hardware_stale: VcpuSet,
     /// Which vCPUs are on.
     pub on: [bool; MAX_VCPUS],
+    /// It is about to be off, or to begin anew: none of its vCPUs can turn another one on.
+    pub ending: bool,
     /// For each vCPU, the chunk that an interrupt kept from being filled: its address, and how far
     /// it is.
     filling: [Option<(u64, u64)>; MAX_VCPUS],
@@ -113,7 +115,7 @@ impl Vm {
             console::show_prompt(self.number);
             say!("vm{}: reset", self.number);
         }
-        scheduler::lock().power_off_vm(self.number);
+        self.power_off();
         core.wait_until_out(self.number, except);
         // What the core holds of the VM is of no use any more.
         // SAFETY: a resident vCPU lives as long as the hypervisor, and its VM never changes.
@@ -131,8 +133,15 @@ impl Vm {
         state.on = [false; MAX_VCPUS];
         state.power_on[0] = Some(self.start);
         state.on[0] = true;
+        state.ending = false;
         scheduler::lock().power_on(self.number, 0);
         self.resetting.store(false, Ordering::Release);
+    }
+
+    /// Turns all of its vCPUs off. Those that run on other cores may be in their guests a little longer.
+    pub fn power_off(&self) {
+        self.state.lock().ending = true;
+        scheduler::lock().power_off_vm(self.number);
     }
 
     /// vCPU `index` is loaded on core `core`, with the VM's VTTBR_EL2. If another of the VM's vCPUs
@@ -343,6 +352,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
             stage2,
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],
+            ending: false,
             hardware_stale: VcpuSet::EMPTY,
             filling: [None; MAX_VCPUS],
         }),
