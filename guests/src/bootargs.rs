@@ -206,6 +206,8 @@ pub enum Error<'a> {
     Length(&'static str, &'a str),
     /// A number of rounds that there is no room for, or none.
     Rounds(&'a str),
+    /// A number of vCPUs that there is no room for, or none.
+    Vcpus(&'a str),
     /// Kinds of operations of which one has no such name.
     Kinds(&'a str),
     /// No registers have this name.
@@ -241,6 +243,7 @@ impl fmt::Display for Error<'_> {
             Self::Rounds(value) => {
                 write!(f, "rounds={value}; give 1 to {}", Bench::MAX_ROUNDS)
             }
+            Self::Vcpus(value) => write!(f, "vcpus={value}; give 1 to 8"),
             Self::Kinds(names) => {
                 write!(
                     f,

@@ -20,10 +20,16 @@ mod guest {
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::mmu;
     use trapcast_guests::hostile::operations::{Hostile, reset_once};
-    use trapcast_guests::hostile::regime::USER_SIZE;
+    use trapcast_guests::hostile::regime::{self, USER_SIZE};
     use trapcast_guests::hostile::settings::Settings;
-    use trapcast_guests::hostile::values::{Map, Values};
+    use trapcast_guests::hostile::several::{Common, Others};
+    use trapcast_guests::hostile::tally::Tally;
+    use trapcast_guests::hostile::values::Map;
+    use trapcast_guests::hostile::{Kind, interrupts};
     use trapcast_guests::println;
+
+    /// Operations of vCPU 0 from one look at the other vCPUs to the next.
+    const OPERATIONS_PER_LOOK: u64 = 256;
 
     /// Reads the bootargs and follows them.
     pub fn main(machine: &Machine) {
@@ -35,25 +41,59 @@ mod guest {
             seed,
             operations,
             kinds,
+            vcpus,
         } = settings;
-        println!("start seed={seed} operations={operations} kinds={kinds}");
+        println!("start seed={seed} operations={operations} vcpus={vcpus} kinds={kinds}");
         let user = machine.free.0.next_multiple_of(USER_SIZE);
         if user + USER_SIZE > machine.free.1 {
             fail(&"there is no room for EL0: give the VM 16M of memory");
         }
-        let map = Map {
-            ram: machine.ram,
-            image: mmu::image(),
-            vcpus: 1,
+        let common = Common {
+            seed,
+            kinds,
+            map: Map {
+                ram: machine.ram,
+                image: mmu::image(),
+                vcpus,
+            },
+            user,
         };
+        let tally = run(common, operations);
+        println!("done seed={seed} {tally}");
+    }
+
+    /// Shares the operations out, and does vCPU 0's part of them.
+    fn run(common: Common, operations: u64) -> Tally {
+        let Common {
+            seed,
+            mut kinds,
+            map,
+            user,
+        } = common;
+        let each = operations / map.vcpus;
+        if map.vcpus > 1 {
+            kinds = kinds.without(Kind::User);
+        }
         // SAFETY: from here on nothing but the hostile guest uses this machine; the FDT, which it
         // may overwrite, has been read.
-        let mut hostile = unsafe { Hostile::new(seed, kinds, Values::new(seed, map), user) };
-        for _ in 0..operations {
+        let mut hostile = unsafe {
+            regime::off();
+            regime::make_tables(user);
+            Hostile::new(0, seed, kinds, map, user)
+        };
+        let others = Others::new(common, each);
+        for done in 0..operations - each * (map.vcpus - 1) {
+            if done.is_multiple_of(OPERATIONS_PER_LOOK) {
+                others.go_on(&mut hostile);
+            }
             hostile.operate();
         }
-        hostile.finish();
-        reset_once(kinds, &hostile.tally);
-        println!("done seed={seed} {}", hostile.tally);
+        let mut tally = others.finish(&mut hostile);
+        others.run_wild(&mut hostile);
+        hostile.settle();
+        interrupts::enable_console();
+        tally += hostile.tally;
+        reset_once(kinds, &tally);
+        tally
     }
 }

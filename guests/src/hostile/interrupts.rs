@@ -103,8 +103,9 @@ pub fn raise(vcpu: usize, values: &mut Values) {
         }
         1 => {
             let intid = values.below(16);
-            // SAFETY: the SGI is taken in attempts only. ICC_SGI1R_EL1.
-            unsafe { write_sysreg!("icc_sgi1r_el1", intid << 24 | 1 << vcpu) };
+            let targets = 1 << vcpu | values.below(1 << values.map().vcpus);
+            // SAFETY: SGIs are taken in attempts only.
+            unsafe { write_sysreg!("icc_sgi1r_el1", intid << 24 | targets) };
         }
         2 => {
             // The UART's SPI 1, whose line stays high until somebody clears its cause.

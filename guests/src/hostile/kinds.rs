@@ -65,6 +65,13 @@ impl Kinds {
         self.0 & 1 << kind as u16 != 0
     }
 
+    /// All of them but `kind`, unless nothing would be left to choose from.
+    #[must_use]
+    pub fn without(self, kind: Kind) -> Self {
+        let others = Self(self.0 & !(1 << kind as u16));
+        if others.parts() > 0 { others } else { self }
+    }
+
     /// The kind that the number `choice` stands for; all numbers below [`Kinds::parts`] have one.
     #[must_use]
     pub fn choose(self, choice: u64) -> Option<Kind> {
@@ -130,6 +137,9 @@ mod tests {
         }
         assert!(!Kinds::DEFAULT.contains(Kind::Reset));
         assert!(Kinds::DEFAULT.contains(Kind::User));
+        assert!(!Kinds::DEFAULT.without(Kind::User).contains(Kind::User));
+        let alone: Kinds = "user,reset".parse().unwrap();
+        assert_eq!(alone.without(Kind::User), alone);
     }
 
     #[test]

@@ -9,6 +9,8 @@
 pub mod accesses;
 #[cfg(target_os = "none")]
 pub mod attempt;
+#[cfg(target_os = "none")]
+pub mod code;
 pub mod instructions;
 #[cfg(target_os = "none")]
 pub mod interrupts;
@@ -18,7 +20,13 @@ pub mod operations;
 #[cfg(target_os = "none")]
 pub mod regime;
 pub mod settings;
+#[cfg(target_os = "none")]
+pub mod several;
+#[cfg(target_os = "none")]
+pub mod system;
 pub mod tally;
+#[cfg(target_os = "none")]
+pub mod user;
 pub mod values;
 
 pub use kinds::{Kind, Kinds};

@@ -1,85 +1,38 @@
 //! The operations, one function for each kind, and what each of them may come to.
 
-use core::arch::{asm, global_asm};
-use core::cell::UnsafeCell;
+use core::arch::global_asm;
 use core::fmt;
 use core::ptr;
 
 use super::accesses::{self, Forms};
-use super::attempt::{EL0, EL0_A32, EL0_T32, EL1_MASKED, EL1_UNMASKED, Outcome, attempt, install};
-use super::instructions::{EverySystemAccess, RET, SystemAccess, hvc, smc};
+use super::attempt::{EL1_MASKED, EL1_UNMASKED, Outcome, attempt, install};
+use super::instructions::{hvc, smc};
+use super::system::SystemAccesses;
 use super::tally::Tally;
-use super::values::{Place, Values};
-use super::{Kind, Kinds, interrupts, regime};
+use super::values::{Map, Place, Values};
+use super::{Kind, Kinds, code, interrupts, regime};
+use crate::board::gic;
 use crate::{println, read_sysreg};
 
 /// Violations that are printed; the others are only counted.
 const PRINTED_VIOLATIONS: u64 = 8;
 
-/// Instructions that are made at a time.
-const BATCH: usize = 64;
+/// The first slot with a call: an HVC, and an SMC in the next.
+const CALLS: usize = code::SLOTS / 2;
 
 /// Calls from one set of immediates to the next.
 const CALLS_PER_SET: u64 = 1024;
 
-/// Encodings that are remembered because EL1 has them.
-const REMEMBERED: usize = 1024;
-
-/// Words of random instructions that EL0 is given.
-const USER_WORDS: u64 = 32;
-
-/// How EL0 runs, and instructions that it is given more often than others: an endless loop, WFI, SVC,
-/// accesses to system registers and to those of FP/SIMD.
-const USER_STATES: [(u64, [u32; 8]); 3] = [
-    (
-        EL0,
-        [
-            0x1400_0000, // B .
-            0xd503_207f, // WFI
-            0xd400_0001, // SVC #0
-            0xd53b_e040, // MRS X0, CNTVCT_EL0
-            0xd53b_9c00, // MRS X0, PMCR_EL0
-            0x1e27_0000, // FMOV S0, W0
-            0xd503_205f, // WFE
-            0xd400_0002, // HVC #0
-        ],
-    ),
-    (
-        EL0_A32,
-        [
-            0xeaff_fffe, // B .
-            0xe320_f003, // WFI
-            0xef00_0000, // SVC #0
-            0xec51_0f1e, // MRRC p15, 1, R0, R1, c14: CNTVCT
-            0xee19_0f1c, // MRC p15, 0, R0, c9, c12, 0: PMCR
-            0xee00_0a10, // VMOV S0, R0
-            0xee10_0e11, // MRC p14, 0, R0, c0, c1, 0: DBGDSCRint
-            0xe140_0070, // HVC #0
-        ],
-    ),
-    (
-        EL0_T32,
-        [
-            0xe7fe_e7fe, // B .
-            0xbf30_bf30, // WFI
-            0xdf00_df00, // SVC #0
-            0x0f1e_ec51, // MRRC p15, 1, R0, R1, c14: CNTVCT
-            0x0f1c_ee19, // MRC p15, 0, R0, c9, c12, 0: PMCR
-            0x0a10_ee00, // VMOV S0, R0
-            0x0e11_ee10, // MRC p14, 0, R0, c0, c1, 0: DBGDSCRint
-            0x8000_f7e0, // HVC #0
-        ],
-    ),
-];
-
 /// Ticks that EL0, and a WFI, has at the most: some 30 microseconds.
-const TICKS: u64 = 2000;
+pub(super) const TICKS: u64 = 2000;
 
 /// What a call of a function that does not exist returns (SMCCC).
 const NOT_SUPPORTED: u64 = u64::MAX;
 
-/// PSCI functions that would end this vCPU or make it wait: CPU_SUSPEND, CPU_OFF, SYSTEM_OFF,
+/// CPU_ON, and PSCI functions that would end this vCPU or make it wait: CPU_SUSPEND, CPU_OFF, SYSTEM_OFF,
 /// SYSTEM_RESET, SYSTEM_SUSPEND, SYSTEM_RESET2, CPU_DEFAULT_SUSPEND, by their low five bits.
+const CPU_ON: u64 = 0x03;
+/// See [`CPU_ON`].
 const ENDS: [u64; 7] = [0x01, 0x02, 0x08, 0x09, 0x0c, 0x0e, 0x12];
 
 global_asm!(
@@ -109,67 +62,37 @@ fn address(symbol: *const u8) -> u64 {
     symbol.expose_provenance() as u64
 }
 
-/// Instructions made at run time, each followed by RET.
-#[repr(C, align(4096))]
-struct Code(UnsafeCell<[[u32; 2]; 2 * BATCH]>);
-
-// SAFETY: only one vCPU makes and tries instructions.
-unsafe impl Sync for Code {}
-
-static CODE: Code = Code(UnsafeCell::new([[0, RET]; 2 * BATCH]));
-
-/// Replaces an instruction.
-fn make(index: usize, instruction: u32) {
-    let slot = CODE.0.get().cast::<[u32; 2]>().wrapping_add(index);
-    // SAFETY: nothing of it runs now; a barrier follows before it does.
-    unsafe { slot.write_volatile([instruction, RET]) };
-}
-
-/// Makes new instructions visible to fetches.
-fn publish() {
-    // SAFETY: barriers and maintenance.
-    unsafe { asm!("dsb ish", "ic iallu", "dsb ish", "isb", options(nostack)) };
-}
-
 /// The hostile guest: one vCPU that does what its seed says.
 #[derive(Debug)]
 pub struct Hostile {
+    pub(super) vcpu: usize,
     kinds: Kinds,
-    values: Values,
-    every: EverySystemAccess,
-    system: [SystemAccess; BATCH],
-    made: usize,
-    remembered: [SystemAccess; REMEMBERED],
-    found: usize,
+    pub(super) values: Values,
+    pub(super) system: SystemAccesses,
     calls: u64,
-    mmu: bool,
-    user: u64,
+    pub(super) mmu: bool,
+    pub(super) user: u64,
     /// What the operations came to so far.
     pub tally: Tally,
 }
 
 impl Hostile {
-    /// Takes vCPU 0 over. `user` is 2 MiB of memory for EL0, aligned to that.
+    /// Takes vCPU `vcpu` over. `user` is the memory for EL0 that the tables were made with.
     ///
     /// # Safety
     ///
-    /// Once, on vCPU 0; nobody relies on `VBAR_EL1`, on the MMU, the GIC, or on the contents of memory
-    /// outside the image, from now on.
+    /// On vCPU `vcpu`, after [`regime::make_tables`]; nobody relies on its `VBAR_EL1`, on its MMU, on the
+    /// GIC, or on the contents of memory outside the image, from now on.
     #[must_use]
-    pub unsafe fn new(seed: u64, kinds: Kinds, values: Values, user: u64) -> Self {
-        crate::board::gic::mask();
+    pub unsafe fn new(vcpu: usize, seed: u64, kinds: Kinds, map: Map, user: u64) -> Self {
+        gic::mask();
         install();
         regime::off();
-        // SAFETY: the MMU is off, and this is called once.
-        unsafe { regime::make_tables(user) };
         Self {
+            vcpu,
             kinds,
-            values,
-            every: EverySystemAccess::new(seed),
-            system: [EverySystemAccess::new(seed).next_access(); BATCH],
-            made: BATCH,
-            remembered: [EverySystemAccess::new(seed).next_access(); REMEMBERED],
-            found: 0,
+            values: Values::new(seed, map),
+            system: SystemAccesses::new(seed),
             calls: 0,
             mmu: false,
             user,
@@ -197,14 +120,13 @@ impl Hostile {
         self.tally.operations += 1;
     }
 
-    /// Leaves the vCPU as it has to be to print and to end.
-    pub fn finish(&mut self) {
+    /// Leaves the vCPU as it has to be to end.
+    pub fn settle(&mut self) {
         self.set_mmu(false, 0);
         interrupts::stop_timer();
-        interrupts::enable_console();
     }
 
-    fn set_mmu(&mut self, on: bool, upper: u64) {
+    pub(super) fn set_mmu(&mut self, on: bool, upper: u64) {
         if on {
             // SAFETY: the tables are made, and no code of this guest is in the upper half.
             unsafe { regime::on(upper) };
@@ -214,16 +136,16 @@ impl Hostile {
         self.mmu = on;
     }
 
-    fn registers(&mut self) -> [u64; 31] {
+    pub(super) fn registers(&mut self) -> [u64; 31] {
         let (any, odd) = (self.values.number(), self.values.number() | 1);
         core::array::from_fn(|n| any.wrapping_add(odd.wrapping_mul(n as u64)))
     }
 
     /// Tries what stands at `begin`.
-    fn attempt(&mut self, begin: u64, spsr: u64, registers: &[u64; 31]) -> Outcome {
-        // SAFETY: this is vCPU 0 with its vectors; what the callers try comes back, and changes
+    pub(super) fn attempt(&mut self, begin: u64, spsr: u64, registers: &[u64; 31]) -> Outcome {
+        // SAFETY: this is that vCPU, with its vectors; what the callers try comes back, and changes
         // nothing that matters.
-        let outcome = unsafe { attempt(0, begin, spsr, registers) };
+        let outcome = unsafe { attempt(self.vcpu, begin, spsr, registers) };
         self.tally.count(outcome.vector, outcome.esr);
         if outcome.interrupted() {
             interrupts::answer(&mut self.values);
@@ -232,7 +154,7 @@ impl Hostile {
     }
 
     /// Tries something at EL1 that leaves x18 to x29 alone, and so must EL2.
-    fn attempt_at_el1(&mut self, begin: u64, registers: &[u64; 31]) -> Outcome {
+    pub(super) fn attempt_at_el1(&mut self, begin: u64, registers: &[u64; 31]) -> Outcome {
         let outcome = self.attempt(begin, EL1_MASKED, registers);
         self.expect(
             outcome.registers[18..30] == registers[18..30],
@@ -241,13 +163,13 @@ impl Hostile {
         outcome
     }
 
-    fn expect(&mut self, holds: bool, what: impl FnOnce() -> &'static str) {
+    pub(super) fn expect(&mut self, holds: bool, what: impl FnOnce() -> &'static str) {
         if !holds {
             self.violated(&what());
         }
     }
 
-    fn violated(&mut self, what: &dyn fmt::Display) {
+    pub(super) fn violated(&mut self, what: &dyn fmt::Display) {
         self.tally.violations += 1;
         if self.tally.violations <= PRINTED_VIOLATIONS {
             interrupts::enable_console();
@@ -257,16 +179,16 @@ impl Hostile {
 
     fn call(&mut self, kind: Kind) {
         if self.calls.is_multiple_of(CALLS_PER_SET) {
-            for index in (BATCH..2 * BATCH).step_by(2) {
+            for index in (CALLS..code::SLOTS).step_by(2) {
                 let immediate = self.immediate();
-                make(index, hvc(immediate));
-                make(index + 1, smc(immediate));
+                code::make(self.vcpu, index, hvc(immediate));
+                code::make(self.vcpu, index + 1, smc(immediate));
             }
-            publish();
+            code::publish();
         }
         self.calls += 1;
-        let index = BATCH + 2 * self.values.below(BATCH as u64 / 2) as usize;
-        let code = slot_address(index + usize::from(kind == Kind::Smc));
+        let index = CALLS + 2 * self.values.below((code::SLOTS - CALLS) as u64 / 2) as usize;
+        let code = code::address(self.vcpu, index + usize::from(kind == Kind::Smc));
         let mut registers = self.registers();
         registers[0] = self.function();
         let outcome = self.attempt_at_el1(code, &registers);
@@ -300,57 +222,12 @@ impl Hostile {
                 }
             };
             let psci = function & 0xbfff_ffe0 == 0x8400_0000;
-            if !(psci && ENDS.contains(&(function & 0x1f))) {
+            // Another vCPU that begins anywhere is lost.
+            let lost = function & 0x1f == CPU_ON && self.values.map().vcpus > 1;
+            if !(psci && (lost || ENDS.contains(&(function & 0x1f)))) {
                 return function;
             }
         }
-    }
-
-    fn system_access(&mut self) {
-        if self.mmu {
-            // What is in TTBR0_EL1 must not change now.
-            self.set_mmu(false, 0);
-        }
-        if self.made == BATCH {
-            for index in 0..BATCH {
-                self.system[index] = self.next_access();
-                make(index, self.system[index].instruction(0));
-            }
-            publish();
-            self.made = 0;
-        }
-        let access = self.system[self.made];
-        let code = slot_address(self.made);
-        self.made += 1;
-        let mut registers = self.registers();
-        let value = if access.op0 == 1 {
-            self.values.address()
-        } else {
-            self.values.number()
-        };
-        registers[0] = access.harmless(value);
-        let outcome = self.attempt_at_el1(code, &registers);
-        if outcome.vector.is_none() {
-            self.remembered[self.found % REMEMBERED] = access;
-            self.found += 1;
-        }
-        self.expect(
-            outcome.vector.is_some() || !access.is_above_el1(),
-            || "EL1 has a register of EL2",
-        );
-        self.expect(
-            outcome.registers[1..18] == registers[1..18],
-            || "a system register access changed a register other than x0",
-        );
-    }
-
-    /// One that has not been yet in this round, or one that EL1 has.
-    fn next_access(&mut self) -> SystemAccess {
-        if self.found == 0 || self.values.once_in(2) {
-            return self.every.next_access();
-        }
-        let known = self.found.min(REMEMBERED) as u64;
-        self.remembered[self.values.below(known) as usize]
     }
 
     fn device_access(&mut self) {
@@ -397,10 +274,10 @@ impl Hostile {
 
     fn scribble(&mut self) {
         if self.values.once_in(16) {
-            interrupts::put_in_order(0);
+            interrupts::put_in_order(self.vcpu);
         }
         if self.values.once_in(4) {
-            interrupts::raise(0, &mut self.values);
+            interrupts::raise(self.vcpu, &mut self.values);
         }
         for _ in 0..=self.values.below(4) {
             interrupts::scribble(&mut self.values);
@@ -463,9 +340,9 @@ impl Hostile {
 
     fn storm(&mut self) {
         if self.values.once_in(4) {
-            interrupts::put_in_order(0);
+            interrupts::put_in_order(self.vcpu);
         }
-        interrupts::raise(0, &mut self.values);
+        interrupts::raise(self.vcpu, &mut self.values);
         let registers = self.registers();
         for _ in 0..1 + self.values.below(32) {
             let code = self
@@ -483,11 +360,14 @@ impl Hostile {
     /// Waits with interrupts masked, until one comes or with one there already.
     fn wait(&mut self) {
         // Else nothing need ever end the wait.
-        interrupts::put_in_order(0);
+        interrupts::put_in_order(self.vcpu);
         if self.values.once_in(2) {
-            interrupts::raise(0, &mut self.values);
+            interrupts::raise(self.vcpu, &mut self.values);
         }
-        interrupts::set_timer(self.values.below(TICKS));
+        // With several vCPUs another one may change the GIC meanwhile.
+        let alone = self.values.map().vcpus == 1;
+        let ticks = self.values.below(TICKS);
+        interrupts::set_timer(if alone { ticks } else { 0 });
         let mut registers = self.registers();
         // CPU_SUSPEND.
         registers[0] = self.values.one_of(&[0x8400_0001, 0xc400_0001]);
@@ -498,47 +378,6 @@ impl Hostile {
         self.expect(outcome.vector.is_none(), || "a wait ended by an exception");
         interrupts::stop_timer();
     }
-
-    /// Random instructions at EL0, until one of them traps or the timer fires.
-    fn user_code(&mut self) {
-        self.set_mmu(true, 0);
-        interrupts::put_in_order(0);
-        let (state, likely) = self.values.one_of(&USER_STATES);
-        let offset = 4 * self.values.below(regime::USER_SIZE / 4 - USER_WORDS);
-        for index in 0..USER_WORDS {
-            let word = if self.values.once_in(2) {
-                self.values.one_of(&likely)
-            } else {
-                self.values.word()
-            };
-            let place = self.user + offset + 4 * index;
-            // SAFETY: memory for EL0, which nothing else uses.
-            unsafe {
-                ptr::with_exposed_provenance_mut::<u32>(place as usize).write_volatile(word);
-            }
-        }
-        publish();
-        let mut registers = self.registers();
-        for register in &mut registers {
-            if self.values.once_in(2) {
-                *register = regime::USER + self.values.below(regime::USER_SIZE);
-            }
-        }
-        interrupts::set_timer(TICKS);
-        let begin = regime::USER + offset;
-        let outcome = self.attempt(begin, state, &registers);
-        self.expect(outcome.vector.is_some(), || "EL0 came back by itself");
-        interrupts::stop_timer();
-    }
-}
-
-/// The address of an instruction that was made.
-fn slot_address(index: usize) -> u64 {
-    CODE.0
-        .get()
-        .cast::<[u32; 2]>()
-        .wrapping_add(index)
-        .expose_provenance() as u64
 }
 
 /// Asks for a reset of the VM, unless it had one: the VM's clock starts anew at a reset, and the

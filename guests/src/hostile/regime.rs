@@ -24,8 +24,8 @@ pub const USER_SIZE: u64 = 2 << 20;
 /// Addresses whose translation is not what [`values::Map`](super::values::Map) takes it for.
 pub const ALIASES: core::ops::Range<u64> = 0x8000_0000..0x1_0000_0000;
 
-/// What one entry of a level-1 table translates.
-const GIB: u64 = 1 << 30;
+/// What one entry of a level-1 table translates: 1 GiB.
+const GIB_SHIFT: u64 = 30;
 
 const TABLE: u64 = 0b11;
 const BLOCK: u64 = 0b01;
@@ -88,7 +88,7 @@ pub unsafe fn make_tables(user: u64) {
         0 => DEVICE,
         2 => USER_LEVEL2.address() | TABLE,
         3 => NORMAL,
-        index => NORMAL | index * GIB,
+        index => NORMAL | index << GIB_SHIFT,
     };
     // SAFETY: none of the tables is used yet, by this function's contract.
     unsafe {

@@ -4,7 +4,10 @@ use super::Kinds;
 use crate::bootargs::{Error, number};
 
 /// The keys that [`Settings`] knows.
-const KEYS: &str = "seed, operations, kinds";
+const KEYS: &str = "seed, operations, kinds, vcpus";
+
+/// vCPUs that there is room for.
+const MAX_VCPUS: u64 = 8;
 
 /// What the hostile guest is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -15,6 +18,8 @@ pub struct Settings {
     pub operations: u64,
     /// `kinds=NAME,...`: which kinds of operations.
     pub kinds: Kinds,
+    /// `vcpus=N`: how many vCPUs share them.
+    pub vcpus: u64,
 }
 
 impl Settings {
@@ -23,6 +28,7 @@ impl Settings {
         seed: 1,
         operations: 10_000,
         kinds: Kinds::DEFAULT,
+        vcpus: 1,
     };
 
     /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
@@ -36,6 +42,12 @@ impl Settings {
             match word.split_once('=') {
                 Some(("seed", value)) => settings.seed = number("seed", value)?,
                 Some(("operations", value)) => settings.operations = number("operations", value)?,
+                Some(("vcpus", value)) => {
+                    settings.vcpus = number("vcpus", value)?;
+                    if !(1..=MAX_VCPUS).contains(&settings.vcpus) {
+                        return Err(Error::Vcpus(value));
+                    }
+                }
                 Some(("kinds", names)) => {
                     settings.kinds = names.parse().map_err(|()| Error::Kinds(names))?;
                 }
@@ -57,8 +69,9 @@ mod tests {
             seed: 7,
             operations: 20,
             kinds: "mmio,wfi".parse().unwrap(),
+            vcpus: 2,
         };
-        let parsed = Settings::parse("seed=7 operations=20 kinds=wfi,mmio");
+        let parsed = Settings::parse("seed=7 operations=20 vcpus=2 kinds=wfi,mmio");
         assert_eq!(parsed, Ok(expected));
         assert_eq!(Settings::parse(""), Ok(Settings::DEFAULT));
     }
@@ -75,6 +88,7 @@ mod tests {
             error("operations=x"),
             "operations=\"x\" is not a number; give operations=N"
         );
+        assert_eq!(error("vcpus=9"), "vcpus=9; give 1 to 8");
         assert_eq!(error("n=1"), format!("unknown word \"n=1\"; one of {KEYS}"));
     }
 }

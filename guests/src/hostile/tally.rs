@@ -1,6 +1,7 @@
 //! What the operations came to: exceptions by class, and what must not be.
 
 use core::fmt;
+use core::ops::AddAssign;
 
 /// The numbers of a run.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -61,6 +62,22 @@ impl Tally {
             (Vector::Synchronous, _) => &mut self.others,
         };
         *counter += 1;
+    }
+}
+
+impl AddAssign for Tally {
+    fn add_assign(&mut self, other: Self) {
+        self.operations += other.operations;
+        self.returned += other.returned;
+        self.undefined += other.undefined;
+        self.data_aborts += other.data_aborts;
+        self.instruction_aborts += other.instruction_aborts;
+        self.alignment += other.alignment;
+        self.calls += other.calls;
+        self.others += other.others;
+        self.interrupts += other.interrupts;
+        self.serrors += other.serrors;
+        self.violations += other.violations;
     }
 }
 
