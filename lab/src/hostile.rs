@@ -51,6 +51,10 @@ pub struct Options {
     pub cpu: Cpu,
     /// How many of it the board has.
     pub cores: u32,
+    /// The hostile guest's vCPUs.
+    pub vcpus: u32,
+    /// The registers that it has. The checker has FP/SIMD.
+    pub registers: RegisterFiles,
     /// Operations, over all boots.
     pub operations: u64,
     /// The seed of the first boot; each further one has the next.
@@ -111,8 +115,9 @@ pub fn run(
             .and_then(|boot| outcome.add(&boot.console))
             .map_err(|error| match error {
                 Error::Run(sentence) => Error::run(format!(
-                    "a hostile guest of seed {seed} and {operations} operations on {} of {}: {sentence}",
-                    options.cores, options.cpu
+                    "a hostile guest of seed {seed}, {operations} operations and {} vCPUs on {} of {}: \
+                     {sentence}",
+                    options.vcpus, options.cores, options.cpu
                 )),
                 other => other,
             })?;
@@ -125,23 +130,28 @@ fn machine(options: &Options, images: &[Image; 2], seed: u64, operations: u64) -
     let kinds = options.kinds.as_ref();
     let kinds = kinds.map_or(String::new(), |kinds| format!(" kinds={kinds}"));
     let bootargs = [
-        format!("seed={seed} operations={operations}{kinds}"),
+        format!(
+            "seed={seed} operations={operations} vcpus={}{kinds}",
+            options.vcpus
+        ),
         format!(
             "workload=random seed={seed} windows={}",
             operations.div_ceil(OPERATIONS_PER_WINDOW)
         ),
     ];
-    let vms = images.iter().zip(bootargs).map(|(kernel, bootargs)| Vm {
-        registers: RegisterFiles::FP,
+    let parts = [(options.vcpus, options.registers), (1, RegisterFiles::FP)];
+    let vms = images.iter().zip(bootargs).zip(parts);
+    let vms = vms.map(|((kernel, bootargs), (vcpus, registers))| Vm {
         kernel: kernel.clone(),
         initrd: None,
         initrd_size: 0,
         bootargs,
         memory: MEMORY,
-        vcpus: 1,
+        vcpus,
         scheme: options.scheme,
         observe: false,
         pmu: false,
+        registers,
     });
     Machine {
         cpu: options.cpu,
