@@ -30,6 +30,7 @@
 mod area;
 mod cptr;
 mod file;
+mod fpexc;
 mod gates;
 mod layout;
 #[cfg(any(target_arch = "aarch64", doc))]
@@ -47,6 +48,7 @@ mod vector_length;
 pub use area::Area;
 pub use cptr::{Cptr, Opening};
 pub use file::RegisterFile;
+pub use fpexc::{Fpexc, FpexcRegister};
 pub use gates::Gates;
 pub use layout::FpSimd;
 #[cfg(any(target_arch = "aarch64", doc))]
