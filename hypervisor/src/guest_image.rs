@@ -1,16 +1,18 @@
 //! A guest's kernel image, and where it, its RAM disk and its device tree go in the VM's memory.
 //!
 //! The image is an arm64 `Image` as Linux's boot protocol describes it (Documentation/arch/arm64/
-//! booting.rst): a 64-byte header, at which it is also entered. Test images without Linux in them
-//! have the same header.
+//! booting.rst): a 64-byte header, at which it is also entered. Or it is a 32-bit Arm `zImage`
+//! (Documentation/arch/arm/booting.rst), and the VM's guest is AArch32. Test images without Linux in
+//! them have the same headers.
 
 mod format;
 #[cfg(test)]
 mod tests;
+mod zimage;
 
 use core::{fmt, ops::Range};
 
-pub use format::{Format, Image, ImageError, PageSize};
+pub use format::{ExecutionState, Format, Image, ImageError, PageSize};
 
 use crate::settings::{MAX_MEMORY, MEMORY_STEP, MIN_MEMORY};
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use trapcast_hypervisor::guest_image;
+use trapcast_hypervisor::guest_image::{self, ExecutionState};
 
 use crate::error::{Error, Result};
 
@@ -15,15 +15,17 @@ pub struct Image {
     pub file_size: u64,
     /// Bytes of memory that it takes, zeroed data included.
     pub memory_size: u64,
-    /// Offset from a boundary of 2 MiB at which it wants to lie.
+    /// Where it goes above what the hypervisor keeps at the start of RAM, in bytes.
     pub text_offset: u64,
+    /// The state that it runs in at EL1.
+    pub execution_state: ExecutionState,
 }
 
 impl Image {
     /// Looks at a file, as the hypervisor does.
     ///
     /// # Errors
-    /// [`Error::Input`] where it cannot be read, is not an arm64 Image, or is cut short.
+    /// [`Error::Input`] where it cannot be read, is no arm64 Image or zImage, or is cut short.
     pub fn open(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(|error| {
             Error::input(format!("cannot read kernel {}: {error}", path.display()))
@@ -35,6 +37,7 @@ impl Image {
             file_size: bytes.len() as u64,
             memory_size: image.memory_size,
             text_offset: image.text_offset,
+            execution_state: image.execution_state,
         })
     }
 }

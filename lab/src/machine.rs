@@ -3,6 +3,7 @@
 use std::{ffi::OsString, fmt, path::Path, str::FromStr};
 
 use trapcast_forecast::Scheme;
+use trapcast_hypervisor::guest_image::ExecutionState;
 
 use crate::{
     board::{BLOCK, Layout, Load, available_memory},
@@ -42,6 +43,12 @@ impl Cpu {
     /// Whether it has the Virtualization Host Extensions.
     pub const fn has_vhe(self) -> bool {
         !matches!(self, Self::CortexA57)
+    }
+
+    /// Whether its EL1 has this state.
+    pub const fn runs(self, state: ExecutionState) -> bool {
+        matches!(state, ExecutionState::AArch64)
+            || matches!(self, Self::CortexA57 | Self::Max | Self::MaxOf(_))
     }
 
     /// What follows `-cpu`.
@@ -157,8 +164,16 @@ impl Machine {
     /// `-serial`.
     ///
     /// # Errors
-    /// [`Error::Input`] where the VMs do not fit.
+    /// [`Error::Input`] where the VMs do not fit, or not this core.
     pub fn prepare(&self, hypervisor: &Path, serial: &str) -> Result<Prepared> {
+        let runs = |vm: &Vm| self.cpu.runs(vm.kernel.execution_state);
+        if let Some(number) = self.vms.iter().position(|vm| !runs(vm)) {
+            return Err(Error::input(format!(
+                "VM {number} has an AArch32 kernel, and {} has no AArch32 at EL1: take --cpu cortex-a57 \
+                 or max",
+                self.cpu
+            )));
+        }
         let loads: Vec<Load> = self.vms.iter().map(Vm::load).collect();
         let layout = Layout::of(&loads, available_memory()?)?;
         let ram = MemoryFile::zeroed(layout.ram)?;
@@ -302,6 +317,7 @@ mod tests {
                 file_size: 1 << 20,
                 memory_size: 2 << 20,
                 text_offset: 0,
+                execution_state: ExecutionState::AArch64,
             },
             initrd: None,
             initrd_size: 0,
@@ -346,6 +362,27 @@ mod tests {
         ] {
             assert!(line.contains(wanted), "{wanted} is not in {line}");
         }
+    }
+
+    #[test]
+    fn an_aarch32_kernel_is_refused_on_a_core_without() {
+        let mut vm = vm(Scheme::Owner);
+        vm.kernel.execution_state = ExecutionState::AArch32;
+        let prepare = |cpu| {
+            let machine = Machine {
+                cpu,
+                cores: 1,
+                vhe: false,
+                icount: true,
+                record: false,
+                vms: vec![vm.clone()],
+            };
+            machine.prepare(Path::new("/el2"), "stdio").map(|_| ())
+        };
+        assert_eq!(prepare(Cpu::CortexA57), Ok(()));
+        assert_eq!(prepare(Cpu::Max), Ok(()));
+        let told = prepare(Cpu::NeoverseN1).unwrap_err().to_string();
+        assert!(told.contains("neoverse-n1 has no AArch32 at EL1"), "{told}");
     }
 
     #[test]

@@ -1,7 +1,9 @@
-//! The header of an arm64 `Image`, and what is checked of it before the image is run.
+//! What a kernel's header says, and what is checked of it before the image is run; the header of an
+//! arm64 `Image`.
 
 use core::fmt;
 
+use super::{KERNEL_BASE, zimage};
 use zerocopy::{
     FromBytes, Immutable, KnownLayout,
     little_endian::{U32, U64},
@@ -62,7 +64,33 @@ impl fmt::Display for PageSize {
     }
 }
 
-/// What a file that is no arm64 `Image` looks like.
+/// The state that EL1 runs in.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum ExecutionState {
+    /// An arm64 `Image`.
+    AArch64,
+    /// A `zImage`.
+    AArch32,
+}
+
+impl ExecutionState {
+    /// Whether EL1 of a core whose `ID_AA64PFR0_EL1` is given can run in it.
+    pub fn is_supported(self, id_aa64pfr0_el1: u64) -> bool {
+        // EL1, bits 7:4: 1 for AArch64 alone, 2 for both.
+        self == Self::AArch64 || id_aa64pfr0_el1 >> 4 & 0xf == 2
+    }
+
+    /// What the kernel finds in its first three registers, with the device tree at `fdt`.
+    pub fn boot_arguments(self, fdt: u64) -> [u64; 3] {
+        match self {
+            Self::AArch64 => [fdt, 0, 0],
+            // Of a machine that no number stands for.
+            Self::AArch32 => [0, 0xffff_ffff, fdt],
+        }
+    }
+}
+
+/// What a file that is no kernel looks like.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Format {
     /// An ELF file.
@@ -100,7 +128,7 @@ impl Format {
 /// Why a file cannot be run as a kernel.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum ImageError {
-    /// The file is no arm64 `Image`.
+    /// The file is neither an arm64 `Image` nor a `zImage`.
     NotAnImage(Format),
     /// The file ends before the image does.
     Truncated {
@@ -113,6 +141,10 @@ pub enum ImageError {
     BigEndian,
     /// The header does not say how much memory the kernel needs.
     NoImageSize,
+    /// A zImage has to lie at this address, where it cannot.
+    Start(u64),
+    /// The core's EL1 has no AArch32 state.
+    NoAArch32,
     /// The core does not have the kernel's page size.
     PageSize(PageSize),
 }
@@ -122,13 +154,15 @@ impl fmt::Display for ImageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnImage(format) => {
-                f.write_str("the kernel is not an arm64 Image: ")?;
+                f.write_str("the kernel is not an arm64 Image or a zImage: ")?;
                 f.write_str(match format {
                     Format::Elf => "it is an ELF file; use arch/arm64/boot/Image of the same build",
                     Format::Gzip => "it is compressed; unpack it with gunzip",
                     Format::EfiZboot => "it is compressed for EFI; use the Image inside it",
                     Format::Uimage => "it is a U-Boot image; use the Image inside it",
-                    Format::Unknown => "it has no magic number ARM\\x64 at offset 56",
+                    Format::Unknown => {
+                        "it has neither the magic number ARM\\x64 at offset 56 nor 0x016f2818 at 36"
+                    }
                 })
             }
             Self::Truncated { size, expected } => write!(
@@ -139,6 +173,14 @@ impl fmt::Display for ImageError {
             Self::BigEndian => f.write_str("the kernel is big-endian; use a little-endian one"),
             Self::NoImageSize => f.write_str(
                 "the kernel's header gives no image_size; use a kernel since Linux 3.17",
+            ),
+            Self::Start(start) => write!(
+                f,
+                "the kernel has to lie at {start:#x}, which is below {KERNEL_BASE:#x}; build it to \
+                 lie anywhere"
+            ),
+            Self::NoAArch32 => f.write_str(
+                "an AArch32 kernel, but this core has no AArch32 at EL1; use -cpu cortex-a57",
             ),
             Self::PageSize(size) => write!(
                 f,
@@ -151,10 +193,12 @@ impl fmt::Display for ImageError {
 
 impl core::error::Error for ImageError {}
 
-/// What the header of an arm64 `Image` says.
+/// What the header of an image says.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Image {
-    /// Where the image goes, above a multiple of 2 MiB, in bytes.
+    /// What it runs in.
+    pub execution_state: ExecutionState,
+    /// Where the image goes, above [`KERNEL_BASE`], in bytes.
     pub text_offset: u64,
     /// What the kernel occupies from there once it runs, in bytes.
     pub memory_size: u64,
@@ -173,6 +217,9 @@ impl Image {
     /// When the file is no such image, is truncated as far as that can be seen, or cannot be run
     /// here.
     pub fn parse(file: &[u8]) -> Result<Self, ImageError> {
+        if let Some(image) = zimage::parse(file) {
+            return image;
+        }
         let size = file.len() as u64;
         let Ok((header, _)) = Header::ref_from_prefix(file) else {
             return Err(match Format::of(file) {
@@ -200,6 +247,7 @@ impl Image {
             }
         }
         Ok(Self {
+            execution_state: ExecutionState::AArch64,
             text_offset: header.text_offset.get(),
             memory_size: header.image_size.get().max(size),
             page_size: match (flags >> 1) & 0b11 {
@@ -209,6 +257,19 @@ impl Image {
                 _ => None,
             },
         })
+    }
+
+    /// Checks that EL1 of a core whose `ID_AA64PFR0_EL1` is given has the kernel's execution state.
+    ///
+    /// # Errors
+    ///
+    /// When it does not.
+    pub fn check_execution_state(&self, id_aa64pfr0_el1: u64) -> Result<(), ImageError> {
+        if self.execution_state.is_supported(id_aa64pfr0_el1) {
+            Ok(())
+        } else {
+            Err(ImageError::NoAArch32)
+        }
     }
 
     /// Checks that a core whose `ID_AA64MMFR0_EL1` is given has the kernel's page size.

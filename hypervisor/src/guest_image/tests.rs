@@ -36,6 +36,7 @@ fn efi_image_file(end: u32) -> Vec<u8> {
 
 fn image(text_offset: u64, memory_size: u64) -> Image {
     Image {
+        execution_state: ExecutionState::AArch64,
         text_offset,
         memory_size,
         page_size: None,
@@ -46,6 +47,7 @@ fn image(text_offset: u64, memory_size: u64) -> Image {
 fn a_header_is_read_by_its_offsets() {
     let file = image_file(0x8_0000, 20 * MIB, 0b1010, 4096);
     let expected = Image {
+        execution_state: ExecutionState::AArch64,
         text_offset: 0x8_0000,
         memory_size: 20 * MIB,
         page_size: Some(PageSize::Small),
@@ -249,5 +251,111 @@ proptest! {
         }
         file.truncate(1 + length.index(file.len()));
         let _ = Image::parse(&file).map_err(|error| error.to_string());
+    }
+}
+
+/// A zImage by the offsets of head.S, which has to lie at `start`, and `size` bytes in all.
+fn zimage_file(start: u32, end: u32, size: usize) -> Vec<u8> {
+    let mut file = vec![0; size];
+    for (offset, word) in [(0x24, 0x016f_2818), (0x28, start), (0x2c, end)] {
+        file[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    }
+    file
+}
+
+/// One with a table that says its sizes: text_offset, unpacked, bss.
+fn zimage_with_sizes(text_offset: Option<u32>, unpacked: u32, bss: u32) -> Vec<u8> {
+    let mut file = zimage_file(0, 0x1000, 0x1000);
+    let mut put = |offset: usize, word: u32| {
+        file[offset..offset + 4].copy_from_slice(&word.to_le_bytes());
+    };
+    put(0x30, 0x0403_0201);
+    put(0x34, 0x4545_4545);
+    put(0x38, 0x800);
+    put(0x800, if text_offset.is_some() { 6 } else { 4 });
+    put(0x804, 0x5a53_4c4b);
+    put(0x808, 0xc01);
+    put(0x80c, bss);
+    put(0x810, text_offset.unwrap_or(0xdead_beef));
+    put(0xc01, unpacked);
+    file
+}
+
+#[test]
+fn a_zimage_is_put_above_what_it_unpacks() {
+    for (file, above) in [
+        // Debian's armmp-lpae kernel 6.1: 24.1 MiB.
+        (zimage_with_sizes(Some(0x20_8000), 0x15a_50c8, 0x6_01c0), 26),
+        // As before Linux 5.1, without a TEXT_OFFSET.
+        (zimage_with_sizes(None, 9 * MIB as u32, 0), 12),
+        (zimage_file(0, 0x1000, 0x1000), 32),
+    ] {
+        let image = Image::parse(&file).unwrap();
+        assert_eq!(image.execution_state, ExecutionState::AArch32);
+        assert_eq!(KERNEL_BASE + image.text_offset, RAM_BASE + above * MIB);
+        assert_eq!(image.memory_size, 0x1000 + MIB, "with what unpacking takes");
+    }
+}
+
+#[test]
+fn a_flat_program_lies_where_its_header_says() {
+    let base = KERNEL_BASE as u32;
+    let image = Image::parse(&zimage_file(base, base + 0x9000, 0x1000)).unwrap();
+    let expected = Image {
+        execution_state: ExecutionState::AArch32,
+        text_offset: 0,
+        memory_size: 0x9000,
+        page_size: None,
+    };
+    assert_eq!(image, expected);
+    let low = Image::parse(&zimage_file(0x1000, 0x2000, 0x1000)).unwrap_err();
+    assert_eq!(low, ImageError::Start(0x1000));
+    assert!(low.to_string().contains("below 0x40200000"));
+}
+
+#[test]
+fn a_zimage_that_cannot_run_is_refused() {
+    let truncated = Image::parse(&zimage_file(0, 0x2000, 0x1000));
+    let (size, expected) = (0x1000, 0x2000);
+    assert_eq!(truncated, Err(ImageError::Truncated { size, expected }));
+    let header = Image::parse(&zimage_file(0, 0x2000, 0x1000)[..0x2a]);
+    assert!(matches!(header, Err(ImageError::Truncated { .. })));
+    let mut big_endian = zimage_file(0, 0x1000, 0x1000);
+    big_endian[0x24..0x28].reverse();
+    assert_eq!(Image::parse(&big_endian), Err(ImageError::BigEndian));
+    assert_eq!(
+        Image::parse(&zimage_file(0x9000, 0x1000, 0x1000)),
+        Err(ImageError::NoImageSize)
+    );
+}
+
+#[test]
+fn execution_states_are_compared_with_the_core() {
+    // ID_AA64PFR0_EL1 of a Cortex-A57 and of a Neoverse N1, which has AArch32 at EL0 only.
+    let (a57, n1) = (0x0000_2222, 0x1100_0000_1111_1112);
+    let zimage = Image::parse(&zimage_file(0, 0x1000, 0x1000)).unwrap();
+    assert_eq!(zimage.check_execution_state(a57), Ok(()));
+    let refusal = zimage.check_execution_state(n1).unwrap_err();
+    assert!(refusal.to_string().contains("no AArch32 at EL1"));
+    assert_eq!(image(0, MIB).check_execution_state(n1), Ok(()));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { rng_seed: RngSeed::Fixed(1), ..ProptestConfig::default() })]
+
+    #[test]
+    fn damaged_zimages_do_no_harm(
+        words in proptest::collection::vec((0_usize..0x400, any::<u32>()), 0..12),
+        length in 0_usize..0x1000,
+    ) {
+        let mut file = zimage_with_sizes(Some(0x8000), 1 << 20, 1 << 10);
+        for (index, word) in words {
+            if index != 9 {
+                file[index * 4..index * 4 + 4].copy_from_slice(&word.to_le_bytes());
+            }
+        }
+        if let Ok(image) = Image::parse(&file[..length]) {
+            let _ = Layout::new(0, &image, None, 1 << 30);
+        }
     }
 }
