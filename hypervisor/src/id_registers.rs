@@ -4,15 +4,19 @@
 //! and so does a register. That keeps from guests: what EL2 does not switch or emulate (MTE, GCS, RAS, MPAM, AMU, NMI, debug, trace and profiling: SPE, TRBE, BRBE), what another
 //! Exception level needs (EL2, VHE, nested virtualisation, stage 2, EL3, Secure EL2, RME), what
 //! only works if EL2 enables it in `HCRX_EL2` (MOPS, LS64, `TCR2_EL1`, `SCTLR2_EL1` and what builds
-//! on them), WFIT, LORegions, TME, and whatever comes after this table was written. AArch32 is not
-//! there either, at EL0 and EL1, so that its identification registers read as zero.
+//! on them), WFIT, LORegions, TME, and whatever comes after this table was written. To an AArch64 guest
+//! AArch32 is not there either, at EL0 and EL1, so that its identification registers read as zero; an
+//! AArch32 guest has a table of its own, `aarch32.rs`.
 //!
 //! EL2 traps reads of these registers with `HCR_EL2.TID3`. That does not keep a guest from using
 //! what it does not see: the traps of each feature do.
 //!
 //! Source: Arm ARM (DDI 0487), the descriptions of the `ID_AA64*_EL1` registers.
 
+mod aarch32;
+
 use crate::stage2::IPA_BITS;
+pub use aarch32::aarch32_guest_value;
 
 /// What a guest may use beyond what every guest may.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -291,7 +295,12 @@ impl Rule {
 ///
 /// For the feature registers, CRm 1 to 7; others read as zero.
 pub fn guest_value(crm: u8, op2: u8, physical: u64, allowed: Allowed) -> u64 {
-    REGISTERS
+    value_in(REGISTERS, crm, op2, physical, allowed)
+}
+
+/// What is shown of a register by a table.
+fn value_in(table: &[Register], crm: u8, op2: u8, physical: u64, allowed: Allowed) -> u64 {
+    table
         .iter()
         .find(|register| (register.crm, register.op2) == (crm, op2))
         .map_or(0, |register| register.guest_value(physical, allowed))

@@ -1,6 +1,7 @@
 //! Pure parts of the hypervisor.
 #![cfg_attr(not(test), no_std)]
 
+pub mod aarch32;
 pub mod disturbance;
 pub mod guest_fdt;
 pub mod guest_image;
