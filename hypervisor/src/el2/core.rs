@@ -2,7 +2,7 @@
 
 use ::core::{hint::black_box, ptr::NonNull, sync::atomic::AtomicBool};
 
-use trapcast_fpsimd::{FpSimd, Gates};
+use trapcast_fpsimd::{FpSimd, FpexcRegister, Gates};
 use trapcast_hypervisor::disturbance::Disturbance;
 use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
 use trapcast_switch::{Class, Exchange, Gate, GateRegister};
@@ -42,6 +42,8 @@ pub struct Core {
     pub gates: Gates,
     /// How CPTR_EL2 stands.
     gate: GateRegister,
+    /// How FPEXC32_EL2 stands.
+    pub fpexc: FpexcRegister,
     /// Where the host's registers are kept while a guest's are in the core.
     pub host: Area,
     /// Its number: affinity 0.
@@ -89,6 +91,7 @@ impl Core {
             switch: trapcast_switch::Core::new(host),
             gates: Gates::new(e2h),
             gate: GateRegister::new(Gate::Closed),
+            fpexc: FpexcRegister::new(),
             host,
             number,
             turn: Turn {
@@ -161,7 +164,7 @@ impl Core {
 /// Called by the vector with the current vCPU and this core, and nobody else has a reference to
 /// either.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
+pub unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
     // An observed guest takes the longer way: its record wants the time.
     if vcpu.guest.observed() || core.switch.owner() == vcpu.guest.context() {
         return trap_of_any_class(vcpu, core, Class::Fp);
@@ -210,7 +213,7 @@ unsafe extern "C" fn el2_gate_trap_above(_: u64, _: u64, vcpu: &mut Vcpu, core: 
 #[inline(never)]
 extern "C" fn trap_of_any_class(vcpu: &mut Vcpu, core: &mut Core, class: Class) -> Move {
     if !vcpu.vm.settings.fp || vcpu.guest.most() < class {
-        inject::undefined();
+        inject::undefined(vcpu);
         return Move::done();
     }
     core.recorder.used();
@@ -243,7 +246,7 @@ extern "C" fn exchange_above(
 
 /// An exchange as the vector takes it: in x0 and x1, zero for nothing to do.
 #[repr(C)]
-struct Move {
+pub struct Move {
     save: Option<Area>,
     load: Option<Area>,
 }

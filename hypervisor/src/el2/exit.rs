@@ -2,11 +2,14 @@
 
 use ::core::ptr::NonNull;
 
-use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
+use trapcast_hypervisor::{
+    aarch32::{PSTATE_AARCH32, advanced},
+    syndrome::{ExceptionClass, Syndrome},
+};
 use trapcast_trace::report::Exit;
 
 use super::{
-    console,
+    aarch32, console,
     core::Core,
     gic, inject, mmio, psci, scheduler, system_registers, timer,
     vcpu::Vcpu,
@@ -82,6 +85,11 @@ fn uncommon(
     syndrome: Syndrome,
     class: ExceptionClass,
 ) -> (Exit, Next) {
+    if vcpu.aarch32
+        && let Some(dealt_with) = aarch32::synchronous(vcpu, core, syndrome, class)
+    {
+        return dealt_with;
+    }
     match class {
         ExceptionClass::INSTRUCTION_ABORT_LOWER => {
             mmio::instruction_abort(vcpu, core, syndrome.abort())
@@ -98,7 +106,7 @@ fn uncommon(
         // What the guest may not use: SVE, SME, pointer authentication it does not have, and
         // whatever else no guest of this board has.
         _ => {
-            inject::undefined();
+            inject::undefined(vcpu);
             (Exit::Other, Next::Continue)
         }
     }
@@ -138,9 +146,15 @@ pub fn skip_instruction() {
     /// PSTATE.BTYPE, which any instruction but a branch leaves zero.
     const SPSR_BTYPE: u64 = 0b11 << 10;
     let length = Syndrome::new(mrs!("esr_el2")).instruction_length();
+    let pstate = mrs!("spsr_el2");
+    let pstate = if pstate & PSTATE_AARCH32 == 0 {
+        pstate & !SPSR_BTYPE
+    } else {
+        advanced(pstate)
+    };
     // SAFETY: the guest's own program counter and PSTATE.
     unsafe {
         msr!("elr_el2", mrs!("elr_el2").wrapping_add(length));
-        msr!("spsr_el2", mrs!("spsr_el2") & !SPSR_BTYPE);
+        msr!("spsr_el2", pstate);
     }
 }

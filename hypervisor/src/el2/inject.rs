@@ -1,6 +1,8 @@
 //! Exceptions that EL2 lets a guest take at its own EL1.
 
-use super::boot::HCR_E2H;
+use trapcast_hypervisor::aarch32::Exception;
+
+use super::{aarch32, boot::HCR_E2H, vcpu::Vcpu};
 use crate::{mrs, msr};
 
 /// PSTATE's fields in SPSR_EL2: the Exception level and stack pointer, the execution state.
@@ -21,12 +23,24 @@ const SCTLR_DSSBS: u64 = 1 << 44;
 const IL: u64 = 1 << 25;
 
 /// Lets the guest take an undefined-instruction exception, as if the instruction did not exist.
-pub fn undefined() {
-    inject(IL, None);
+pub fn undefined(vcpu: &mut Vcpu) {
+    if vcpu.aarch32 {
+        aarch32::take(vcpu, Exception::Undefined, 0);
+    } else {
+        inject(IL, None);
+    }
 }
 
 /// Lets the guest take a synchronous external abort for its access to `address`.
-pub fn abort(instruction: bool, address: u64) {
+pub fn abort(vcpu: &mut Vcpu, instruction: bool, address: u64) {
+    if vcpu.aarch32 {
+        let exception = if instruction {
+            Exception::PrefetchAbort
+        } else {
+            Exception::DataAbort
+        };
+        return aarch32::take(vcpu, exception, address);
+    }
     /// Synchronous External abort, not on a walk.
     const DFSC: u64 = 0x10;
     // Classes of aborts from a lower level and from EL1 itself differ by one.
@@ -47,27 +61,22 @@ fn inject(esr: u64, far: Option<u64>) {
         _ => 0x600,
     };
     let elr = mrs!("elr_el2");
+    let VectorState { vbar, sctlr, .. } = VectorState::current();
     // SAFETY: EL1's own registers, as the exception would have set them; with E2H = 1 they have
     // names of their own.
-    let (vbar, sctlr) = unsafe {
-        if mrs!("hcr_el2") & HCR_E2H != 0 {
+    unsafe {
+        if e2h() {
             msr!("s3_5_c4_c0_0", spsr);
             msr!("s3_5_c4_c0_1", elr);
-            msr!("s3_5_c5_c2_0", esr);
-            if let Some(far) = far {
-                msr!("s3_5_c6_c0_0", far);
-            }
-            (mrs!("s3_5_c12_c0_0"), mrs!("s3_5_c1_c0_0"))
         } else {
             msr!("spsr_el1", spsr);
             msr!("elr_el1", elr);
-            msr!("esr_el1", esr);
-            if let Some(far) = far {
-                msr!("far_el1", far);
-            }
-            (mrs!("vbar_el1"), mrs!("sctlr_el1"))
         }
-    };
+        set_esr(esr);
+        if let Some(far) = far {
+            set_far(far);
+        }
+    }
     let mut pstate = SPSR_DAIF | SPSR_EL1H | spsr & (SPSR_PAN | SPSR_DIT);
     if has_pan() && sctlr & SCTLR_SPAN == 0 {
         pstate |= SPSR_PAN;
@@ -83,6 +92,84 @@ fn inject(esr: u64, far: Option<u64>) {
 }
 
 /// Returns whether the core has PSTATE.PAN (ID_AA64MMFR1_EL1.PAN).
-fn has_pan() -> bool {
+pub fn has_pan() -> bool {
     mrs!("id_aa64mmfr1_el1") >> 20 & 0xf != 0
+}
+
+/// What of a guest's EL1 state says how it takes an exception.
+pub struct VectorState {
+    pub sctlr: u64,
+    pub tcr: u64,
+    pub vbar: u64,
+    pub far: u64,
+}
+
+impl VectorState {
+    /// Returns that of the core.
+    pub fn current() -> Self {
+        if e2h() {
+            Self {
+                sctlr: mrs!("s3_5_c1_c0_0"),
+                tcr: mrs!("s3_5_c2_c0_2"),
+                vbar: mrs!("s3_5_c12_c0_0"),
+                far: mrs!("s3_5_c6_c0_0"),
+            }
+        } else {
+            Self {
+                sctlr: mrs!("sctlr_el1"),
+                tcr: mrs!("tcr_el1"),
+                vbar: mrs!("vbar_el1"),
+                far: mrs!("far_el1"),
+            }
+        }
+    }
+}
+
+/// Sets SCTLR_EL1.
+///
+/// # Safety
+/// What EL1 runs next is to run with it.
+pub unsafe fn set_sctlr(sctlr: u64) {
+    // SAFETY: the caller's; it has no effect at EL2.
+    unsafe {
+        if e2h() {
+            msr!("s3_5_c1_c0_0", sctlr);
+        } else {
+            msr!("sctlr_el1", sctlr);
+        }
+    }
+}
+
+/// Sets ESR_EL1, which is DFSR in AArch32 state.
+///
+/// # Safety
+/// The guest takes an exception with this syndrome next.
+pub unsafe fn set_esr(esr: u64) {
+    // SAFETY: the caller's; it has no effect at EL2.
+    unsafe {
+        if e2h() {
+            msr!("s3_5_c5_c2_0", esr);
+        } else {
+            msr!("esr_el1", esr);
+        }
+    }
+}
+
+/// Sets FAR_EL1.
+///
+/// # Safety
+/// As for [`set_esr`].
+pub unsafe fn set_far(far: u64) {
+    // SAFETY: as above.
+    unsafe {
+        if e2h() {
+            msr!("s3_5_c6_c0_0", far);
+        } else {
+            msr!("far_el1", far);
+        }
+    }
+}
+
+fn e2h() -> bool {
+    mrs!("hcr_el2") & HCR_E2H != 0
 }

@@ -1,6 +1,7 @@
 //! A guest's aborts: its own memory at first use, its emulated devices, and what is nothing at all.
 
 use trapcast_hypervisor::{
+    aarch32::view_of_register,
     syndrome::{Abort, Access, Fault},
     vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE, VcpuSet},
 };
@@ -35,7 +36,7 @@ enum Device {
 #[inline(never)]
 pub fn data_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
     if let Some(ipa) = abort.ipa(mrs!("far_el2"), mrs!("hpfar_el2"))
-        && let Some(access) = abort.access()
+        && let Some(access) = access(vcpu, abort)
         && let Some((device, offset)) = device(vcpu.vm, ipa)
     {
         emulate(vcpu, core, device, offset, access);
@@ -46,13 +47,13 @@ pub fn data_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next
 }
 
 /// Deals with an instruction abort.
-pub fn instruction_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
+pub fn instruction_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next) {
     memory_abort(vcpu, core, abort, true)
 }
 
 /// Maps the VM's own memory at its first use. Where there is none, or a device that takes no such
 /// access, the guest takes an external abort; cache maintenance there has nothing to do.
-fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -> (Exit, Next) {
+fn memory_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort, instruction: bool) -> (Exit, Next) {
     let far = mrs!("far_el2");
     if let Fault::Translation { .. } = abort.fault()
         && let Some(ipa) = abort.ipa(far, mrs!("hpfar_el2"))
@@ -63,9 +64,19 @@ fn memory_abort(vcpu: &Vcpu, core: &mut Core, abort: Abort, instruction: bool) -
     if !instruction && abort.cache_maintenance() && !abort.stage1_walk() {
         skip_instruction();
     } else {
-        inject::abort(instruction, far);
+        inject::abort(vcpu, instruction, far);
     }
     (Exit::Other, Next::Continue)
+}
+
+/// Returns the load or store that an abort describes, with the AArch64 view of its register.
+#[inline]
+fn access(vcpu: &Vcpu, abort: Abort) -> Option<Access> {
+    let mut access = abort.access()?;
+    if vcpu.aarch32 {
+        access.register = view_of_register(mrs!("spsr_el2"), access.register);
+    }
+    Some(access)
 }
 
 /// Returns the device at `ipa`, and where in it that is.

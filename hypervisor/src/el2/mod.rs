@@ -1,5 +1,6 @@
 //! What needs EL2 itself: registers, tables, interrupts, guests.
 
+mod aarch32;
 mod boot;
 mod console;
 mod core;
@@ -20,6 +21,7 @@ mod registers;
 mod report;
 mod run;
 mod scheduler;
+mod spsr;
 mod stacks;
 mod sysreg;
 mod system_registers;

@@ -8,6 +8,7 @@ use super::{
     exit::{Next, wait},
     scheduler,
     vcpu::Vcpu,
+    vm::Start,
 };
 
 /// SMC Calling Convention (DEN0028), "unknown function identifier".
@@ -23,6 +24,8 @@ const PSCI_VERSION: u64 = 0x8400_0000;
 const VERSION: Version = Version { major: 1, minor: 1 };
 /// SMCCC_VERSION and the version 1.1 that it answers.
 const SMCCC_VERSION: u64 = 0x8000_0000;
+/// In a function identifier: arguments of 64 bits.
+const SMC64: u64 = 1 << 30;
 const SMCCC_1_1: u64 = 1 << 16 | 1;
 
 /// Answers the guest's call.
@@ -42,7 +45,17 @@ fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         return Next::Again;
     }
     let [x0, x1, x2, x3, ..] = vcpu.registers;
-    let Ok(function) = Function::try_from(&[x0, x1, x2, x3]) else {
+    let mut call = [x0, x1, x2, x3];
+    if vcpu.aarch32 {
+        call = call.map(|register| register & 0xffff_ffff);
+    }
+    let function = if vcpu.aarch32 && x0 & SMC64 != 0 {
+        // There are no calls by the 64-bit convention from AArch32.
+        None
+    } else {
+        Function::try_from(&call).ok()
+    };
+    let Some(function) = function else {
         vcpu.registers[0] = refusal(x0);
         return Next::Again;
     };
@@ -139,7 +152,10 @@ fn cpu_on(vcpu: &Vcpu, mpidr: u32, entry: u64, context: u64) -> u64 {
         return ALREADY_ON;
     }
     state.on[target] = true;
-    state.power_on[target] = Some((entry, context));
+    state.power_on[target] = Some(Start {
+        entry,
+        arguments: [context, 0, 0],
+    });
     scheduler::lock().power_on(vcpu.vm.number, target);
     SUCCESS
 }

@@ -82,17 +82,17 @@ el1_registers! {
 }
 
 impl El1 {
-    /// The registers of a vCPU after reset: the MMU off, everything else zero.
-    pub fn reset() -> Self {
+    /// The registers of a vCPU after reset: SCTLR_EL1 as given, everything else zero.
+    pub fn reset(sctlr: u64) -> Self {
         Self {
-            sctlr: SCTLR_RES1,
+            sctlr,
             ..Self::default()
         }
     }
 }
 
 /// SCTLR_EL1 with all of its functions off: the bits that are RES1 in Armv8.0.
-const SCTLR_RES1: u64 = 0x30d0_0800;
+pub const SCTLR_RES1: u64 = 0x30d0_0800;
 
 /// Declares the pointer authentication keys, which exist in pairs of 64 bits.
 macro_rules! keys {

@@ -35,6 +35,9 @@ impl Core {
         let traps = self.meter.exited(start, before);
         self.recorder.end(self.e2h, vcpu.guest.has_trapped());
         let begin = meter::instructions();
+        if vcpu.aarch32 {
+            self.save_fpexc(vcpu);
+        }
         let exchange = self.switch.exit(&mut vcpu.guest);
         self.exchange(exchange);
         let switched = meter::instructions()
@@ -109,6 +112,9 @@ impl Core {
         let begin = meter::instructions();
         let entry = self.switch.enter(&mut vcpu.guest);
         self.exchange(entry.exchange);
+        if vcpu.aarch32 {
+            self.set_fpexc(vcpu, entry.gate);
+        }
         self.set_gate(entry.gate);
         let switched = meter::instructions().wrapping_sub(begin);
         vcpu.switch_instructions += u64::from(switched);

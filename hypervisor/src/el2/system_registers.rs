@@ -3,9 +3,11 @@
 use ::core::array;
 
 use trapcast_hypervisor::{
+    aarch32::CoprocessorAccess,
+    guest_image::ExecutionState,
     id_registers,
     settings::VmSettings,
-    syndrome::{SystemRegister, SystemRegisterAccess},
+    syndrome::{Syndrome, SystemRegister, SystemRegisterAccess},
     vgic::{Effects, Vgic},
 };
 
@@ -23,6 +25,9 @@ use crate::mrs;
 /// Encodings of registers that are answered one by one.
 const ACTLR_EL1: SystemRegister = SystemRegister::new(3, 0, 1, 0, 1);
 const REVIDR_EL1: SystemRegister = SystemRegister::new(3, 0, 0, 0, 6);
+/// Of AArch32 alone.
+const TCMTR: SystemRegister = SystemRegister::new(3, 0, 0, 0, 2);
+const TLBTR: SystemRegister = SystemRegister::new(3, 0, 0, 0, 3);
 const AIDR_EL1: SystemRegister = SystemRegister::new(3, 1, 0, 0, 7);
 const SMIDR_EL1: SystemRegister = SystemRegister::new(3, 1, 0, 0, 6);
 /// SMIDR_EL1.{Implementer, Revision}: there are no priorities, and nobody shares the unit.
@@ -45,7 +50,11 @@ pub struct IdRegisters([[u64; 8]; 7]);
 impl IdRegisters {
     /// Works them out for a VM of these settings that has these vectors. All cores of a machine are
     /// alike.
-    pub fn new(settings: &VmSettings, vectors: &Vectors) -> Self {
+    pub fn new(settings: &VmSettings, vectors: &Vectors, state: ExecutionState) -> Self {
+        let shown = match state {
+            ExecutionState::AArch64 => id_registers::guest_value,
+            ExecutionState::AArch32 => id_registers::aarch32_guest_value,
+        };
         let allowed = id_registers::Allowed {
             pauth: has_pauth(),
             fp: settings.fp,
@@ -57,7 +66,7 @@ impl IdRegisters {
             let crm = row as u8 + 1;
             array::from_fn(|op2| {
                 let op2 = op2 as u8;
-                id_registers::guest_value(crm, op2, physical_id_register(crm, op2), allowed)
+                shown(crm, op2, physical_id_register(crm, op2), allowed)
             })
         }))
     }
@@ -78,7 +87,7 @@ impl IdRegisters {
 pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Next {
     if access.read {
         let Some(value) = read(vcpu, access.register) else {
-            inject::undefined();
+            inject::undefined(vcpu);
             return Next::Again;
         };
         set_register(vcpu, access.rt, value);
@@ -89,9 +98,33 @@ pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Nex
     if write(vcpu, core, access.register, value) {
         skip_instruction();
     } else {
-        inject::undefined();
+        inject::undefined(vcpu);
     }
     Next::Continue
+}
+
+/// Answers an access of an AArch32 guest, as [`access`] does.
+pub fn access_aarch32(vcpu: &mut Vcpu, core: &Core, syndrome: Syndrome) {
+    let access = CoprocessorAccess::new(syndrome);
+    let done = if access.read {
+        let value = read(vcpu, access.register);
+        if let Some(value) = value {
+            set_register(vcpu, access.rt, value & 0xffff_ffff);
+            if let Some(rt2) = access.rt2 {
+                set_register(vcpu, rt2, value >> 32);
+            }
+        }
+        value.is_some()
+    } else {
+        let half = |rt| register(vcpu, rt) & 0xffff_ffff;
+        let value = half(access.rt) | access.rt2.map_or(0, half) << 32;
+        write(vcpu, core, access.register, value)
+    };
+    if done {
+        skip_instruction();
+    } else {
+        inject::undefined(vcpu);
+    }
 }
 
 #[inline]
@@ -104,6 +137,8 @@ fn read(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
 fn read_other(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
     match register {
         ACTLR_EL1 | REVIDR_EL1 | AIDR_EL1 => Some(0),
+        // No tightly coupled memory, and one TLB for instructions and data.
+        TCMTR | TLBTR if vcpu.aarch32 => Some(0),
         SMIDR_EL1 if vcpu.vm.vectors.sme.is_some() => {
             Some(SMIDR_IMPLEMENTER & mrs!("s3_1_c0_c0_6"))
         }

@@ -3,17 +3,20 @@
 use ::core::ptr::NonNull;
 
 use trapcast_forecast::Scheme;
+use trapcast_fpsimd::Fpexc;
+use trapcast_hypervisor::{aarch32, guest_image::ExecutionState};
 use trapcast_switch::Guest;
 use trapcast_trace::report::VcpuReport;
 
 use super::{
+    aarch32::El1Aarch32,
     boot::{HCR_E2H, HCR_RW},
     core::Core,
     gic::{self, CpuInterface},
     register_file::{Area, RegisterFile},
-    registers::{El1, Extensions, has_pauth, has_ras, trap_sme_registers},
-    timer,
-    vm::Vm,
+    registers::{El1, Extensions, SCTLR_RES1, has_pauth, has_ras, trap_sme_registers},
+    spsr, timer,
+    vm::{Start, Vm},
 };
 use crate::{mrs, msr};
 
@@ -68,6 +71,10 @@ pub struct Vcpu {
     pub core: *mut Core,
     /// Its side of the switch.
     pub guest: Guest<Area>,
+    /// Whether it is in AArch32 state at EL1.
+    pub aarch32: bool,
+    /// FPEXC of an AArch32 guest, while it is not running.
+    pub fpexc: Fpexc,
     /// EL2 instructions on its behalf, exits to entries.
     pub el2_instructions: u64,
     /// Those spent in switching its registers.
@@ -77,6 +84,7 @@ pub struct Vcpu {
     /// See [`elr`](Self::elr).
     pub spsr: u64,
     el1: El1,
+    el1_aarch32: El1Aarch32,
     extensions: Extensions,
     interface: CpuInterface,
     /// How many of its list registers hold something.
@@ -116,11 +124,14 @@ impl Vcpu {
             registers: [0; 31],
             core: ::core::ptr::null_mut(),
             guest: Guest::new(area, scheme, observed).with_classes(vm.vectors.most()),
+            aarch32: vm.execution_state == ExecutionState::AArch32,
+            fpexc: Fpexc::ZERO,
             el2_instructions: 0,
             switch_instructions: 0,
             elr: 0,
             spsr: RESET_PSTATE,
-            el1: El1::reset(),
+            el1: El1::default(),
+            el1_aarch32: El1Aarch32::default(),
             extensions: Extensions::default(),
             interface: CpuInterface::default(),
             lists: 0,
@@ -132,13 +143,19 @@ impl Vcpu {
         }
     }
 
-    /// Resets it, to begin at `entry` with `argument` in x0. Its registers are not in any core.
-    fn reset(&mut self, entry: u64, argument: u64) {
+    /// Resets it, to begin as `start` says. Its registers are not in any core.
+    fn reset(&mut self, start: Start) {
         self.registers = [0; 31];
-        self.registers[0] = argument;
-        self.elr = entry;
-        self.spsr = RESET_PSTATE;
-        self.el1 = El1::reset();
+        self.registers[..3].copy_from_slice(&start.arguments);
+        if self.aarch32 {
+            (self.elr, self.spsr) = aarch32::entry(start.entry);
+            self.el1 = El1::reset(aarch32::RESET_SCTLR);
+        } else {
+            (self.elr, self.spsr) = (start.entry, RESET_PSTATE);
+            self.el1 = El1::reset(SCTLR_RES1);
+        }
+        self.el1_aarch32 = El1Aarch32::default();
+        self.fpexc = Fpexc::ZERO;
         self.extensions = Extensions::default();
         self.interface = CpuInterface::default();
         // SAFETY: the state machine has evicted this vCPU, so no core uses its area.
@@ -149,7 +166,13 @@ impl Vcpu {
     fn save(&mut self, core: &Core) {
         self.elr = mrs!("elr_el2");
         self.spsr = mrs!("spsr_el2");
+        if self.aarch32 {
+            spsr::fetch(self.spsr);
+        }
         self.el1.save(core.e2h);
+        if self.aarch32 {
+            self.el1_aarch32.save();
+        }
         timer::stop_virtual_timer(core.e2h);
         self.extensions.save();
         self.interface.save();
@@ -165,13 +188,24 @@ impl Vcpu {
         unsafe {
             msr!("elr_el2", self.elr);
             msr!("spsr_el2", self.spsr);
-            msr!("hcr_el2", core.guest_hcr);
+            msr!(
+                "hcr_el2",
+                if self.aarch32 {
+                    core.guest_hcr & !HCR_RW
+                } else {
+                    core.guest_hcr
+                }
+            );
             msr!("mdcr_el2", self.vm.mdcr);
             msr!("vmpidr_el2", 1 << 31 | self.index as u64);
             msr!("vtcr_el2", self.vm.vtcr);
             msr!("vttbr_el2", self.vm.vttbr);
             msr!("cntvoff_el2", self.vm.counter_offset());
             self.el1.load(core.e2h);
+            if self.aarch32 {
+                self.el1_aarch32.load();
+                spsr::hand_over(self.spsr);
+            }
             self.extensions.load();
             trap_sme_registers(self.vm.vectors.sme.is_some());
             self.interface.load();
@@ -258,10 +292,10 @@ impl Core {
                 unsafe { resident.as_mut() }.save(self);
                 self.report.vcpu_switches += 1;
             }
-            if let Some((entry, argument)) = power_on {
+            if let Some(start) = power_on {
                 let evicted = self.switch.evict(&mut next.guest);
                 self.exchange(evicted);
-                next.reset(entry, argument);
+                next.reset(start);
             }
             // SAFETY: the resident vCPU was saved, and the caller enters this one.
             unsafe { next.load(self) }

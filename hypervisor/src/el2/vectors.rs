@@ -111,11 +111,24 @@ global_asm!(
     ".balign 0x80",
     "stp x0, x1, [sp]",
     "b el2_serror",
-    // From a guest in AArch32 state.
-    "unexpected 12",
-    "unexpected 13",
+    // From a guest in AArch32 state, which has no SVE and no SME: synchronous.
+    ".balign 0x80",
+    "stp x0, x1, [sp]",
+    "mrs x0, esr_el2",
+    "lsr x1, x0, #26",
+    "cmp x1, #0x07",
+    "b.eq el2_fp_trap_aarch32",
+    "b el2_synchronous",
+    // Interrupt.
+    ".balign 0x80",
+    "stp x0, x1, [sp]",
+    "b el2_interrupt",
+    // Fast interrupt.
     "unexpected 14",
-    "unexpected 15",
+    // SError.
+    ".balign 0x80",
+    "stp x0, x1, [sp]",
+    "b el2_serror",
     ".balign 0x80",
     "el2_synchronous:",
     "save_and_change_stack",
@@ -176,9 +189,16 @@ global_asm!(
     "el2_vector_trap:",
     "gate_trap el2_gate_trap_above",
     "b 1f",
+    // LR_und may be changed too.
+    "el2_fp_trap_aarch32:",
+    "str x22, [sp, #176]",
+    "gate_trap el2_gate_trap_aarch32",
+    "ldr x22, [x19, #176]",
+    "b 0f",
     "el2_fp_trap:",
     "gate_trap el2_gate_trap",
     // x0: where to save, or 0; x1: where to load from.
+    "0:",
     "cbz x0, 1f",
     "bl trapcast_fpsimd_exchange",
     "1:",

@@ -11,13 +11,14 @@ use alloc::{boxed::Box, vec::Vec};
 use arrayvec::ArrayVec;
 use trapcast_hypervisor::{
     guest_fdt::GuestBoard,
-    guest_image::{Image, Layout},
+    guest_image::{ExecutionState, Image, Layout},
     modules::{Board, Guest as Module},
     settings::{MAX_VMS, Settings, VmSettings},
     stage2::{Frame, Ram, Stage2, Vmid, VmidWidth, Vtcr, frames_needed},
     vgic::{MAX_VCPUS, VcpuSet, Vgic},
     vpl011::Vpl011,
 };
+use trapcast_switch::Class;
 use trapcast_trace::report::{Header, MAX_CORES, VcpuReport};
 
 use super::{
@@ -26,7 +27,7 @@ use super::{
     gic, memory, meter,
     panic::fail,
     register_file::Vectors,
-    scheduler,
+    scheduler, spsr,
     sysreg::isb,
     system_registers::IdRegisters,
     timer,
@@ -48,8 +49,8 @@ pub struct VmState {
     pub uart: Vpl011,
     /// Its tables.
     pub stage2: Stage2<'static>,
-    /// For each vCPU, entry point and x0 if it was turned on and has not begun.
-    pub power_on: [Option<(u64, u64)>; MAX_VCPUS],
+    /// For each vCPU, how it begins if it was turned on and has not begun.
+    pub power_on: [Option<Start>; MAX_VCPUS],
     /// vCPUs whose core does not know yet whether the physical interrupt of their virtual timer is
     /// active.
     pub hardware_stale: VcpuSet,
@@ -60,6 +61,15 @@ pub struct VmState {
     /// For each vCPU, the chunk that an interrupt kept from being filled: its address, and how far
     /// it is.
     filling: [Option<(u64, u64)>; MAX_VCPUS],
+}
+
+/// How a vCPU begins.
+#[derive(Clone, Copy, Debug)]
+pub struct Start {
+    /// Where.
+    pub entry: u64,
+    /// What it finds in x0 to x2.
+    pub arguments: [u64; 3],
 }
 
 /// Part of a VM's first memory image: where the guest sees it, and its bytes.
@@ -80,6 +90,8 @@ pub struct Vm {
     pub mdcr: u64,
     /// What its guest reads from the identification registers.
     pub id_registers: IdRegisters,
+    /// What EL1 runs in.
+    pub execution_state: ExecutionState,
     /// VTCR_EL2.
     pub vtcr: u64,
     /// VTTBR_EL2: its tables and its VMID.
@@ -88,8 +100,8 @@ pub struct Vm {
     pub state: Lock<VmState>,
     ram: Ram,
     segments: ArrayVec<Segment, 3>,
-    /// Where vCPU 0 begins, and its x0.
-    start: (u64, u64),
+    /// How vCPU 0 begins.
+    start: Start,
     /// CNTVOFF_EL2: the physical counter when the VM began.
     counter_offset: AtomicU64,
     /// Whether a vCPU is resetting it.
@@ -287,8 +299,18 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
     let kernel = module_bytes(&module.kernel);
     let image =
         Image::parse(kernel).unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
-    if let Err(error) = image.check_page_size(mrs!("id_aa64mmfr0_el1")) {
-        fail(format_args!("vm{number}: {error}"));
+    image
+        .check_execution_state(mrs!("id_aa64pfr0_el1"))
+        .and_then(|()| image.check_page_size(mrs!("id_aa64mmfr0_el1")))
+        .unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
+    if image.execution_state == ExecutionState::AArch32 {
+        if vectors.most() != Class::Fp {
+            fail(format_args!(
+                "vm{number}: an AArch32 guest has neither SVE nor SME: leave out vm{number}.sve and \
+                 vm{number}.sme"
+            ));
+        }
+        spsr::detect();
     }
     let ramdisk = module.ramdisk.as_ref().map(module_bytes);
     let ramdisk_size = ramdisk.map(|bytes| bytes.len() as u64);
@@ -335,14 +357,18 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
     Box::leak(Box::new(Vm {
         number,
         settings: *settings,
-        id_registers: IdRegisters::new(settings, &vectors),
+        id_registers: IdRegisters::new(settings, &vectors, image.execution_state),
         vectors,
         mdcr: meter::mdcr(settings.pmu),
         vtcr: vtcr.bits(),
         vttbr: stage2.vttbr(vmid).bits(),
         ram,
         segments,
-        start: (layout.kernel.start, layout.fdt.start),
+        execution_state: image.execution_state,
+        start: Start {
+            entry: layout.entry(),
+            arguments: image.execution_state.boot_arguments(layout.fdt.start),
+        },
         counter_offset: AtomicU64::new(0),
         resetting: AtomicBool::new(false),
         last: [const { AtomicUsize::new(0) }; MAX_CORES],
