@@ -6,15 +6,16 @@ SHELL := /bin/bash
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
+AARCH32_BUILD := target/aarch32-cargo build --release --target-dir target/aarch32
 LAB := target/debug/trapcast
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
-setup: ## Installs what is missing: QEMU, Rust for EL2
+setup: ## Installs what is missing: QEMU, Rust for EL2 and for AArch32
 	@scripts/setup.sh
 
-guest: ## Downloads the Linux guest: Debian's arm64 kernel and busybox
+guest: ## Downloads the Linux guests: Debian's kernels and busybox for arm64 and armhf
 	@scripts/guest.sh
 
 build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
@@ -22,6 +23,7 @@ build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
 el2: setup
 	$(EL2_BUILD) -p trapcast-hypervisor --bin trapcast-el2
 	$(EL2_BUILD) -p trapcast-guests --bins
+	$(AARCH32_BUILD) -p trapcast-guests --features aarch32 --bin checker32
 
 lab: setup
 	cargo build --target-dir target -p trapcast

@@ -2,19 +2,30 @@
 
 use std::env;
 
-/// Programs that boot on the bare board.
-const IMAGES: [&str; 4] = ["checker", "bench", "features", "hostile"];
+/// Programs that boot on the bare board, and the linker script that lays each out.
+const IMAGES: [(&str, &str); 5] = [
+    ("checker", "image.ld"),
+    ("bench", "image.ld"),
+    ("features", "image.ld"),
+    ("hostile", "image.ld"),
+    ("checker32", "image32.ld"),
+];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-changed=image.ld");
+    println!("cargo:rerun-if-changed=image32.ld");
     println!("cargo:rerun-if-env-changed=CARGO_CFG_TARGET_OS");
     if env::var("CARGO_CFG_TARGET_OS").as_deref() != Ok("none") {
         return;
     }
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
-    for image in IMAGES {
-        println!("cargo:rustc-link-arg-bin={image}=-T{here}/image.ld");
+    let is_aarch32 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
+    for (image, script) in IMAGES {
+        if (image == "checker32") != is_aarch32 {
+            continue;
+        }
+        println!("cargo:rustc-link-arg-bin={image}=-T{here}/{script}");
         println!("cargo:rustc-link-arg-bin={image}=--oformat=binary");
     }
     // Linux starts a program at its entry point; pages may be up to 64 KiB large.

@@ -1,19 +1,18 @@
 #!/usr/bin/env bash
-# Installs what Trapcast needs on Debian 12: QEMU, a C linker, and Rust for EL2.
+# Installs what Trapcast needs on Debian 12: QEMU, a C linker, and Rust for EL2 and for AArch32.
 #
-# Rust for EL2 means the target aarch64-unknown-none-softfloat. Where rustup has it or can add it,
-# rustup's toolchain builds it; else Debian's rustc-web does, with the core library from
-# rust-web-src. The decision is written to target/el2-cargo, a small script that runs cargo for EL2.
-# Safe to run again: it installs only what is missing.
+# Rust for EL2 means the target aarch64-unknown-none-softfloat, and for AArch32 armv7a-none-eabi. Where
+# rustup has a target or can add it, rustup's toolchain builds for it; else Debian's rustc-web does,
+# with the core library from rust-web-src. The decisions are written to target/el2-cargo and
+# target/aarch32-cargo, small scripts that run cargo. Safe to run again: it installs only what is
+# missing.
 #
 # usage: scripts/setup.sh
 # environment:
-#   TRAPCAST_EL2_RUST   "rustup" or "debian": take this way and no other
+#   TRAPCAST_EL2_RUST   "rustup" or "debian": take this way and no other, for both
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-triple=aarch64-unknown-none-softfloat
-way=${TRAPCAST_EL2_RUST:-}
 apt_updated=
 
 say() { printf 'setup: %s\n' "$*"; }
@@ -66,59 +65,66 @@ say "$(cargo --version) for this machine"
 # server.
 rustup_serves() {
     command -v rustup >/dev/null || return 1
-    rustup target list --installed 2>/dev/null | grep -qx "$triple" && return
-    say "asking rustup for the target $triple"
-    timeout 120 rustup target add "$triple" >/dev/null 2>&1
+    rustup target list --installed 2>/dev/null | grep -qx "$1" && return
+    say "asking rustup for the target $1"
+    timeout 120 rustup target add "$1" >/dev/null 2>&1
 }
 
-# A machine that cannot reach rustup's server would wait for it at every call: keep to Debian's way
-# once it was taken.
-if [ -z "$way" ] && grep -qs '^# debian:' "$root/target/el2-cargo"; then
-    way=debian
-fi
-if [ -z "$way" ]; then
-    if rustup_serves; then way=rustup; else way=debian; fi
-fi
-
-mkdir -p "$root/target"
-script=$(mktemp "$root/target/.el2-cargo.XXXXXX")
-trap 'rm -f "$script"' EXIT
-case $way in
-rustup)
-    rustup_serves || fail "rustup cannot add $triple here; try TRAPCAST_EL2_RUST=debian"
-    say "EL2: rustup's $(rustc --version), target $triple"
-    cat >"$script" <<CARGO
+# Writes the script that runs cargo for a target: write_cargo WHAT FILE TRIPLE LIBRARIES
+write_cargo() {
+    local what=$1 file=$2 triple=$3 libraries=$4 way=${TRAPCAST_EL2_RUST:-}
+    # A machine that cannot reach rustup's server would wait for it at every call: keep to Debian's
+    # way once it was taken.
+    if [ -z "$way" ] && grep -qs '^# debian:' "$root/target/$file"; then
+        way=debian
+    fi
+    if [ -z "$way" ]; then
+        if rustup_serves "$triple"; then way=rustup; else way=debian; fi
+    fi
+    script=$(mktemp "$root/target/.$file.XXXXXX")
+    case $way in
+    rustup)
+        rustup_serves "$triple" || fail "rustup cannot add $triple here; try TRAPCAST_EL2_RUST=debian"
+        say "$what: rustup's $(rustc --version), target $triple"
+        cat >"$script" <<CARGO
 #!/bin/sh
-# rustup: runs cargo for EL2. Written by scripts/setup.sh.
+# rustup: runs cargo for $what. Written by scripts/setup.sh.
 subcommand=\$1
 shift
 exec cargo "\$subcommand" --target $triple "\$@"
 CARGO
-    ;;
-debian)
-    missing=()
-    for package in rustc-web cargo-web rust-web-src rust-web-clippy lld; do
-        installed "$package" || missing+=("$package")
-    done
-    [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
-    say "EL2: Debian's $(/usr/bin/rustc --version), core library built from rust-web-src"
-    cat >"$script" <<CARGO
+        ;;
+    debian)
+        missing=()
+        for package in rustc-web cargo-web rust-web-src rust-web-clippy lld; do
+            installed "$package" || missing+=("$package")
+        done
+        [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"
+        say "$what: Debian's $(/usr/bin/rustc --version), core library built from rust-web-src"
+        cat >"$script" <<CARGO
 #!/bin/sh
-# debian: runs cargo for EL2. Written by scripts/setup.sh.
-# RUSTC_BOOTSTRAP lets a stable compiler take -Zbuild-std; no prebuilt core is packaged for EL2.
+# debian: runs cargo for $what. Written by scripts/setup.sh.
+# RUSTC_BOOTSTRAP lets a stable compiler take -Zbuild-std; no prebuilt core is packaged for $what.
 export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO=/usr/bin/cargo
 export RUSTFLAGS="-Clinker=ld.lld"
 subcommand=\$1
 shift
 tool=/usr/bin/cargo
 [ "\$subcommand" = clippy ] && tool=/usr/bin/cargo-clippy
-exec "\$tool" "\$subcommand" --target $triple -Zbuild-std=core,alloc,compiler_builtins \\
+exec "\$tool" "\$subcommand" --target $triple -Zbuild-std=$libraries \\
     -Zbuild-std-features=compiler-builtins-mem "\$@"
 CARGO
-    ;;
-*) fail "TRAPCAST_EL2_RUST is '$way': it must be 'rustup' or 'debian'" ;;
-esac
-chmod 755 "$script"
-# A rewrite with the same content would only make things look newer than they are.
-cmp -s "$script" "$root/target/el2-cargo" || mv -f "$script" "$root/target/el2-cargo"
-say "ready: target/el2-cargo"
+        ;;
+    *) fail "TRAPCAST_EL2_RUST is '$way': it must be 'rustup' or 'debian'" ;;
+    esac
+    chmod 755 "$script"
+    # A rewrite with the same content would only make things look newer than they are.
+    if cmp -s "$script" "$root/target/$file"; then rm -f "$script"; else mv -f "$script" "$root/target/$file"; fi
+    say "ready: target/$file"
+}
+
+mkdir -p "$root/target"
+script=
+trap '[ -z "$script" ] || rm -f "$script"' EXIT
+write_cargo EL2 el2-cargo aarch64-unknown-none-softfloat core,alloc,compiler_builtins
+write_cargo AArch32 aarch32-cargo armv7a-none-eabi core,compiler_builtins

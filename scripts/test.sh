@@ -44,6 +44,8 @@ el2_clippy() {
     for package in trapcast-hypervisor trapcast-guests; do
         target/el2-cargo clippy --release --target-dir target/el2 -p $package -- -D warnings || return
     done
+    target/aarch32-cargo clippy --release --target-dir target/aarch32 -p trapcast-guests --features aarch32 \
+        --bin checker32 -- -D warnings || return
     # The example is what other hypervisors start from.
     target/el2-cargo clippy --release --target-dir target/el2 -p trapcast-fpsimd --lib --examples \
         -- -D warnings

@@ -14,6 +14,7 @@ pub mod features;
 pub mod hostile;
 pub mod memory;
 pub mod pattern;
+pub mod pattern32;
 pub mod plan;
 pub mod rng;
 pub mod statistics;

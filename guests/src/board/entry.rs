@@ -9,6 +9,7 @@ use super::fdt::Machine;
 use super::{console, exceptions, gic, mmu, psci};
 
 /// Makes `$main`, a `fn(&Machine)`, the program of an arm64 Image.
+#[cfg(target_arch = "aarch64")]
 #[macro_export]
 macro_rules! entry {
     ($main:path) => {

@@ -7,7 +7,7 @@ use core::ptr;
 use core::sync::atomic::AtomicU64;
 
 use super::cpus;
-use crate::{read_sysreg, write_sysreg};
+use crate::{mask_irqs, read_sysreg, unmask_irqs, write_sysreg};
 
 /// Address of the distributor.
 pub const DISTRIBUTOR: usize = 0x0800_0000;
@@ -94,14 +94,14 @@ pub fn enable_cpu() {
 #[inline(always)]
 pub fn unmask() {
     // SAFETY: the handler keeps all registers of the code that it interrupts.
-    unsafe { asm!("msr daifclr, #2", "isb", options(nostack, preserves_flags)) };
+    unsafe { asm!(unmask_irqs!(), "isb", options(nostack, preserves_flags)) };
 }
 
 /// Masks IRQs at this CPU.
 #[inline(always)]
 pub fn mask() {
     // SAFETY: an interrupt that waits does no harm.
-    unsafe { asm!("msr daifset, #2", options(nostack, preserves_flags)) };
+    unsafe { asm!(mask_irqs!(), options(nostack, preserves_flags)) };
 }
 
 /// Reads GICD_IIDR.

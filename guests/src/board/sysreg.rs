@@ -32,3 +32,19 @@ macro_rules! write_sysreg {
         );
     }};
 }
+
+/// The instruction that masks IRQs.
+#[macro_export]
+macro_rules! mask_irqs {
+    () => {
+        "msr daifset, #2"
+    };
+}
+
+/// The instruction that unmasks IRQs.
+#[macro_export]
+macro_rules! unmask_irqs {
+    () => {
+        "msr daifclr, #2"
+    };
+}

@@ -5,19 +5,19 @@
 //! random comes from one seed. The guest takes all of its own exceptions and goes on with the next
 //! operation; it checks what each of them may and may not do ([`attempt`]).
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod accesses;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod attempt;
 #[cfg(target_os = "none")]
 pub mod code;
 pub mod instructions;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod interrupts;
 pub mod kinds;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod operations;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod regime;
 pub mod settings;
 #[cfg(target_os = "none")]
