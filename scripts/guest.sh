@@ -1,11 +1,14 @@
 #!/usr/bin/env bash
-# Downloads the packages of the Linux guest: Debian's arm64 cloud kernel and a static busybox.
+# Downloads the packages of the Linux guests: Debian's kernels for arm64 (cloud) and armhf (armmp-lpae),
+# and a static busybox for each.
 #
-# apt does it in a state of its own under target/guest/apt, so that the machine's architectures,
+# apt does it in a state of its own under target/guest, so that the machine's architectures,
 # sources and installed packages stay as they are; apt checks the signatures. Mirror and suite are
 # the machine's own. A second call finds everything there and does nothing.
 #
-# Leaves target/guest/Image, target/guest/busybox and target/guest/versions.json.
+# Leaves in target/guest:
+#   arm64   Image, busybox, versions.json
+#   armhf   zImage, busybox-armhf, versions-armhf.json
 #
 # usage: scripts/guest.sh
 # environment:
@@ -20,7 +23,16 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 say() { printf 'guest: %s\n' "$*"; }
 fail() { printf 'guest: error: %s\n' "$*" >&2; exit 1; }
 
-have_all() { [ -s "$guest/Image" ] && [ -s "$guest/busybox" ] && [ -s "$guest/versions.json" ]; }
+# Names what one architecture's guest consists of: its meta package, and its files.
+choose() {
+    arch=$1
+    case $arch in
+    arm64) meta=linux-image-cloud-arm64 kernel=Image busybox=busybox versions=versions.json ;;
+    armhf) meta=linux-image-armmp-lpae kernel=zImage busybox=busybox-armhf versions=versions-armhf.json ;;
+    esac
+}
+
+have() { [ -s "$guest/$kernel" ] && [ -s "$guest/$busybox" ] && [ -s "$guest/$versions" ]; }
 
 # The machine's own Debian archives, one "URI SUITE" per line.
 archives() {
@@ -32,16 +44,16 @@ archives() {
         awk '$3 == "main" && $1 ~ /\/debian(-security)?\/?$/ { print $1, $2 }' | sort -u
 }
 
-# apt with a state of its own: nothing installed, arm64 only, our sources only.
+# apt with a state of its own: nothing installed, one architecture only, our sources only.
 apt_here() {
     local tool=$1
     shift
     "$tool" -q \
-        -o Dir::State="$guest/apt/state" -o Dir::State::status="$guest/apt/state/status" \
-        -o Dir::Cache="$guest/apt/cache" \
-        -o Dir::Etc::sourcelist="$guest/apt/sources.list" -o Dir::Etc::sourceparts="$guest/apt/none" \
-        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$guest/apt/none" \
-        -o APT::Architecture=arm64 -o APT::Architectures::=arm64 \
+        -o Dir::State="$apt/state" -o Dir::State::status="$apt/state/status" \
+        -o Dir::Cache="$apt/cache" \
+        -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts="$apt/none" \
+        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$apt/none" \
+        -o APT::Architecture="$arch" -o APT::Architectures::="$arch" \
         -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::= \
         -o APT::Sandbox::User=root -o Acquire::Languages=none \
         -o Acquire::Retries=3 -o Acquire::http::Timeout=60 \
@@ -53,13 +65,71 @@ field() { apt_here apt-cache show --no-all-versions "$2" | sed -n "s/^$1: //p" |
 
 # Fetches one package into $work/debs and unpacks it into $work/PACKAGE.
 fetch() {
-    say "downloading $1 $(field Version "$1")"
+    say "downloading $1 $(field Version "$1") for $arch"
     (cd "$work/debs" && apt_here apt-get download "$1" >/dev/null) ||
         fail "apt could not download $1; its message stands above"
     dpkg-deb -x "$work/debs/$1"_*.deb "$work/$1"
 }
 
-have_all && { say "already there: $(tr -d '\n' <"$guest/versions.json")"; exit 0; }
+# Whether a kernel has its architecture's magic number: in the header of an arm64 Image or a zImage.
+is_kernel() {
+    case $arch in
+    arm64) [ "$(dd if="$1" bs=1 skip=56 count=4 status=none)" = "ARMd" ] ;;
+    armhf) [ "$(dd if="$1" bs=1 skip=36 count=4 status=none | od -An -tx4 --endian=little | tr -d ' ')" = 016f2818 ] ;;
+    esac
+}
+
+# Downloads the guest of $arch.
+download() {
+    local package image program uri suite
+    work=$(mktemp -d "$guest/.work.XXXXXX")
+    apt=$work/apt
+    mkdir -p "$work/debs" "$apt/none" "$apt/state/lists/partial" "$apt/cache/archives/partial"
+    : >"$apt/state/status"
+    while read -r uri suite; do
+        printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$arch" "$keyring" "$uri" "$suite"
+    done <<<"$sources" >"$apt/sources.list"
+
+    say "reading the package lists for $arch of: $(paste -sd, <<<"$sources")"
+    # One list that a mirror has out of step does no harm, as long as another has the packages.
+    apt_here apt-get update >/dev/null || say "going on without the lists that apt could not read"
+
+    package=$(field Depends $meta | grep -o 'linux-image-[^ ,]*' | head -n 1)
+    [ -n "$package" ] || fail "the lists that apt could read have no $meta; its message stands above"
+    fetch "$package"
+    fetch busybox-static
+
+    image=$(find "$work/$package/boot" -name 'vmlinuz-*' | head -n 1)
+    program=$(find "$work/busybox-static" -path '*bin/busybox' -type f | head -n 1)
+    [ -n "$image" ] || fail "$package holds no boot/vmlinuz-*"
+    [ -n "$program" ] || fail "busybox-static holds no bin/busybox"
+    is_kernel "$image" || fail "$package's vmlinuz is no $kernel"
+
+    cat >"$work/$versions" <<JSON
+{
+  "kernel_package": "$package",
+  "kernel_version": "$(field Version "$package")",
+  "busybox_version": "$(field Version busybox-static)"
+}
+JSON
+    # Each rename is atomic, and the versions, without which nothing counts as there, come last.
+    mv -f "$image" "$guest/$kernel"
+    mv -f "$program" "$guest/$busybox"
+    mv -f "$work/$versions" "$guest/$versions"
+    rm -rf "$work"
+    say "ready: $(tr -d '\n' <"$guest/$versions")"
+}
+
+missing=()
+for name in arm64 armhf; do
+    choose $name
+    if have; then
+        say "already there: $(tr -d '\n' <"$guest/$versions")"
+    else
+        missing+=($name)
+    fi
+done
+[ ${#missing[@]} != 0 ] || exit 0
 
 for tool in apt-get apt-cache dpkg-deb flock; do
     command -v "$tool" >/dev/null || fail "$tool is missing: this script needs Debian's apt and dpkg"
@@ -69,45 +139,15 @@ done
 mkdir -p "$guest"
 exec 9>"$guest/.lock"
 flock 9
-have_all && { say "already there"; exit 0; }
 
 sources=$(archives)
 [ -n "$sources" ] || fail "no Debian archive among apt's sources; name one, for example:" \
     "TRAPCAST_DEBIAN='http://deb.debian.org/debian bookworm' scripts/guest.sh"
 
-work=$(mktemp -d "$guest/.work.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-mkdir -p "$work/debs" "$guest/apt/none" "$guest/apt/state/lists/partial" "$guest/apt/cache/archives/partial"
-: >"$guest/apt/state/status"
-while read -r uri suite; do
-    printf 'deb [arch=arm64 signed-by=%s] %s %s main\n' "$keyring" "$uri" "$suite"
-done <<<"$sources" >"$guest/apt/sources.list"
-
-say "reading the package lists of: $(paste -sd, <<<"$sources")"
-apt_here apt-get update >/dev/null || fail "apt could not read the package lists; its message stands above"
-
-kernel=$(field Depends linux-image-cloud-arm64 | grep -o 'linux-image-[^ ,]*' | head -n 1)
-[ -n "$kernel" ] || fail "linux-image-cloud-arm64 names no kernel package"
-fetch "$kernel"
-fetch busybox-static
-
-image=$(find "$work/$kernel/boot" -name 'vmlinuz-*' | head -n 1)
-busybox=$(find "$work/busybox-static" -path '*bin/busybox' -type f | head -n 1)
-[ -n "$image" ] || fail "$kernel holds no boot/vmlinuz-*"
-[ -n "$busybox" ] || fail "busybox-static holds no bin/busybox"
-[ "$(dd if="$image" bs=1 skip=56 count=4 status=none)" = "ARMd" ] ||
-    fail "$kernel's vmlinuz is not a plain arm64 Image"
-
-cat >"$work/versions.json" <<JSON
-{
-  "kernel_package": "$kernel",
-  "kernel_version": "$(field Version "$kernel")",
-  "busybox_version": "$(field Version busybox-static)"
-}
-JSON
-# Each rename is atomic, and versions.json, without which nothing counts as there, comes last.
-mv -f "$image" "$guest/Image"
-mv -f "$busybox" "$guest/busybox"
-mv -f "$work/versions.json" "$guest/versions.json"
-rm -rf "$guest/apt"
-say "ready: $(tr -d '\n' <"$guest/versions.json")"
+work=
+trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+for name in "${missing[@]}"; do
+    choose "$name"
+    # Another call may have been faster.
+    have || download
+done

@@ -10,6 +10,7 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use trapcast_forecast::Scheme;
 
 use crate::{
+    arch::Arch,
     error::{Error, Result},
     image::Image,
     initrd::{self, Task},
@@ -23,6 +24,8 @@ use crate::{
 /// What to boot.
 #[derive(Clone, Debug)]
 pub struct Boot {
+    /// The architecture of what was downloaded.
+    pub arch: Arch,
     /// The kernel; without one, the downloaded Debian kernel.
     pub kernel: Option<PathBuf>,
     /// The initrd; without one, busybox with a shell for the Debian kernel, and none for another.
@@ -80,18 +83,18 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
 
 fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
     let kernel = match &boot.kernel {
-        Some(kernel) => kernel.clone(),
-        None => paths.guest("Image")?,
+        Some(kernel) => Image::open(kernel)?,
+        None => boot.arch.kernel(paths)?,
     };
     let initrd = match (&boot.initrd, &boot.kernel) {
         (Some(initrd), _) => Some(std::fs::read(initrd).map_err(|error| {
             Error::input(format!("cannot read initrd {}: {error}", initrd.display()))
         })?),
-        (None, None) => Some(initrd::build(&paths.guest("busybox")?, Task::Shell)?),
+        (None, None) => Some(initrd::build(&boot.arch.busybox(paths)?, Task::Shell)?),
         (None, Some(_)) => None,
     };
     Ok(Vm {
-        kernel: Image::open(&kernel)?,
+        kernel,
         initrd_size: initrd.as_ref().map_or(0, |initrd| initrd.len() as u64),
         initrd: initrd
             .map(|initrd| MemoryFile::with_content(&initrd).map(Arc::new))

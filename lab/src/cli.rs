@@ -8,6 +8,7 @@ use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
 use trapcast_trace::report::MAX_CORES;
 
 use crate::{
+    arch::Arch,
     machine::{Cpu, Size},
     workload::LINUX_BOOTARGS,
 };
@@ -77,6 +78,7 @@ Examples:
   trapcast boot --vms 2 --scheme owner              two of them on one core
   trapcast boot --cores 4 --vms 3 --vcpus 2         three of two vCPUs each on four cores
   trapcast boot --cpu cortex-a57 --vcpus 2          a core without VHE
+  trapcast boot --arch armhf                        Debian's 32-bit kernel, on a cortex-a57
   trapcast boot --kernel Image --initrd initrd.gz   your own
 
 Ctrl-A x leaves; Ctrl-A h lists what else Ctrl-A does. Several VMs share the console: each line tells whose
@@ -118,7 +120,11 @@ Examples:
 /// Arguments of `trapcast boot`.
 #[derive(Debug, Args)]
 pub struct BootArgs {
-    /// An uncompressed arm64 Image [default: the downloaded Debian kernel]
+    /// The architecture of the downloaded kernel and busybox; armhf is AArch32 at EL1, on a cortex-a57
+    /// unless --cpu says otherwise
+    #[arg(long, value_name = "ARCH", default_value = "arm64")]
+    pub arch: Arch,
+    /// An uncompressed arm64 Image, or an Arm zImage [default: the downloaded Debian kernel]
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
     /// An initrd [default: busybox with a shell, if --kernel is not given either]
@@ -153,21 +159,26 @@ pub struct BootArgs {
 /// Which core, and how the hypervisor uses it.
 #[derive(Clone, Copy, Debug, Args)]
 pub struct CoreArgs {
-    /// QEMU's core
-    #[arg(long, value_name = "CPU", default_value = "neoverse-n1")]
-    pub cpu: Cpu,
+    /// QEMU's core [default: neoverse-n1]
+    #[arg(long, value_name = "CPU")]
+    pub cpu: Option<Cpu>,
     /// Whether the hypervisor uses VHE [default: on where the core has it]
     #[arg(long, value_name = "WHETHER")]
     pub vhe: Option<Switch>,
 }
 
 impl CoreArgs {
-    /// Whether to use VHE.
+    /// The core: the one that was asked for, or else this one.
+    pub fn cpu(self, default: Cpu) -> Cpu {
+        self.cpu.unwrap_or(default)
+    }
+
+    /// Whether to use VHE on this core.
     ///
     /// # Errors
     /// Where VHE is asked for and the core has none.
-    pub fn vhe(self) -> crate::error::Result<bool> {
-        self.cpu.vhe(self.vhe.map(|vhe| vhe == Switch::On))
+    pub fn vhe(self, cpu: Cpu) -> crate::error::Result<bool> {
+        cpu.vhe(self.vhe.map(|vhe| vhe == Switch::On))
     }
 }
 

@@ -9,12 +9,14 @@ use crate::{
     agreement, bench,
     boot::{self, Boot},
     cli::{
-        AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, GenerateArgs,
+        AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
         InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs,
     },
     doctor,
     error::{Error, Result},
-    fpcheck, parallel,
+    fpcheck,
+    machine::Cpu,
+    parallel,
     paths::Paths,
     plane, profile,
     record::{self, RecordFile, Shape, inspect},
@@ -49,9 +51,11 @@ pub fn run(cli: Cli) -> Result<()> {
 }
 
 fn boot_linux(arguments: BootArgs, paths: &Paths) -> Result<()> {
+    let cpu = arguments.core.cpu(arguments.arch.cpu());
     let boot = Boot {
-        vhe: arguments.core.vhe()?,
-        cpu: arguments.core.cpu,
+        arch: arguments.arch,
+        vhe: arguments.core.vhe(cpu)?,
+        cpu,
         cores: arguments.cores,
         kernel: arguments.kernel,
         initrd: arguments.initrd,
@@ -114,8 +118,8 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         } else {
             arguments.scheme.clone()
         },
-        cpu: arguments.core.cpu,
-        vhe: arguments.core.vhe()?,
+        cpu: cpu(arguments.core),
+        vhe: arguments.core.vhe(cpu(arguments.core))?,
         scale: scale(arguments.quick),
         jobs: arguments.jobs.map_or_else(cores, usize::from),
     };
@@ -138,6 +142,11 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         results.timing.seconds
     );
     verdict(&results)
+}
+
+/// The core of a study or a record, unless another is asked for.
+fn cpu(core: CoreArgs) -> Cpu {
+    core.cpu(Cpu::NeoverseN1)
 }
 
 fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {
@@ -179,8 +188,8 @@ fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
     let plan = recording::Plan {
         workloads: workloads(&arguments.workloads)?,
         scheme: arguments.scheme,
-        cpu: arguments.core.cpu,
-        vhe: arguments.core.vhe()?,
+        cpu: cpu(arguments.core),
+        vhe: arguments.core.vhe(cpu(arguments.core))?,
         scale: scale(arguments.quick),
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         output: arguments

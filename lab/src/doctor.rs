@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{error::Result, image::Image, paths::Paths, qemu, toolchain};
+use crate::{arch::Arch, error::Result, image::Image, paths::Paths, qemu, toolchain};
 
 /// One thing that is needed.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]
@@ -41,14 +41,37 @@ pub fn checks(paths: &Paths) -> Vec<Check> {
     let mut checks = vec![
         Check::new("QEMU", qemu::version(), "scripts/setup.sh"),
         Check::new("Rust for EL2", toolchain::check(paths), "scripts/setup.sh"),
-        Check::new("Linux kernel", kernel(paths), "scripts/guest.sh"),
-        Check::new("busybox", shown(paths.guest("busybox")), "scripts/guest.sh"),
+        Check::new(
+            "Linux kernel",
+            kernel(Arch::Arm64, paths),
+            "scripts/guest.sh",
+        ),
+        Check::new(
+            "busybox",
+            shown(Arch::Arm64.busybox(paths)),
+            "scripts/guest.sh",
+        ),
+        Check::new(
+            "armhf kernel",
+            kernel(Arch::Armhf, paths),
+            "scripts/guest.sh",
+        ),
+        Check::new(
+            "armhf busybox",
+            shown(Arch::Armhf.busybox(paths)),
+            "scripts/guest.sh",
+        ),
         Check::new("hypervisor", shown(paths.hypervisor()), "make build"),
     ];
     for (name, program) in [("guest: checker", "checker"), ("guest: bench", "bench")] {
         let found = image(paths.built(program));
         checks.push(Check::new(name, found, "make build"));
     }
+    checks.push(Check::new(
+        "guest: checker32",
+        image(paths.aarch32("checker32")),
+        "make build",
+    ));
     checks.push(Check::new(
         "guest: linux-simd",
         shown(paths.built("linux-simd")),
@@ -71,9 +94,9 @@ pub fn render(checks: &[Check]) -> String {
         .collect()
 }
 
-fn kernel(paths: &Paths) -> Result<String> {
-    let image = Image::open(&paths.guest("Image")?)?;
-    let versions = std::fs::read_to_string(paths.guest("versions.json")?).unwrap_or_default();
+fn kernel(arch: Arch, paths: &Paths) -> Result<String> {
+    let image = arch.kernel(paths)?;
+    let versions = std::fs::read_to_string(arch.versions(paths)?).unwrap_or_default();
     let versions: serde_json::Value = serde_json::from_str(&versions).unwrap_or_default();
     let package = versions["kernel_package"]
         .as_str()
@@ -104,14 +127,14 @@ mod tests {
                 .iter()
                 .filter(|command| **command == "make build")
                 .count(),
-            4
+            5
         );
         assert_eq!(
             missing
                 .iter()
                 .filter(|command| **command == "scripts/guest.sh")
                 .count(),
-            2
+            4
         );
         let text = render(&checks);
         assert!(text.contains("MISSING  hypervisor"), "{text}");

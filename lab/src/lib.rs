@@ -1,6 +1,7 @@
 //! The lab: runs the Trapcast hypervisor and its guests under QEMU and measures what they do.
 
 pub mod agreement;
+pub mod arch;
 pub mod bench;
 pub mod board;
 pub mod boot;

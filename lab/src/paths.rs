@@ -58,6 +58,15 @@ impl Paths {
         required(directory.join(program), "make build")
     }
 
+    /// A bare-metal guest of AArch32, as `make build` leaves it.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is not there.
+    pub fn aarch32(&self, program: &str) -> Result<PathBuf> {
+        let directory = self.target.join("aarch32/armv7a-none-eabi/release");
+        required(directory.join(program), "make build")
+    }
+
     /// The hypervisor.
     ///
     /// # Errors
