@@ -18,6 +18,8 @@ pub struct Findings {
 pub enum Expected {
     /// A checker's last line.
     Checker,
+    /// That of the checker of AArch32.
+    Checker32,
     /// The last line of the guest that checks what its CPU has.
     Features,
     /// Linux's script and the SIMD program, to the marker.
@@ -33,6 +35,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
         let lines: Vec<&str> = lines_of(console, vm, vms.len()).collect();
         match expected {
             Expected::Checker => findings.program(vm, &lines, "checker"),
+            Expected::Checker32 => findings.program(vm, &lines, "checker32"),
             Expected::Features => findings.program(vm, &lines, "features"),
             Expected::LinuxScript => {
                 findings.program(vm, &lines, "linux");
