@@ -45,25 +45,6 @@ pub fn call_with(function: u32, arguments: [u64; 3]) -> u64 {
     result
 }
 
-/// Makes the hypercall `function` with X1 to X3 and returns what it left in X0.
-pub fn call_with(function: u32, [x1, x2, x3]: [u64; 3]) -> u64 {
-    let result: u64;
-    // SAFETY: as in `call`; an entry point among the arguments is another CPU's.
-    unsafe {
-        asm!(
-            "hvc #0",
-            inlateout("x0") u64::from(function) => result,
-            inlateout("x1") x1 => _, inlateout("x2") x2 => _, inlateout("x3") x3 => _,
-            lateout("x4") _, lateout("x5") _, lateout("x6") _, lateout("x7") _, lateout("x8") _,
-            lateout("x9") _, lateout("x10") _, lateout("x11") _, lateout("x12") _,
-            lateout("x13") _, lateout("x14") _, lateout("x15") _, lateout("x16") _,
-            lateout("x17") _,
-            options(nostack),
-        );
-    }
-    result
-}
-
 /// Powers the machine off.
 pub fn system_off() -> ! {
     loop {
