@@ -29,6 +29,17 @@ pub enum Task<'a> {
         /// The SIMD program.
         simd: &'a Path,
     },
+    /// Runs the SIMD program alone, in many processes.
+    Processes {
+        /// Rounds of each process.
+        rounds: u64,
+        /// How many there are.
+        processes: u32,
+        /// Chooses what they leave in the registers.
+        seed: u64,
+        /// The SIMD program.
+        simd: &'a Path,
+    },
     /// Prints the marker and powers off: a boot and nothing else.
     PowerOff,
 }
@@ -53,6 +64,16 @@ pub fn build(busybox: &Path, task: Task<'_>) -> Result<Vec<u8>> {
             let script = SCRIPT
                 .replace("@ROUNDS@", &rounds.to_string())
                 .replace("@SIMD_ROUNDS@", &simd_rounds.to_string());
+            archive.program("script", script.as_bytes())?;
+            archive.program("bin/linux-simd", &read(simd)?)?;
+        }
+        Task::Processes {
+            rounds,
+            processes,
+            seed,
+            simd,
+        } => {
+            let script = format!("linux-simd {rounds} {processes} {seed}\necho {DONE_MARKER}\n");
             archive.program("script", script.as_bytes())?;
             archive.program("bin/linux-simd", &read(simd)?)?;
         }

@@ -4,15 +4,43 @@ use core::ffi::CStr;
 use core::hint::black_box;
 
 use trapcast_guests::pattern::{Mismatch, Registers};
-use trapcast_guests::rng::SplitMix64;
+use trapcast_guests::rng::{self, SplitMix64};
 
 use crate::{simd, system, work};
 
-/// Processes that run at the same time, the first one included.
-const PROCESSES: u64 = 4;
+/// What to do: the program's arguments, in their order.
+#[derive(Clone, Copy)]
+struct Job {
+    /// Rounds of each process.
+    rounds: u64,
+    /// Processes that run at the same time, the first one included.
+    processes: u64,
+    /// Chooses what they leave in the registers.
+    seed: u64,
+}
 
-/// Rounds of each process, unless the first argument says otherwise.
-const DEFAULT_ROUNDS: u64 = 2000;
+impl Job {
+    /// What holds for arguments that are not given.
+    const DEFAULT: Self = Self {
+        rounds: 2000,
+        processes: 4,
+        seed: 0,
+    };
+
+    /// `None` if one of the arguments is not a number, or there are too many.
+    fn parse(mut arguments: impl Iterator<Item = &'static CStr>) -> Option<Self> {
+        let mut number = |default| match arguments.next() {
+            None => Some(default),
+            Some(text) => text.to_str().ok()?.parse().ok(),
+        };
+        let job = Self {
+            rounds: number(Self::DEFAULT.rounds)?,
+            processes: number(Self::DEFAULT.processes)?.max(1),
+            seed: number(Self::DEFAULT.seed)?,
+        };
+        arguments.next().is_none().then_some(job)
+    }
+}
 
 /// Each so many rounds a process sleeps instead of yielding.
 const ROUNDS_PER_SLEEP: u64 = 16;
@@ -26,22 +54,21 @@ const PRINTED_MISMATCHES: u64 = 8;
 /// A child's exit status is its number of mismatches, up to this one.
 const MOST_IN_STATUS: u64 = 100;
 
-/// Runs the program with its first argument and returns the exit status: 0 if every process found
+/// Runs the program with its arguments and returns the exit status: 0 if every process found
 /// everything as it must be, 1 if not, 2 if it could not run.
-pub fn run(argument: Option<&CStr>) -> u8 {
-    let rounds = match argument {
-        None => Some(DEFAULT_ROUNDS),
-        Some(text) => text.to_str().ok().and_then(|text| text.parse().ok()),
-    };
-    let Some(rounds) = rounds else {
+pub fn run(arguments: impl Iterator<Item = &'static CStr>) -> u8 {
+    let Some(job) = Job::parse(arguments) else {
         system::print_error(format_args!(
-            "error: the argument is not a number of rounds"
+            "error: give at most three numbers: rounds, processes and a seed"
         ));
         return 2;
     };
-    for process in 1..PROCESSES {
+    let Job {
+        rounds, processes, ..
+    } = job;
+    for process in 1..processes {
         match system::fork() {
-            Ok(0) => system::exit(run_rounds(process, rounds).min(MOST_IN_STATUS) as u8),
+            Ok(0) => system::exit(run_rounds(process, job).min(MOST_IN_STATUS) as u8),
             Ok(_) => {}
             Err(error) => {
                 system::print_error(format_args!("error: fork failed with error {error}"));
@@ -49,8 +76,8 @@ pub fn run(argument: Option<&CStr>) -> u8 {
             }
         }
     }
-    let mut mismatches = run_rounds(0, rounds);
-    for _ in 1..PROCESSES {
+    let mut mismatches = run_rounds(0, job);
+    for _ in 1..processes {
         match system::wait_for_child() {
             Ok(Some(status)) => mismatches += u64::from(status),
             Ok(None) => {
@@ -64,17 +91,19 @@ pub fn run(argument: Option<&CStr>) -> u8 {
         }
     }
     system::print(format_args!(
-        "done processes={PROCESSES} rounds={rounds} mismatches={mismatches}"
+        "done processes={processes} rounds={rounds} used={} mismatches={mismatches}",
+        processes * rounds
     ));
     u8::from(mismatches != 0)
 }
 
 /// Runs the rounds of one process and returns how many mismatches it found.
-fn run_rounds(process: u64, rounds: u64) -> u64 {
-    let mut rng = SplitMix64::stream(process, 0);
+fn run_rounds(process: u64, job: Job) -> u64 {
+    let seed = rng::seed_of(job.seed, process);
+    let mut rng = SplitMix64::stream(seed, 0);
     let mut mismatches = 0;
-    for round in 0..rounds {
-        let expected = Registers::pattern(process, round);
+    for round in 0..job.rounds {
+        let expected = Registers::pattern(seed, round);
         simd::load(&expected);
         spend_time(rng.below(1000));
         if round % ROUNDS_PER_SLEEP == ROUNDS_PER_SLEEP - 1 {

@@ -37,17 +37,15 @@ global_asm!(
 );
 
 extern "C" fn start(argument_count: u64, arguments: *const *const u8) -> ! {
-    let first = if argument_count > 1 {
+    let argument = |index: u64| {
         // SAFETY: Linux gives `argument_count` pointers to strings that live forever.
-        let first = unsafe { arguments.add(1) };
+        let argument = unsafe { arguments.add(index as usize) };
         // SAFETY: as above.
-        let text = unsafe { *first };
+        let text = unsafe { *argument };
         // SAFETY: as above.
-        Some(unsafe { CStr::from_ptr(text) })
-    } else {
-        None
+        unsafe { CStr::from_ptr(text) }
     };
-    exit(process::run(first))
+    exit(process::run((1..argument_count).map(argument)))
 }
 
 #[panic_handler]
