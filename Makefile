@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest build el2 lab study bench test fuzz clean
+.PHONY: help setup guest build el2 lab study bench torture test fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -33,6 +33,9 @@ study: build guest ## Runs every workload under every scheme; QUICK=1 takes shor
 
 bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
 	$(LAB) bench
+
+torture: build guest ## Checks registers in ten million windows while vCPUs are preempted and move at random
+	$(LAB) torture
 
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU
 	@scripts/test.sh

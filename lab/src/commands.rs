@@ -1,6 +1,6 @@
 //! The commands of `trapcast`, from arguments to what is printed.
 
-use std::{io::Write, thread};
+use std::{io::Write, thread, time::Duration};
 
 use serde::Serialize;
 use trapcast_forecast::Scheme;
@@ -10,7 +10,7 @@ use crate::{
     boot::{self, Boot},
     cli::{
         AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
-        InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs,
+        InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs, TortureArgs,
     },
     doctor,
     error::{Error, Result},
@@ -22,7 +22,7 @@ use crate::{
     record::{self, RecordFile, Shape, inspect},
     recording, replaying,
     results::{self, Results},
-    signals, study, table,
+    signals, study, table, torture,
     workload::{self, Scale, Workload},
 };
 
@@ -46,6 +46,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Profiles(arguments) => profiles(arguments.json),
         Command::Generate(arguments) => generate(&arguments),
         Command::Bench(arguments) => measure(&arguments, &paths()?),
+        Command::Torture(arguments) => torture_schemes(&arguments, &paths()?),
         Command::CheckImage(arguments) => check_image(&arguments),
     }
 }
@@ -314,6 +315,44 @@ fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
         profile.display()
     );
     Ok(())
+}
+
+fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
+    let parts: Vec<_> = torture::ALL
+        .iter()
+        .filter(|part| arguments.part.is_empty() || arguments.part.iter().any(|p| p == part.name))
+        .collect();
+    let asked = |scheme: &Scheme| arguments.scheme.is_empty() || arguments.scheme.contains(scheme);
+    let output = arguments
+        .output
+        .clone()
+        .unwrap_or_else(|| paths.target().join("torture"));
+    let plan = torture::Plan {
+        parts,
+        schemes: Scheme::ALL.into_iter().filter(asked).collect(),
+        windows: arguments.windows,
+        seed: arguments.seed,
+        cores: arguments.cores,
+        time: arguments.minutes.map(|m| Duration::from_secs(60 * m)),
+        output,
+    };
+    let results = torture::torture(&plan, paths)?;
+    let file = plan.output.join("results.json");
+    results::write_json(&file, &results)?;
+    if arguments.json {
+        print_json(&results)?;
+    } else {
+        print(&torture::render(&results))?;
+    }
+    eprintln!("trapcast: {} written", file.display());
+    if results.failures.is_empty() {
+        return Ok(());
+    }
+    Err(Error::run(format!(
+        "{} runs were not as they must be:\n{}",
+        results.failures.len(),
+        results.failures.join("\n")
+    )))
 }
 
 fn cores() -> usize {

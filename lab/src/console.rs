@@ -9,6 +9,8 @@ pub struct Findings {
     pub guest_mismatches: u64,
     /// Windows in which the guests' checkers say that they used the registers.
     pub guest_used: u64,
+    /// Of the windows in which a mismatch was seen, the number of the first one of its vCPU, from 1.
+    pub first_mismatch: Option<u64>,
     /// What did not come to its end as it should have.
     pub failures: Vec<String>,
 }
@@ -20,10 +22,14 @@ pub enum Expected {
     Checker,
     /// That of the checker of AArch32.
     Checker32,
+    /// The last lines of checkers on so many vCPUs.
+    Checkers(u32),
     /// The last line of the guest that checks what its CPU has.
     Features,
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
+    /// The SIMD program on Linux, to the marker.
+    LinuxProcesses,
     /// Linux's marker alone.
     LinuxMarker,
 }
@@ -34,16 +40,22 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
     for (vm, expected) in vms.iter().enumerate() {
         let lines: Vec<&str> = lines_of(console, vm, vms.len()).collect();
         match expected {
-            Expected::Checker => findings.program(vm, &lines, "checker"),
-            Expected::Checker32 => findings.program(vm, &lines, "checker32"),
-            Expected::Features => findings.program(vm, &lines, "features"),
+            Expected::Checker => findings.program(vm, &lines, "checker", 1),
+            Expected::Checker32 => findings.program(vm, &lines, "checker32", 1),
+            Expected::Checkers(vcpus) => findings.program(vm, &lines, "checker", *vcpus),
+            Expected::Features => findings.program(vm, &lines, "features", 1),
             Expected::LinuxScript => {
-                findings.program(vm, &lines, "linux");
-                findings.program(vm, &lines, "linux-simd");
+                findings.program(vm, &lines, "linux", 1);
+                findings.program(vm, &lines, "linux-simd", 1);
+                findings.marker(vm, &lines);
+            }
+            Expected::LinuxProcesses => {
+                findings.program(vm, &lines, "linux-simd", 1);
                 findings.marker(vm, &lines);
             }
             Expected::LinuxMarker => findings.marker(vm, &lines),
         }
+        findings.first_mismatch(&lines);
     }
     findings.hypervisor(console);
     findings
@@ -67,22 +79,36 @@ pub fn number(line: &str, key: &str) -> Option<u64> {
 }
 
 impl Findings {
-    /// Looks for `NAME: done ... mismatches=N`.
-    fn program(&mut self, vm: usize, lines: &[&str], name: &str) {
+    /// Looks for `NAME: done ... mismatches=N`, once for each of the `vcpus` that it runs on.
+    fn program(&mut self, vm: usize, lines: &[&str], name: &str, vcpus: u32) {
         let start = format!("{name}: done ");
-        let last = lines
+        let done = lines
             .iter()
             .rev()
-            .find_map(|line| line.split_once(&start).map(|(_, rest)| rest));
-        match last.and_then(|rest| Some((number(rest, "mismatches")?, number(rest, "used")))) {
-            Some((mismatches, used)) => {
-                self.guest_mismatches += mismatches;
-                self.guest_used += used.unwrap_or(0);
-            }
-            None => self
-                .failures
-                .push(format!("vm{vm}: {name} did not come to its end")),
+            .filter_map(|line| line.split_once(&start).map(|(_, rest)| rest))
+            .filter_map(|rest| Some((number(rest, "mismatches")?, number(rest, "used"))));
+        let mut ended = 0;
+        for (mismatches, used) in done.take(vcpus as usize) {
+            self.guest_mismatches += mismatches;
+            self.guest_used += used.unwrap_or(0);
+            ended += 1;
         }
+        if ended < vcpus {
+            let which = if vcpus > 1 {
+                format!(" on {} of its {vcpus} vCPUs", vcpus - ended)
+            } else {
+                String::new()
+            };
+            self.failures
+                .push(format!("vm{vm}: {name} did not come to its end{which}"));
+        }
+    }
+
+    fn first_mismatch(&mut self, lines: &[&str]) {
+        let mismatches = lines.iter().filter(|line| line.contains(": MISMATCH "));
+        let windows = mismatches.filter_map(|line| number(line, "window"));
+        let first = windows.map(|window| window + 1).min();
+        self.first_mismatch = self.first_mismatch.into_iter().chain(first).min();
     }
 
     fn marker(&mut self, vm: usize, lines: &[&str]) {
@@ -128,6 +154,23 @@ mod tests {
         let found = findings(console, &[Expected::LinuxScript, Expected::Checker]);
         assert_eq!(found.guest_mismatches, 7);
         assert_eq!(found.failures, ["vm1: stopped: stage-2 fault at 0x0"]);
+    }
+
+    #[test]
+    fn every_vcpu_of_a_checker_has_its_last_line() {
+        let console = "checker: MISMATCH cpu=1 window=9 register=V0\n\
+                       checker: MISMATCH cpu=0 window=4 register=V0\n\
+                       checker: done cpu=1 used=5 mismatches=1\n\
+                       checker: done cpu=0 used=6 mismatches=2\n";
+        let found = findings(console, &[Expected::Checkers(2)]);
+        assert_eq!((found.guest_mismatches, found.guest_used), (3, 11));
+        assert_eq!(found.first_mismatch, Some(5));
+        assert_eq!(found.failures, [""; 0]);
+        let found = findings(console, &[Expected::Checkers(3)]);
+        assert_eq!(
+            found.failures,
+            ["vm0: checker did not come to its end on 1 of its 3 vCPUs"]
+        );
     }
 
     #[test]

@@ -36,5 +36,6 @@ pub mod signals;
 pub mod study;
 pub mod table;
 pub mod toolchain;
+pub mod torture;
 pub mod vectors;
 pub mod workload;

@@ -166,6 +166,19 @@ impl Machine {
     /// # Errors
     /// [`Error::Input`] where the VMs do not fit, or not this core.
     pub fn prepare(&self, hypervisor: &Path, serial: &str) -> Result<Prepared> {
+        self.prepare_with("", hypervisor, serial)
+    }
+
+    /// The same with these settings of the hypervisor besides, words as its command line has them.
+    ///
+    /// # Errors
+    /// As [`prepare`](Self::prepare).
+    pub fn prepare_with(
+        &self,
+        settings: &str,
+        hypervisor: &Path,
+        serial: &str,
+    ) -> Result<Prepared> {
         let runs = |vm: &Vm| self.cpu.runs(vm.kernel.execution_state);
         if let Some(number) = self.vms.iter().position(|vm| !runs(vm)) {
             return Err(Error::input(format!(
@@ -180,7 +193,8 @@ impl Machine {
         let mut arguments = board_arguments(self.cpu, self.icount, &ram, layout.ram, serial);
         arguments.extend(["-smp".into(), self.cores.to_string().into()]);
         arguments.extend(["-kernel".into(), hypervisor.into()]);
-        arguments.extend(["-append".into(), self.settings().into()]);
+        let settings = format!("{} {settings}", self.settings());
+        arguments.extend(["-append".into(), settings.trim_end().into()]);
         for (vm, place) in self.vms.iter().zip(&layout.places) {
             arguments.extend([
                 "-device".into(),

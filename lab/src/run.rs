@@ -41,7 +41,20 @@ pub struct Outcome {
 /// [`Error::Run`] where QEMU or the hypervisor fails or hangs, with the console's last lines;
 /// [`Error::Input`] where the machine cannot be started.
 pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
-    let prepared = machine.prepare(hypervisor, "stdio")?;
+    run_with(machine, "", hypervisor, limit)
+}
+
+/// Runs a machine to its power-off, with these settings of the hypervisor besides.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_with(
+    machine: &Machine,
+    settings: &str,
+    hypervisor: &Path,
+    limit: Duration,
+) -> Result<Outcome> {
+    let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(limit))?;
     outcome(finished, &prepared.ram.mailbox()?)
 }

@@ -22,7 +22,7 @@ pub const LINUX_BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cm
 pub const LINUX_MEMORY: u64 = 128 << 20;
 
 /// Memory of a bare-metal guest.
-const CHECKER_MEMORY: u64 = 16 << 20;
+pub const CHECKER_MEMORY: u64 = 16 << 20;
 
 /// The seed of every study.
 pub const SEED: u64 = 1;

@@ -9,7 +9,7 @@
 pub mod accesses;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod attempt;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod code;
 pub mod instructions;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
@@ -20,12 +20,12 @@ pub mod operations;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod regime;
 pub mod settings;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod several;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod system;
 pub mod tally;
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod user;
 pub mod values;
 
