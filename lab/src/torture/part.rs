@@ -12,7 +12,7 @@ use crate::{
     machine::{Cpu, Vm},
     memory::MemoryFile,
     paths::Paths,
-    vectors::RegisterFiles,
+    vectors::{Length, RegisterFiles},
     workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY},
 };
 
@@ -68,6 +68,14 @@ const fn checker(words: &'static str) -> Guest {
     }
 }
 
+/// The same with SVE of at most so much, and SME.
+const fn wide(sve: Length, sme: Length, words: &'static str) -> Guest {
+    Guest {
+        registers: RegisterFiles { fp: true, sve, sme },
+        ..checker(words)
+    }
+}
+
 /// Every part, in the order in which tables show them.
 pub const ALL: &[Part] = &[
     Part {
@@ -87,6 +95,85 @@ pub const ALL: &[Part] = &[
             checker("workload=bursts exits=0 work=300"),
             checker("workload=resume-point p=50 exits=0 work=300"),
             checker("workload=alternating exits=512 work=300"),
+        ],
+    },
+    Part {
+        name: "sve",
+        about: "SVE: guests with vectors of several lengths, which change them, beside one without",
+        share: 10,
+        cpus: &[Cpu::Max, Cpu::A64fx],
+        slices: &[1000, 300],
+        most_cores: 8,
+        control: true,
+        rounds: 10_000,
+        checks: 940,
+        guests: &[
+            wide(
+                Length::Max,
+                Length::Off,
+                "registers=sve vl=vary workload=always exits=0 work=300",
+            ),
+            wide(
+                Length::Bits(256),
+                Length::Off,
+                "registers=sve vl=vary workload=always exits=512 work=300",
+            ),
+            wide(
+                Length::Bits(512),
+                Length::Off,
+                "registers=sve sve-percent=80 workload=random p=50 exits=0 work=300",
+            ),
+            wide(
+                Length::Bits(128),
+                Length::Off,
+                "registers=sve workload=random p=70 exits=0 work=300",
+            ),
+            wide(
+                Length::Max,
+                Length::Off,
+                "registers=sve sve-percent=10 workload=random p=50 exits=0 work=300",
+            ),
+            checker("workload=always exits=0 work=300"),
+        ],
+    },
+    Part {
+        name: "sme",
+        about: "SME: guests with ZA and streaming mode, beside some with SVE alone and without either",
+        share: 5,
+        // With streaming vectors longer than the others, QEMU 7.2 fails an assertion of its own.
+        cpus: &[Cpu::Max],
+        slices: &[1000, 300],
+        most_cores: 8,
+        control: false,
+        rounds: 10_000,
+        checks: 940,
+        guests: &[
+            wide(
+                Length::Max,
+                Length::Max,
+                "registers=sme vl=vary svl=vary workload=always exits=0 work=300",
+            ),
+            wide(
+                Length::Bits(128),
+                Length::Bits(256),
+                "registers=sme sme-percent=60 workload=always exits=512 work=300",
+            ),
+            wide(
+                Length::Bits(512),
+                Length::Bits(512),
+                "registers=sme vl=vary svl=vary workload=random p=50 exits=0 work=300",
+            ),
+            wide(
+                Length::Max,
+                Length::Max,
+                "registers=sme sme-percent=10 workload=random p=70 exits=0 work=300",
+            ),
+            wide(
+                Length::Bits(256),
+                Length::Off,
+                "registers=sve vl=vary workload=random p=50 exits=0 work=300",
+            ),
+            checker("workload=always exits=0 work=300"),
         ],
     },
     Part {
@@ -216,7 +303,7 @@ mod tests {
             find("everything")
                 .unwrap_err()
                 .to_string()
-                .contains("fp linux")
+                .contains("fp sve sme linux")
         );
     }
 
