@@ -1,0 +1,77 @@
+//! A share of the torture: every part, under the schemes that keep registers longest and shortest and,
+//! for FP/SIMD, under all; and the negative control, which has to be caught in every run.
+//!
+//! `make torture` runs it at length. Needs what `make build guest` leaves. Cases are generated, so each
+//! has its own name and time.
+
+use std::{env::temp_dir, sync::Arc};
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use trapcast::{
+    paths::Paths,
+    torture::{self, Part, Plan},
+};
+use trapcast_forecast::Scheme;
+
+/// The seed of every case.
+const SEED: u64 = 17;
+
+/// Window checks of a case with bare-metal guests, and with Linux: some seconds of two cores.
+const WINDOWS: u64 = 20_000;
+const LINUX_WINDOWS: u64 = 8_000;
+
+fn main() {
+    let arguments = Arguments::from_args();
+    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
+        Ok(paths) => Arc::new(paths),
+        Err(error) => panic!("{error}"),
+    };
+    let mut trials = Vec::new();
+    for part in torture::ALL {
+        for scheme in schemes(part) {
+            let paths = Arc::clone(&paths);
+            let name = format!("torture/{}/{scheme}", part.name);
+            trials.push(Trial::test(name, move || holds(part, scheme, &paths)));
+        }
+    }
+    libtest_mimic::run(&arguments, trials).exit();
+}
+
+/// Under which schemes a part runs here.
+fn schemes(part: &Part) -> Vec<Scheme> {
+    let some: &[Scheme] = match part.name {
+        "fp" => &Scheme::ALL,
+        "linux" => &[Scheme::Owner],
+        _ => &[Scheme::None, Scheme::Eager, Scheme::UntilPut, Scheme::Owner],
+    };
+    let runs = |scheme: &Scheme| *scheme != Scheme::None || part.control;
+    some.iter().copied().filter(runs).collect()
+}
+
+/// No register is lost, though vCPUs move and the host uses the registers; without switches some are.
+fn holds(part: &'static Part, scheme: Scheme, paths: &Paths) -> Result<(), Failed> {
+    let plan = Plan {
+        parts: vec![part],
+        schemes: vec![scheme],
+        windows: if part.name == "linux" {
+            LINUX_WINDOWS
+        } else {
+            WINDOWS
+        },
+        seed: SEED,
+        cores: 4,
+        time: None,
+        output: temp_dir().join("trapcast-torture"),
+    };
+    let results = torture::torture(&plan, paths)?;
+    if let Some(failure) = results.failures.first() {
+        return Err(format!("seed {SEED}: {failure}").into());
+    }
+    let row = &results.rows[0];
+    let enough = results.complete && row.moves > 0 && row.preemptions > 0 && row.host_uses > 0;
+    let caught = scheme != Scheme::None || row.first_mismatch.is_some();
+    if enough && caught {
+        return Ok(());
+    }
+    Err(format!("seed {SEED}: {row:?}").into())
+}
