@@ -134,7 +134,7 @@ pub fn run(mut report: impl FnMut(&Mismatch)) {
     compare("ACTLR", 0, read_coprocessor!("p15, 0, {}, c1, c0, 1"));
 
     let before = gic::SGIS_HANDLED.load(Ordering::Relaxed);
-    gic::send_sgi_to_self();
+    gic::send_sgi(0);
     let handled = gic::SGIS_HANDLED.load(Ordering::Relaxed) - before;
     compare("SGI", 1, handled);
 }
