@@ -174,18 +174,20 @@ mod guest {
             sve::open()?;
         }
         let microseconds = |count| read_sysreg!("cntfrq_el0") * count / 1_000_000;
-        let now = || read_sysreg!("cntvct_el0");
-        let (mut last, mut alone_since) = (now(), now());
-        while now() - alone_since < microseconds(ALONE_MICROSECONDS) {
+        let mut last = read_sysreg!("cntvct_el0");
+        let mut alone_since = last;
+        while last - alone_since < microseconds(ALONE_MICROSECONDS) {
             match uses {
                 Use::None => {}
                 Use::Fp => fp::touch(),
                 Use::Sve => sve::touch(),
             }
-            if now() - last > microseconds(GAP_MICROSECONDS) {
-                alone_since = now();
+            // One reading per turn, so that a switch lies between two wherever it comes.
+            let now = read_sysreg!("cntvct_el0");
+            if now - last > microseconds(GAP_MICROSECONDS) {
+                alone_since = now;
             }
-            last = now();
+            last = now;
         }
         Ok(())
     }
@@ -238,6 +240,8 @@ mod guest {
         }
     }
 
+    /// Not inlined: the second CPU's stack has no room for the counts.
+    #[inline(never)]
     fn run(benchmark: &Benchmark, rounds: usize) {
         let mut counts = [0; Settings::MAX_ROUNDS];
         let counts = &mut counts[..rounds];
