@@ -2,6 +2,7 @@
 
 mod boot;
 mod goals;
+mod shared;
 mod table;
 
 use std::{path::PathBuf, sync::Arc};
@@ -10,6 +11,7 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use self::boot::Boot;
+use self::shared::SHARED;
 pub use self::{
     boot::{BootResult, BootTiming, boot_without_hypervisor, median},
     goals::Goal,
@@ -126,6 +128,22 @@ impl Inputs {
             linux,
         })
     }
+
+    /// A VM with the bench's guest, which may count EL2's instructions.
+    fn guest(&self, bootargs: &str) -> Vm {
+        Vm {
+            kernel: self.bench.clone(),
+            initrd: None,
+            initrd_size: 0,
+            bootargs: bootargs.to_string(),
+            memory: GUEST_MEMORY,
+            vcpus: 1,
+            scheme: PEER_SCHEME,
+            observe: false,
+            pmu: true,
+            registers: RegisterFiles::FP,
+        }
+    }
 }
 
 /// Measures everything.
@@ -135,7 +153,9 @@ impl Inputs {
 pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     let inputs = Inputs::load(paths)?;
     let versions = Versions::look(paths)?;
-    let runs = CORES.len() * (Scheme::ALL.len() + 4 + 2 * plan.boots as usize);
+    let shared = |cpu| SHARED.iter().filter(|path| path.runs_on(cpu)).count();
+    let runs = CORES.len() * (Scheme::ALL.len() + 4 + 2 * plan.boots as usize)
+        + CORES.map(shared).iter().sum::<usize>();
     let progress = Progress::new(runs as u64);
     let mut measured = Vec::new();
     let (mut boots, mut timings) = (Vec::new(), Vec::new());
@@ -150,6 +170,11 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
             let name = format!("paths/{cpu}/{}", watched.name);
             let path = || measure_watched(&watched, plan.rounds, &inputs, cpu);
             measured.push(progress.one(&name, path)?);
+        }
+        for path in SHARED.iter().filter(|path| path.runs_on(cpu)) {
+            let name = format!("paths/{cpu}/{}", path.name);
+            let rounds = plan.rounds;
+            measured.push(progress.one(&name, || path.measure(rounds, &inputs, cpu))?);
         }
         let boot = Boot::new(&inputs, cpu);
         boots.push(progress.one(&format!("boot/{cpu}/counted"), || boot.count())?);
@@ -216,12 +241,8 @@ const RECORDED: &str = "hvc-null-recorded";
 
 fn measure_watched(watched: &Watched, rounds: u32, inputs: &Inputs, cpu: Cpu) -> Result<Path> {
     let bootargs = format!("rounds={rounds} only={}", watched.path);
-    let mut paths = measure_paths(&bootargs, inputs, cpu, PEER_SCHEME, watched.watch)?;
-    let path = paths.pop().filter(|_| paths.is_empty()).ok_or_else(|| {
-        Error::run(format!(
-            "the bench's guest did not measure one path alone: {bootargs}"
-        ))
-    })?;
+    let paths = measure_paths(&bootargs, inputs, cpu, PEER_SCHEME, watched.watch)?;
+    let path = only(paths, &bootargs)?;
     Ok(Path {
         path: watched.name.to_string(),
         ..path
@@ -275,36 +296,48 @@ fn measure_paths(
         vhe: cpu.has_vhe(),
         icount: true,
         record: watch == Watch::Record,
+        slice: None,
         vms: vec![Vm {
-            kernel: inputs.bench.clone(),
-            initrd: None,
-            initrd_size: 0,
-            bootargs: bootargs.to_string(),
-            memory: GUEST_MEMORY,
-            vcpus: 1,
-            scheme,
             observe: watch != Watch::Not,
-            pmu: true,
-            registers: RegisterFiles::FP,
+            scheme,
+            ..inputs.guest(bootargs)
         }],
     };
+    measure(&machine, &inputs.hypervisor, scheme)
+}
+
+/// Runs the bench's guest, which is VM 0 of `machine`, and reads what it has measured.
+fn measure(machine: &Machine, hypervisor: &std::path::Path, scheme: Scheme) -> Result<Vec<Path>> {
     let outcome = if machine.record {
-        run::record(&machine, &inputs.hypervisor, LIMIT, |_, _| Ok(()))?.0
+        run::record(machine, hypervisor, LIMIT, |_, _| Ok(()))?.0
     } else {
-        run::run(&machine, &inputs.hypervisor, LIMIT)?
+        run::run(machine, hypervisor, LIMIT)?
     };
-    let lines: Vec<Path> = outcome
-        .console
-        .lines()
-        .filter_map(|line| path_of(line, cpu, scheme))
+    // With several VMs, each line says whose it is.
+    let console = outcome.console.lines();
+    let lines: Vec<&str> = console
+        .map(|line| line.strip_prefix("[vm0] ").unwrap_or(line))
         .collect();
-    if lines.is_empty() || !outcome.console.lines().any(|line| line == "bench: done") {
+    let paths: Vec<Path> = lines
+        .iter()
+        .filter_map(|line| path_of(line, machine.cpu, scheme))
+        .collect();
+    if paths.is_empty() || !lines.contains(&"bench: done") {
         return Err(Error::run(format!(
             "the bench's guest did not come to its end.{}",
             last_lines(&outcome.console, "")
         )));
     }
-    Ok(lines)
+    Ok(paths)
+}
+
+/// The one path that was measured.
+fn only(mut paths: Vec<Path>, bootargs: &str) -> Result<Path> {
+    paths.pop().filter(|_| paths.is_empty()).ok_or_else(|| {
+        Error::run(format!(
+            "the bench's guest did not measure one path alone: {bootargs}"
+        ))
+    })
 }
 
 /// Reads `bench: NAME min=N median=N ... rounds=N`.

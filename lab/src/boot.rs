@@ -64,6 +64,7 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
         vhe: boot.vhe,
         icount: boot.icount,
         record: false,
+        slice: None,
         vms: vec![vm; boot.vms as usize],
     };
     let prepared = machine.prepare(&hypervisor, "mon:stdio")?;

@@ -159,6 +159,7 @@ fn machine(options: &Options, images: &[Image; 2], seed: u64, operations: u64) -
         vhe: options.cpu.has_vhe(),
         icount: options.icount,
         record: false,
+        slice: None,
         vms: vms.collect(),
     }
 }

@@ -16,10 +16,10 @@ pub struct Peer {
     pub path: &'static str,
     /// With VHE on neoverse-n1.
     pub neoverse_n1: u32,
-    /// With VHE on max.
-    pub max: u32,
-    /// Without VHE on cortex-a57.
-    pub cortex_a57: u32,
+    /// With VHE on max, if it was measured there.
+    pub max: Option<u32>,
+    /// Without VHE on cortex-a57, if it was measured there.
+    pub cortex_a57: Option<u32>,
 }
 
 /// Where the figures come from, for tables and results.
@@ -34,6 +34,9 @@ pub const PEERS: &[Peer] = &[
     peer("id-register", 1405, 1414, 1905),
     peer("sgi-self", 2479, 2485, 2947),
     peer("fp-trap-switch", 189, 197, 209),
+    on_neoverse_n1("tick-switch", 8853),
+    // With the trap of the first use after it.
+    on_neoverse_n1("tick-switch-fp", 9042 + 189),
 ];
 
 /// Exits of a Linux guest from boot to power-off under KVM with a small VMM.
@@ -46,8 +49,17 @@ const fn peer(path: &'static str, neoverse_n1: u32, max: u32, cortex_a57: u32) -
     Peer {
         path,
         neoverse_n1,
-        max,
-        cortex_a57,
+        max: Some(max),
+        cortex_a57: Some(cortex_a57),
+    }
+}
+
+const fn on_neoverse_n1(path: &'static str, neoverse_n1: u32) -> Peer {
+    Peer {
+        path,
+        neoverse_n1,
+        max: None,
+        cortex_a57: None,
     }
 }
 
@@ -56,8 +68,8 @@ pub fn instructions(path: &str, cpu: Cpu) -> Option<u32> {
     let peer = PEERS.iter().find(|peer| peer.path == path)?;
     match cpu {
         Cpu::NeoverseN1 => Some(peer.neoverse_n1),
-        Cpu::Max => Some(peer.max),
-        Cpu::CortexA57 => Some(peer.cortex_a57),
+        Cpu::Max => peer.max,
+        Cpu::CortexA57 => peer.cortex_a57,
         Cpu::A64fx | Cpu::MaxOf(_) => None,
     }
 }

@@ -146,6 +146,8 @@ pub struct Machine {
     pub icount: bool,
     /// Whether the hypervisor writes a record of every window.
     pub record: bool,
+    /// How long a vCPU may run while others wait, in microseconds, if not as the hypervisor has it.
+    pub slice: Option<u32>,
     /// Its VMs.
     pub vms: Vec<Vm>,
 }
@@ -221,6 +223,7 @@ impl Machine {
     fn settings(&self) -> String {
         let on = |flag: bool| if flag { "on" } else { "off" };
         let mut words = vec![format!("vhe={} record={}", on(self.vhe), on(self.record))];
+        words.extend(self.slice.map(|slice| format!("slice={slice}")));
         for (number, vm) in self.vms.iter().enumerate() {
             words.push(format!(
                 "vm{number}.memory={}M vm{number}.vcpus={} vm{number}.scheme={} vm{number}.observe={} \
@@ -355,6 +358,7 @@ mod tests {
             vhe: false,
             icount: true,
             record: true,
+            slice: None,
             vms: vec![vm(Scheme::Owner), wide],
         };
         let prepared = machine.prepare(Path::new("/el2"), "stdio").unwrap();

@@ -95,6 +95,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
             vhe: plan.vhe,
             icount: true,
             record: true,
+            slice: None,
             vms: images.vms(workload, plan.scheme, true, plan.scale),
         };
         let about = About {

@@ -88,6 +88,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
             vhe: plan.vhe,
             icount: true,
             record: job.observe,
+            slice: None,
             vms: images.vms(job.workload, job.scheme, job.observe, plan.scale),
         };
         let outcome = if job.observe {

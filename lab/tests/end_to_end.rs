@@ -188,6 +188,7 @@ fn run_workload(
         vhe,
         icount: true,
         record: false,
+        slice: None,
         vms: images.vms(workload, scheme, observe, SCALE),
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
@@ -271,6 +272,7 @@ fn two_vcpus(paths: &Paths) -> Outcomes {
         vhe: true,
         icount: true,
         record: false,
+        slice: None,
         vms: vec![Vm {
             vcpus: 2,
             ..linux_vm(paths, Task::PowerOff)?
@@ -346,6 +348,7 @@ fn moving(paths: &Paths, scheme: Scheme) -> Result<Findings, Failed> {
         vhe: true,
         icount: false,
         record: false,
+        slice: None,
         vms,
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
@@ -368,6 +371,7 @@ fn linux_on_two_cores(paths: &Paths) -> Outcomes {
         vhe: true,
         icount: false,
         record: false,
+        slice: None,
         vms,
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
@@ -390,6 +394,7 @@ fn fault_is_noticed(paths: &Paths) -> Outcomes {
         vhe: true,
         icount: true,
         record: false,
+        slice: None,
         vms,
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
@@ -531,6 +536,7 @@ fn hang_is_stopped(paths: &Paths) -> Outcomes {
         vhe: true,
         icount: false,
         record: false,
+        slice: None,
         vms: vec![linux_vm(paths, Task::Shell)?],
     };
     let began = Instant::now();

@@ -371,6 +371,7 @@ fn run_together(
         vhe: cpu.has_vhe(),
         icount: cores == 1,
         record: false,
+        slice: None,
         vms: vms?,
     };
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;

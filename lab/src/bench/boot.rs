@@ -60,6 +60,7 @@ impl<'a> Boot<'a> {
                 vhe: cpu.has_vhe(),
                 icount: false,
                 record: false,
+                slice: None,
                 vms: vec![inputs.linux.clone()],
             },
             hypervisor: &inputs.hypervisor,

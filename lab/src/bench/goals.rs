@@ -45,6 +45,15 @@ pub(super) fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
                 );
             }
         }
+        for (path, what, at_most) in [
+            ("sgi-self", "send, acknowledge, end", 600.0),
+            ("tick-switch", "a tick and a switch to another VM", 1200.0),
+        ] {
+            if let Some(path) = find(paths, cpu, PEER_SCHEME, path) {
+                let name = format!("{} on {cpu}: {what}", path.path);
+                goal(name, path.median as f64, at_most);
+            }
+        }
         for scheme in Scheme::ALL {
             if let Some(decision) = Decision::of(paths, cpu, scheme) {
                 let with = decision.with_gate_and_learning;
@@ -103,6 +112,8 @@ mod tests {
         let paths = [
             path(Scheme::UntilPut, "hvc-null", 261),
             path(Scheme::UntilPut, "fp-trap-switch", 95),
+            path(Scheme::UntilPut, "sgi-self", 600),
+            path(Scheme::UntilPut, "tick-switch", 1201),
             path(Scheme::None, "entry-exit-unused", 100),
             path(Scheme::UntilPut, "entry-exit-unused", 90),
             path(Scheme::None, "entry-exit-wfi-unused", 1000),
@@ -117,7 +128,7 @@ mod tests {
             ratio: 1.2,
         }];
         let goals = goals(&paths, &boots);
-        let last_trap = &goals[2].name;
+        let last_trap = &goals[4].name;
         assert!(
             last_trap.contains("last-trap") && last_trap.contains("(22 with"),
             "{last_trap}"
@@ -128,6 +139,8 @@ mod tests {
             [
                 (261.0, true),
                 (95.0, false),
+                (600.0, true),
+                (1201.0, false),
                 (12.0, true),
                 (21.0, false),
                 (1.2, true)
