@@ -20,13 +20,11 @@ use crate::rng::mix;
 const BURST: u64 = 512;
 
 /// Operations of vCPU 0 beside others that never end.
-const LAST: u64 = 256;
+const LAST: u64 = 32;
 
 /// Looks at the others' work between two tries to turn them on.
 const LOOKS: u32 = 10_000;
 
-const CPU_OFF: u32 = 0x8400_0002;
-const CPU_ON: u32 = 0xc400_0003;
 const ALREADY_ON: u64 = -4i64 as u64;
 
 /// What all vCPUs have in common.
