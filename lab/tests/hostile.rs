@@ -14,8 +14,8 @@ use trapcast::{
 };
 use trapcast_forecast::Scheme;
 
-/// Operations of each case: a second or two of one core.
-const OPERATIONS: u64 = 20_000;
+/// Operations of each case: about a second of one core.
+const OPERATIONS: u64 = 12_000;
 
 fn main() {
     let arguments = Arguments::from_args();
