@@ -36,6 +36,8 @@ pub(super) struct Run {
     pub vcpu: u16,
     /// Number of the core.
     pub core: u8,
+    /// The other core that the vCPU ran on before, if it did.
+    pub moved_from: Option<u8>,
     /// Whether each of them only used the registers or not and was put or not.
     pub common: bool,
     /// Where its first symbol stands in the batch.
@@ -49,21 +51,21 @@ pub(super) struct Run {
 pub(super) struct Batch {
     symbols: Vec<u16>,
     runs: Vec<Run>,
-    /// By number of the vCPU: the core on which it has been seen.
-    cores: Vec<Option<u8>>,
+    /// By number of the vCPU: the core on which it was seen last, and whether it was put there since.
+    cores: Vec<Option<(u8, bool)>>,
 }
 
 impl Batch {
     /// Takes the windows that come next in place of those before.
     ///
     /// # Errors
-    /// If a vCPU that ran on one core runs on another.
+    /// If a vCPU runs on another core without having been put on the one before.
     pub fn fill(&mut self, events: &[Event]) -> Result<()> {
         self.symbols.clear();
         self.runs.clear();
         for run in events.chunk_by(|a, b| (a.vcpu(), a.core()) == (b.vcpu(), b.core())) {
-            self.bind(run[0].vcpu(), run[0].core())?;
-            self.push(run);
+            let moved_from = self.follow(run)?;
+            self.push(run, moved_from);
         }
         Ok(())
     }
@@ -75,24 +77,26 @@ impl Batch {
             .map(|run| (run, &self.symbols[run.first..run.end]))
     }
 
-    /// Notes that the vCPU runs on the core.
-    fn bind(&mut self, vcpu: u16, core: u8) -> Result<()> {
+    /// Notes that a vCPU has these windows on a core. Returns the core before, if it was another.
+    fn follow(&mut self, run: &[Event]) -> Result<Option<u8>> {
+        let (vcpu, core) = (run[0].vcpu(), run[0].core());
         let index = usize::from(vcpu);
         if self.cores.len() <= index {
             self.cores.resize(index + 1, None);
         }
-        let first = *self.cores[index].get_or_insert(core);
-        if first == core {
-            return Ok(());
+        let put = run[run.len() - 1].flags() & Event::PUT != 0;
+        match self.cores[index].replace((core, put)) {
+            Some((before, _)) if before == core => Ok(None),
+            Some((before, false)) => Err(Error::input(format!(
+                "vCPU {vcpu} runs on core {core}, and was not put on core {before} where it ran before: \
+                 no hypervisor does so, and a replay cannot; record it anew"
+            ))),
+            before => Ok(before.map(|(core, _)| core)),
         }
-        Err(Error::input(format!(
-            "vCPU {vcpu} runs on core {first} and then on core {core}, and a replay cannot move a \
-             vCPU between cores; record it on one core"
-        )))
     }
 
     /// Cuts up the windows of one vCPU on one core.
-    fn push(&mut self, events: &[Event]) {
+    fn push(&mut self, events: &[Event], moved_from: Option<u8>) {
         let first = self.symbols.len();
         let mut seen = 0;
         let mut rest = events;
@@ -117,6 +121,7 @@ impl Batch {
         self.runs.push(Run {
             vcpu: events[0].vcpu(),
             core: events[0].core(),
+            moved_from,
             common: seen & !COMMON == 0,
             first,
             end: self.symbols.len(),
@@ -174,10 +179,27 @@ mod tests {
     }
 
     #[test]
-    fn a_vcpu_that_moves_is_refused_in_a_sentence_that_names_it() {
+    fn a_vcpu_that_moves_says_where_it_comes_from() {
+        let (put, on) = (Event::PUT, 0);
         let mut batch = Batch::default();
-        batch.fill(&[Event::new(7, 1, 0)]).unwrap();
-        let error = batch.fill(&[Event::new(7, 2, 0)]).unwrap_err();
+        let moves = |batch: &Batch| {
+            batch
+                .runs()
+                .map(|(run, _)| run.moved_from)
+                .collect::<Vec<_>>()
+        };
+        batch
+            .fill(&[Event::new(7, 1, put), Event::new(3, 1, on)])
+            .unwrap();
+        assert_eq!(moves(&batch), [None, None]);
+        let events = [
+            Event::new(7, 2, put),
+            Event::new(3, 1, on),
+            Event::new(7, 1, on),
+        ];
+        batch.fill(&events).unwrap();
+        assert_eq!(moves(&batch), [Some(1), None, Some(2)]);
+        let error = batch.fill(&[Event::new(7, 2, on)]).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let sentence = error.to_string();
         assert!(

@@ -23,6 +23,8 @@ pub struct SchemeCounts {
     pub give_backs: u64,
     /// Times that the host's own use took the registers from the guest.
     pub host_evictions: u64,
+    /// Times that the registers went from a core to memory because the vCPU had moved to another one.
+    pub fetches: u64,
     /// Eager loads in windows that then did not use the registers.
     pub wasted_loads: u64,
     /// Windows of the scheme's own kind that have ended: `[forecast to use the registers][used]`. A
@@ -48,6 +50,7 @@ impl SchemeCounts {
             eager_loads: plain.eager_loads,
             give_backs: plain.give_backs,
             host_evictions: 0,
+            fetches: plain.fetches,
             wasted_loads: observed.wasted_loads,
             forecast: observed.forecast,
             gate_writes: 0,
@@ -69,7 +72,7 @@ impl SchemeCounts {
 
     /// Times that a whole register file was saved and another one loaded.
     pub const fn exchanges(&self) -> u64 {
-        self.loads() + self.give_backs + self.host_evictions
+        self.loads() + self.give_backs + self.host_evictions + self.fetches
     }
 
     /// Returns what costs something of all this.
@@ -91,6 +94,7 @@ impl SchemeCounts {
         self.eager_loads += other.eager_loads * times;
         self.give_backs += other.give_backs * times;
         self.host_evictions += other.host_evictions * times;
+        self.fetches += other.fetches * times;
         self.wasted_loads += other.wasted_loads * times;
         for (sums, counts) in self.forecast.iter_mut().zip(&other.forecast) {
             for (sum, count) in sums.iter_mut().zip(counts) {

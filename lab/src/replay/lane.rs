@@ -18,6 +18,17 @@ struct Core {
     gate: GateRegister,
 }
 
+impl Core {
+    /// Returns whose registers it holds, as `vcpu` sees it.
+    fn owner(&self, vcpu: u16) -> Owner {
+        match self.owner {
+            None => Owner::Host,
+            Some(owner) if owner == vcpu => Owner::Me,
+            Some(_) => Owner::Other,
+        }
+    }
+}
+
 const UNUSED: Core = Core {
     resident: None,
     owner: None,
@@ -104,16 +115,27 @@ impl Lane {
         if self.cores[index].resident == Some(run.vcpu) {
             return;
         }
+        if let Some(old) = run.moved_from {
+            self.fetch(run.vcpu, old.into());
+        }
         self.settle(index);
         let core = &mut self.cores[index];
         core.resident = Some(run.vcpu);
-        let Core { owner, gate, .. } = *core;
-        let owner = match owner {
-            None => Owner::Host,
-            Some(vcpu) if vcpu == run.vcpu => Owner::Me,
-            Some(_) => Owner::Other,
-        };
+        let (owner, gate) = (core.owner(run.vcpu), core.gate);
         self.table(run.vcpu).set_core(owner, gate);
+    }
+
+    /// A vCPU leaves core `old` for another one.
+    fn fetch(&mut self, vcpu: u16, old: usize) {
+        self.settle(old);
+        // Whoever runs there next finds it as it is then.
+        self.cores[old].resident = None;
+        let (owner, gate) = (self.cores[old].owner(vcpu), self.cores[old].gate);
+        let (left, gate) = self.table(vcpu).fetch(owner, gate);
+        self.cores[old].gate = gate;
+        if left == Owner::Host {
+            self.cores[old].owner = None;
+        }
     }
 
     /// Notes what the vCPU that a core holds has made of it.
@@ -133,7 +155,7 @@ impl Lane {
         core.owner = match leave.owner {
             Owner::Host => None,
             Owner::Me => Some(resident),
-            Owner::Other => owner,
+            Owner::Other | Owner::Elsewhere => owner,
         };
     }
 

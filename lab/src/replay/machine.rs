@@ -165,20 +165,41 @@ impl<C: Context> Place<C> {
         saved
     }
 
+    /// `vcpu`, which was put on the core `old`, is to run here: if its registers may still be there, that
+    /// core is asked for them, and saves them if they are. What is counted stays in both.
+    pub fn fetch(&self, old: &mut Self, vcpu: &mut Twin<C>) {
+        if self.core.elsewhere(&vcpu.plain).is_some() {
+            let surrendered = old.core.surrender(vcpu.plain.context());
+            old.gate.exchange(surrendered);
+            vcpu.plain.arrived(surrendered.is_some());
+            vcpu.observed.arrived(surrendered.is_some());
+        }
+    }
+
     /// Forgets the gate's counts and adds them to `counts`.
     pub fn count_gate(&mut self, counts: &mut SchemeCounts) {
         self.gate.count(counts);
     }
 }
 
-/// Whose registers a core can hold: the host's, or those of a vCPU by its number.
-type Owner = Option<u16>;
+/// Whose registers a core can hold.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Owner {
+    /// The host's of this core.
+    Host(u8),
+    /// Those of this vCPU.
+    Vcpu(u16),
+}
+
+impl Context for Owner {}
 
 /// A vCPU and what the state machine does not count of it itself.
 #[derive(Debug)]
 struct Vcpu {
     number: u16,
     twin: Twin<Owner>,
+    /// The core that it ran on last.
+    home: usize,
     more: SchemeCounts,
 }
 
@@ -212,7 +233,8 @@ impl Direct {
         self.scheme
     }
 
-    fn place(&mut self, number: u16) -> usize {
+    /// Returns the place of vCPU `number`, which is on core `home` if it has not run yet.
+    fn place(&mut self, number: u16, home: usize) -> usize {
         let index = usize::from(number);
         if self.places.len() <= index {
             self.places.resize(index + 1, None);
@@ -220,7 +242,8 @@ impl Direct {
         *self.places[index].get_or_insert_with(|| {
             self.vcpus.push(Vcpu {
                 number,
-                twin: Twin::new(Some(number), self.scheme),
+                twin: Twin::new(Owner::Vcpu(number), self.scheme),
+                home,
                 more: SchemeCounts::default(),
             });
             self.vcpus.len() - 1
@@ -229,26 +252,37 @@ impl Direct {
 
     /// Replays windows of vCPU `number` on `core`, of which `flags` says what they did.
     pub fn run(&mut self, number: u16, core: u8, flags: impl IntoIterator<Item = u8>) {
-        let core = usize::from(core);
-        if self.cores.len() <= core {
-            self.cores.resize(core + 1, Place::new(None));
+        for next in self.cores.len()..=usize::from(core) {
+            self.cores.push(Place::new(Owner::Host(next as u8)));
         }
-        let index = self.place(number);
+        let core = usize::from(core);
+        let index = self.place(number, core);
+        self.fetch(index, core);
         for flags in flags {
             let vcpu = &mut self.vcpus[index];
             let saved = self.cores[core].window(&mut vcpu.twin, flags);
             self.cores[core].count_gate(&mut vcpu.more);
-            if let Some(Some(victim)) = saved {
-                let victim = self.place(victim);
+            if let Some(Owner::Vcpu(victim)) = saved {
+                let victim = self.place(victim, core);
                 self.vcpus[victim].more.host_evictions += 1;
             }
+        }
+    }
+
+    /// The vCPU in `index` is to run on `core`.
+    fn fetch(&mut self, index: usize, core: usize) {
+        let vcpu = &mut self.vcpus[index];
+        let home = std::mem::replace(&mut vcpu.home, core);
+        if let Ok([here, old]) = self.cores.get_disjoint_mut([core, home]) {
+            here.fetch(old, &mut vcpu.twin);
+            old.count_gate(&mut vcpu.more);
         }
     }
 
     /// Returns the counts of each vCPU with its number.
     pub fn finish(mut self) -> Vec<(u16, SchemeCounts)> {
         for core in &self.cores {
-            if let Some(owner) = core.owner()
+            if let Owner::Vcpu(owner) = core.owner()
                 && let Some(index) = self.places[usize::from(owner)]
             {
                 self.vcpus[index].more.held += 1;

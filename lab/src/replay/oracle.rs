@@ -11,6 +11,9 @@
 //! it saves. The exception is a vCPU that is turned on anew later: its registers have to go then, and
 //! the gate, which stood open at its exit, may be closed.
 //!
+//! A vCPU that moves to another core finds its registers in memory: if the old core has them still, it
+//! saves them, which costs an exchange there. So what a core does best does not depend on the others.
+//!
 //! All that matters of the past is whose registers a core holds and how its gate stands. So this is
 //! a shortest path through few states per window, in memory that does not grow with the record. How
 //! much the ways to these states differ in cost takes few values, too: the steps are kept in a table
@@ -140,6 +143,17 @@ pub(super) fn window(ways: Vec<Way>, vcpu: u16, flags: u8, costs: &Costs) -> Vec
     next
 }
 
+/// `vcpu` leaves the core for another one on all `ways`, and its registers with it if the core has them.
+pub(super) fn leave(ways: Vec<Way>, vcpu: u16, costs: &Costs) -> Vec<Way> {
+    let mut next = Vec::new();
+    for way in ways {
+        let keeps = way.place.owner != Some(vcpu);
+        offer(&mut next, if keeps { way } else { way.give(None, costs) });
+    }
+    prune(&mut next, costs);
+    next
+}
+
 /// Returns whether the vCPU has the registers and an open gate on the cheapest way to anything, but
 /// for having given them back just now. Each window of it that follows comes to the same again,
 /// whether it uses them or not, unless it is turned on anew or the host uses them.
@@ -209,6 +223,9 @@ impl Oracle {
         if self.cores.len() <= index {
             let costs = self.costs;
             self.cores.resize_with(index + 1, || Walk::new(costs));
+        }
+        if let Some(old) = run.moved_from {
+            self.cores[usize::from(old)].leave(run.vcpu);
         }
         self.cores[index].run(run, symbols);
     }

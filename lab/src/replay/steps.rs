@@ -135,6 +135,23 @@ impl Walk {
         }
     }
 
+    /// A vCPU leaves the core for another one.
+    pub fn leave(&mut self, vcpu: u16) {
+        self.make_room();
+        self.add_up();
+        let row = &self.rows[self.current as usize];
+        let seated = row.vcpu;
+        let ways = oracle::leave(begin(&row.ways), vcpu, &self.costs);
+        let cheapest = ways.iter().map(|way| way.cost).min().unwrap_or(0);
+        let places = ways.iter().map(|way| (way.place, way.cost - cheapest));
+        self.current = self.intern(seated, places.collect());
+        let sums = ways
+            .iter()
+            .map(|way| self.sums[way.from] + pack(&way.moves));
+        self.sums = sums.collect();
+        self.pending = 1;
+    }
+
     /// Goes on all ways at once.
     #[inline]
     fn go(&mut self, entry: Entry) {

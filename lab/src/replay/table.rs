@@ -36,6 +36,8 @@ pub(super) enum Owner {
     Me,
     /// Another vCPU's.
     Other,
+    /// Those of another core's host: nobody's that this core holds.
+    Elsewhere,
 }
 
 impl Context for Owner {}
@@ -66,7 +68,7 @@ impl State {
         match self.core.window(&mut self.vcpu, flags) {
             Some(Owner::Me) => counts.host_evictions += 1,
             Some(Owner::Other) => self.other_evicted = true,
-            Some(Owner::Host) | None => {}
+            Some(Owner::Host | Owner::Elsewhere) | None => {}
         }
         self.core.count_gate(&mut counts);
         counts += self.vcpu.take_counts();
@@ -206,6 +208,19 @@ impl Table {
     /// Returns how this vCPU leaves its core, if it does so now.
     pub fn leave(&self) -> Leave {
         self.row(self.current).leave
+    }
+
+    /// The vCPU goes to another core and leaves this one, which is like this now. Returns what becomes of
+    /// it.
+    pub fn fetch(&mut self, owner: Owner, gate: GateRegister) -> (Owner, GateRegister) {
+        let row = self.make_room(self.current);
+        let mut state = *self.row(row).state;
+        let mut old = Place::with(Owner::Host, owner, gate);
+        Place::new(Owner::Elsewhere).fetch(&mut old, &mut state.vcpu);
+        old.count_gate(&mut self.counts);
+        self.counts += state.vcpu.take_counts();
+        self.current = self.intern(state);
+        (old.owner(), old.gate())
     }
 
     /// The vCPU finds its core like this after others ran there.

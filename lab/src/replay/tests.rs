@@ -2,6 +2,8 @@
 
 mod brute;
 
+use std::collections::HashMap;
+
 use proptest::prelude::*;
 use trapcast_forecast::{Costs, Release, Scheme};
 use trapcast_switch::Tally;
@@ -38,6 +40,8 @@ fn by_tables(events: &[Event], profiles: &[Costs]) -> Outcome {
 #[derive(Clone, Copy, Debug)]
 struct Stretch {
     vcpu: u16,
+    /// The core of a stretch that moves its vCPU there.
+    moves_to: Option<u8>,
     windows: usize,
     /// Bits in each of which a flag is set in a window.
     flags: [u64; 4],
@@ -45,8 +49,8 @@ struct Stretch {
 
 impl Stretch {
     fn events(self) -> impl Iterator<Item = Event> {
-        // vCPUs 0 and 2 run on core 0, 1 and 3 on core 1; 4 on core 0.
-        let core = (self.vcpu % 2) as u8;
+        // Else vCPUs 0 and 2 run on core 0, 1 and 3 on core 1; 4 on core 0.
+        let core = self.moves_to.unwrap_or((self.vcpu % 2) as u8);
         (0..self.windows).map(move |window| {
             let flags = (0..4).fold(0, |flags, flag| {
                 let set = self.flags[flag].rotate_right(window as u32) & 1 != 0;
@@ -74,18 +78,39 @@ fn rare_bits() -> impl Strategy<Value = u64> {
     prop_oneof![4 => Just(0), 1 => (0..64).prop_map(|bit| 1_u64 << bit), 1 => any::<u64>()]
 }
 
-/// Records of five vCPUs on two cores: long enough that counts wrap and credits end.
+/// Sees to it that each vCPU is put before it runs on another core.
+fn put_before_moves(mut events: Vec<Event>) -> Vec<Event> {
+    let mut last = HashMap::new();
+    for index in 0..events.len() {
+        let event = events[index];
+        if let Some(before) = last.insert(event.vcpu(), index) {
+            let old = events[before];
+            if old.core() != event.core() {
+                events[before] = Event::new(old.vcpu(), old.core(), old.flags() | PUT);
+            }
+        }
+    }
+    events
+}
+
+/// Records of five vCPUs on three cores, between which they move: long enough that counts wrap and
+/// credits end.
 fn records() -> impl Strategy<Value = Vec<Event>> {
     let windows = prop_oneof![4 => 1..12_usize, 1 => 1..700_usize];
-    let stretch = (0..5_u16, windows, bits(), bits(), rare_bits(), rare_bits()).prop_map(
-        |(vcpu, windows, used, put, host, powered_on)| Stretch {
+    let moves_to = prop_oneof![2 => Just(None), 1 => (0..3_u8).prop_map(Some)];
+    let flags = (bits(), bits(), rare_bits(), rare_bits());
+    let stretch = (0..5_u16, moves_to, windows, flags).prop_map(
+        |(vcpu, moves_to, windows, (used, put, host, powered_on))| Stretch {
             vcpu,
+            moves_to,
             windows,
             flags: [used, put, host, powered_on],
         },
     );
     let stretches = prop::collection::vec(stretch, 0..40);
-    stretches.prop_map(|stretches| stretches.into_iter().flat_map(Stretch::events).collect())
+    let events =
+        |stretches: Vec<Stretch>| stretches.into_iter().flat_map(Stretch::events).collect();
+    stretches.prop_map(move |stretches| put_before_moves(events(stretches)))
 }
 
 fn costs() -> impl Strategy<Value = Costs> {
@@ -134,6 +159,7 @@ proptest! {
                 prop_assert_eq!(watched.traps, plain.traps);
                 prop_assert_eq!(watched.eager_loads, plain.eager_loads);
                 prop_assert_eq!(watched.give_backs, plain.give_backs);
+                prop_assert_eq!(watched.fetches, plain.fetches);
                 prop_assert_eq!(watched.entry_windows, outcome.vcpus[&vcpu].entry);
                 prop_assert_eq!(watched.load_windows, outcome.vcpus[&vcpu].load);
             }
@@ -146,7 +172,7 @@ proptest! {
     fn registers_are_lost_as_often_as_they_are_loaded(events in records()) {
         for scheme in by_tables(&events, &[]).schemes {
             let counts = scheme.total;
-            let losses = counts.give_backs + counts.host_evictions + counts.held;
+            let losses = counts.give_backs + counts.host_evictions + counts.fetches + counts.held;
             prop_assert!(losses <= counts.loads(), "{}: {counts:?}", scheme.scheme);
             // Under the others, they may also be lost to another guest's.
             if scheme.scheme.release() == Release::Exit {
@@ -306,6 +332,43 @@ fn a_vcpu_that_is_turned_on_gives_its_registers_back_first() {
     ];
     let owner = by_tables(&events, &[]).schemes.pop().unwrap().total;
     assert_eq!((owner.traps, owner.give_backs, owner.held), (2, 1, 1));
+}
+
+#[test]
+fn a_vcpu_that_moves_is_fetched_if_its_registers_are_still_there() {
+    let stays = [
+        Event::new(0, 0, USED | PUT),
+        Event::new(0, 1, USED | PUT),
+        Event::new(1, 0, USED),
+    ];
+    let taken = [
+        Event::new(0, 0, USED | PUT),
+        Event::new(1, 0, USED | PUT),
+        Event::new(0, 1, USED),
+    ];
+    let costs = Costs {
+        save: 1,
+        load: 1,
+        ..Costs::default()
+    };
+    for (events, fetches, least) in [(stays, 1, 4), (taken, 0, 3)] {
+        let outcome = by_tables(&events, &[costs]);
+        for scheme in outcome
+            .schemes
+            .iter()
+            .map(|found| (found.scheme, found.total))
+        {
+            // Only owner leaves them there.
+            let fetched = if scheme.0 == Scheme::Owner {
+                fetches
+            } else {
+                0
+            };
+            assert_eq!(scheme.1.fetches, fetched, "{}", scheme.0);
+        }
+        assert_eq!(outcome.oracles[0].moves.exchanges, least);
+        assert_eq!(brute::cheapest_by_layers(&events, &costs), 2 * least);
+    }
 }
 
 #[test]

@@ -124,11 +124,32 @@ pub fn cheapest(events: &[Event], costs: &Costs) -> u64 {
     best
 }
 
+/// What becomes of a core's states when a vCPU leaves it for another one.
+fn left(layer: &HashMap<State, u64>, vcpu: u16, costs: &Costs) -> HashMap<State, u64> {
+    let mut next = HashMap::new();
+    for (&state, &spent) in layer {
+        let (state, cost) = match state {
+            (Some(owner), _) if owner == vcpu => exchange(state, None, costs),
+            _ => (state, 0),
+        };
+        let cheapest = next.entry(state).or_insert(u64::MAX);
+        *cheapest = (spent + cost).min(*cheapest);
+    }
+    next
+}
+
 /// Returns what the cheapest decisions cost over a record of any length and number of cores, window
 /// by window over all states that a core can be in.
 pub fn cheapest_by_layers(events: &[Event], costs: &Costs) -> u64 {
     let mut cores: HashMap<u8, HashMap<State, u64>> = HashMap::new();
+    let mut homes = HashMap::new();
     for &event in events {
+        if let Some(old) = homes.insert(event.vcpu(), event.core())
+            && old != event.core()
+            && let Some(layer) = cores.get_mut(&old)
+        {
+            *layer = left(layer, event.vcpu(), costs);
+        }
         let layer = cores
             .entry(event.core())
             .or_insert_with(|| HashMap::from([(START, 0)]));
