@@ -393,6 +393,7 @@ mod tests {
                 vhe: false,
                 icount: true,
                 record: false,
+                slice: None,
                 vms: vec![vm.clone()],
             };
             machine.prepare(Path::new("/el2"), "stdio").map(|_| ())

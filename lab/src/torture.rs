@@ -311,8 +311,9 @@ fn run_once(
         icount: false,
         record: false,
         vms: part.vms(scheme, seed, rounds, paths)?,
+        slice: Some(slice),
     };
-    let settings = format!("slice={slice} disturb={seed}");
+    let settings = format!("disturb={seed}");
     let outcome = run::run_with(&machine, &settings, hypervisor, LIMIT)?;
     let findings = console::findings(&outcome.console, &part.expected());
     Ok(Run {

@@ -140,7 +140,7 @@ extern "C" fn secondary(vcpu: usize) -> ! {
         }
     }
     loop {
-        psci::call(CPU_OFF);
+        psci::call(psci::CPU_OFF);
     }
 }
 
@@ -218,7 +218,7 @@ impl Others {
 
 /// Turns a vCPU on, unless it is, and returns what the call did.
 fn turn_on(hostile: &mut Hostile, vcpu: usize, entry: u64) -> u64 {
-    let answer = psci::call_with(CPU_ON, [vcpu as u64, entry, vcpu as u64]);
+    let answer = psci::call_with(psci::CPU_ON, [vcpu as u64, entry, vcpu as u64]);
     hostile.expect(
         matches!(answer, 0 | ALREADY_ON),
         || "CPU_ON neither did it nor had done it",
