@@ -155,6 +155,7 @@ fn machine(
         vhe: cpu.has_vhe(),
         icount: cores == 1,
         record: false,
+        slice: None,
         vms: vms?,
     })
 }
