@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use trapcast_forecast::{Scheme, Window};
-use trapcast_trace::report::{CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
+use trapcast_trace::report::{ClassReport, CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
 
 /// What one vCPU did, or several together.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
@@ -37,6 +37,16 @@ pub struct Counters {
     pub forecast: [[u64; 2]; 2],
     /// Loads at the start of a watched window that then did not use the registers.
     pub wasted_loads: u64,
+    /// What of it concerns SVE; not there for guests without.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub sve: ClassReport,
+    /// What of it concerns SME; likewise.
+    #[serde(skip_serializing_if = "is_nothing")]
+    pub sme: ClassReport,
+}
+
+fn is_nothing(class: &ClassReport) -> bool {
+    *class == ClassReport::default()
 }
 
 impl From<&VcpuReport> for Counters {
@@ -56,6 +66,8 @@ impl From<&VcpuReport> for Counters {
             load_windows: report.load_windows,
             forecast: report.forecast,
             wasted_loads: report.wasted_loads,
+            sve: report.sve,
+            sme: report.sme,
         }
     }
 }
@@ -104,7 +116,16 @@ impl Counters {
         add_windows(&mut self.load_windows, &other.load_windows);
         add_table(&mut self.forecast, &other.forecast);
         self.wasted_loads += other.wasted_loads;
+        add_class(&mut self.sve, &other.sve);
+        add_class(&mut self.sme, &other.sme);
     }
+}
+
+fn add_class(into: &mut ClassReport, from: &ClassReport) {
+    into.traps += from.traps;
+    into.eager_loads += from.eager_loads;
+    add_windows(&mut into.windows, &from.windows);
+    into.unseen += from.unseen;
 }
 
 fn add_table(into: &mut [[u64; 2]; 2], from: &[[u64; 2]; 2]) {

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 
 /// Version of this layout. A reader refuses any other.
-pub const VERSION: u32 = 3;
+pub const VERSION: u32 = 4;
 
 /// The most cores that the report has room for.
 pub const MAX_CORES: usize = 16;
@@ -152,6 +152,25 @@ pub struct WindowReport {
     pub used: u64,
 }
 
+/// What concerns one class of registers above FP/SIMD, SVE or SME, of one vCPU.
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[derive(
+    Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
+)]
+#[repr(C)]
+pub struct ClassReport {
+    /// Traps of this class that the scheme armed: part of [`VcpuReport::traps`].
+    pub traps: u64,
+    /// Loads at an entry that went up to this class.
+    pub eager_loads: u64,
+    /// Windows from an entry to its exit of which is known whether they used the class; zero unless
+    /// observed.
+    pub windows: WindowReport,
+    /// Windows of which that is not known, as a trap of a class below brought this one in and opened
+    /// its gate; zero unless observed.
+    pub unseen: u64,
+}
+
 /// What one vCPU did, and what switching its registers took.
 #[derive(Clone, Copy, Debug, FromBytes, Immutable, IntoBytes, KnownLayout)]
 #[repr(C)]
@@ -170,7 +189,7 @@ pub struct VcpuReport {
     pub exits: [u64; EXITS],
     /// Loads (the vCPU became the core's current one) and so puts.
     pub loads_of_vcpu: u64,
-    /// FP/SIMD traps that the scheme armed.
+    /// Traps of the gate that the scheme armed, of any class.
     pub traps: u64,
     /// FP/SIMD traps that only the observer armed.
     pub observer_traps: u64,
@@ -195,6 +214,10 @@ pub struct VcpuReport {
     pub forecast: [[u64; 2]; 2],
     /// Loads at an entry in windows that then did not use the registers; zero unless observed.
     pub wasted_loads: u64,
+    /// What of it concerns SVE.
+    pub sve: ClassReport,
+    /// What of it concerns SME.
+    pub sme: ClassReport,
 }
 
 /// Offset in the mailbox of the first [`CoreReport`]; [`MAX_CORES`] of them follow one another.

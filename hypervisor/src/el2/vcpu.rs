@@ -5,8 +5,8 @@ use ::core::ptr::NonNull;
 use trapcast_forecast::Scheme;
 use trapcast_fpsimd::Fpexc;
 use trapcast_hypervisor::{aarch32, guest_image::ExecutionState};
-use trapcast_switch::Guest;
-use trapcast_trace::report::VcpuReport;
+use trapcast_switch::{ClassCounts, Guest, Tally};
+use trapcast_trace::report::{ClassReport, VcpuReport, WindowReport};
 
 use super::{
     aarch32::El1Aarch32,
@@ -258,10 +258,27 @@ impl Vcpu {
             (&mut report.entry_windows, &counts.entry_windows),
             (&mut report.load_windows, &counts.load_windows),
         ] {
-            window.windows = tally.windows;
-            window.used = tally.used;
-            window.pairs = tally.pairs;
+            *window = windows(tally);
         }
+        report.sve = class(&counts.sve);
+        report.sme = class(&counts.sme);
+    }
+}
+
+fn windows(tally: &Tally) -> WindowReport {
+    WindowReport {
+        windows: tally.windows,
+        pairs: tally.pairs,
+        used: tally.used,
+    }
+}
+
+fn class(counts: &ClassCounts) -> ClassReport {
+    ClassReport {
+        traps: counts.traps,
+        eager_loads: counts.eager_loads,
+        windows: windows(&counts.windows),
+        unseen: counts.unseen,
     }
 }
 
