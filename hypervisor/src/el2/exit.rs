@@ -35,7 +35,22 @@ pub enum Next {
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_synchronous(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     let synced = core.exited(vcpu, start as u32, SYNCHRONOUS_INSTRUCTIONS);
-    let (reason, next) = synchronous(vcpu, core);
+    let syndrome = Syndrome::new(mrs!("esr_el2"));
+    if syndrome.class() == ExceptionClass::HVC64 && psci::version(vcpu) {
+        // The most frequent exit of a guest that does nothing else.
+        return go_on(vcpu, core, (Exit::Hypercall, Next::Again), synced);
+    }
+    let outcome = synchronous(vcpu, core, syndrome);
+    go_on(vcpu, core, outcome, synced)
+}
+
+#[inline(always)]
+fn go_on(
+    vcpu: &mut Vcpu,
+    core: &mut Core,
+    (reason, next): (Exit, Next),
+    synced: bool,
+) -> NonNull<Vcpu> {
     vcpu.report.exits[reason as usize] += 1;
     core.recorder.ended_by(reason, None);
     core.resume(vcpu, next, synced)
@@ -64,8 +79,7 @@ extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> N
 
 /// Deals with a guest's synchronous exception.
 #[inline(always)]
-fn synchronous(vcpu: &mut Vcpu, core: &mut Core) -> (Exit, Next) {
-    let syndrome = Syndrome::new(mrs!("esr_el2"));
+fn synchronous(vcpu: &mut Vcpu, core: &mut Core, syndrome: Syndrome) -> (Exit, Next) {
     match syndrome.class() {
         // HVC leaves the preferred return address behind itself; SMC, trapped, does not.
         ExceptionClass::HVC64 => (Exit::Hypercall, psci::call(vcpu, core)),

@@ -28,18 +28,19 @@ const SMCCC_VERSION: u64 = 0x8000_0000;
 const SMC64: u64 = 1 << 30;
 const SMCCC_1_1: u64 = 1 << 16 | 1;
 
-/// Answers the guest's call.
+/// Answers the guest's call if it asks for PSCI's version; returns whether it does.
 #[inline(always)]
-pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
-    if vcpu.registers[0] as u32 as u64 == PSCI_VERSION {
+pub fn version(vcpu: &mut Vcpu) -> bool {
+    let asks = vcpu.registers[0] as u32 as u64 == PSCI_VERSION;
+    if asks {
         vcpu.registers[0] = u32::from(VERSION).into();
-        return Next::Again;
     }
-    other_call(vcpu, core)
+    asks
 }
 
+/// Answers the guest's call.
 #[inline(never)]
-fn other_call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
+pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
     if u64::from(vcpu.registers[0] as u32) == SMCCC_VERSION {
         vcpu.registers[0] = SMCCC_1_1;
         return Next::Again;
