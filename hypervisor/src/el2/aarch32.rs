@@ -11,7 +11,7 @@ use trapcast_trace::report::Exit;
 
 use super::{
     core::{Core, Move, el2_gate_trap},
-    exit::{Next, skip_instruction, wait},
+    exit::{Next, skip_instruction, wait_as_told},
     inject, psci, spsr,
     sysreg::isb,
     system_registers,
@@ -138,7 +138,7 @@ pub fn synchronous(
         }
         ExceptionClass::WFX => {
             skip_instruction();
-            (Exit::Wait, wait(vcpu, core))
+            (Exit::Wait, wait_as_told(vcpu, core, syndrome))
         }
         ExceptionClass::CP15_32
         | ExceptionClass::CP15_64

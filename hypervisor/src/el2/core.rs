@@ -29,6 +29,8 @@ pub struct Turn {
     pub second: u64,
     /// Number of the vCPU that ran last.
     pub last: usize,
+    /// Whether others wait for the core, as far as it has looked.
+    pub shared: bool,
 }
 
 /// One physical core. The vectors find it by the vCPU that they interrupt.
@@ -99,6 +101,7 @@ impl Core {
                 slice_end: 0,
                 second,
                 last: 0,
+                shared: false,
             },
             disturbance: None,
             changed: AtomicBool::new(false),

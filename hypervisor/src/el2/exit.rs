@@ -4,7 +4,7 @@ use ::core::ptr::NonNull;
 
 use trapcast_hypervisor::{
     aarch32::{PSTATE_AARCH32, advanced},
-    syndrome::{ExceptionClass, Syndrome},
+    syndrome::{ExceptionClass, Syndrome, Wait},
 };
 use trapcast_trace::report::Exit;
 
@@ -110,7 +110,7 @@ fn uncommon(
         }
         ExceptionClass::WFX => {
             skip_instruction();
-            (Exit::Wait, wait(vcpu, core))
+            (Exit::Wait, wait_as_told(vcpu, core, syndrome))
         }
         ExceptionClass::SMC64 => {
             skip_instruction();
@@ -123,6 +123,14 @@ fn uncommon(
             inject::undefined(vcpu);
             (Exit::Other, Next::Continue)
         }
+    }
+}
+
+/// WFI and WFE, of which the second one traps only where another vCPU waits for the core.
+pub fn wait_as_told(vcpu: &Vcpu, core: &Core, syndrome: Syndrome) -> Next {
+    match syndrome.wait() {
+        Wait::Event | Wait::EventWithTimeout => Next::Schedule,
+        Wait::Interrupt | Wait::InterruptWithTimeout => wait(vcpu, core),
     }
 }
 

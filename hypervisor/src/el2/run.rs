@@ -22,7 +22,7 @@ use super::{
     scheduler::{self, NEVER, Scheduler},
     sysreg::isb,
     timer,
-    vcpu::Vcpu,
+    vcpu::{Vcpu, set_wfe_trap},
     vm::VmState,
     wait::{Guard, spin_loop},
 };
@@ -96,6 +96,7 @@ impl Core {
         let deadline = self.deadline(&scheduler, timer::now());
         drop(scheduler);
         timer::set_deadline(deadline);
+        set_wfe_trap(self.turn.shared);
         self.enter(vcpu)
     }
 
@@ -183,6 +184,7 @@ impl Core {
         let deadline = self.deadline(&scheduler, now);
         drop(scheduler);
         timer::set_deadline(deadline);
+        set_wfe_trap(self.turn.shared);
         self.enter(vcpu)
     }
 
@@ -235,6 +237,7 @@ impl Core {
                 let vcpu = unsafe { next.as_mut() };
                 self.turn.last = vcpu.slot;
                 self.make_resident(vcpu);
+                set_wfe_trap(self.turn.shared);
                 return next;
             }
             if scheduler.is_over() {
@@ -253,8 +256,9 @@ impl Core {
     /// When the core has to look after others than the vCPU that it runs: at the end of the time slice
     /// if others wait for the core, at the first deadline of those that wait for it, and in a second
     /// at the latest, as the instruction counters are 32 bits wide.
-    fn deadline(&self, scheduler: &Scheduler, now: u64) -> u64 {
-        let slice_end = if scheduler.has_other(self.number) {
+    fn deadline(&mut self, scheduler: &Scheduler, now: u64) -> u64 {
+        self.turn.shared = scheduler.has_other(self.number);
+        let slice_end = if self.turn.shared {
             self.turn.slice_end
         } else {
             NEVER

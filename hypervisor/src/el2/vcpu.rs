@@ -57,6 +57,20 @@ pub fn guest_hcr(e2h: bool) -> u64 {
         .fold(HCR, |hcr, (_, bits)| hcr | bits)
 }
 
+/// HCR_EL2.TWE: WFE traps.
+const HCR_TWE: u64 = 1 << 14;
+
+/// Sets whether the WFE of the guest that is entered next traps. A guest that waits for another of its
+/// vCPUs in a spin lock gives way by it; alone on the core it may as well wait there.
+pub fn set_wfe_trap(trap: bool) {
+    let hcr = mrs!("hcr_el2");
+    let wanted = if trap { hcr | HCR_TWE } else { hcr & !HCR_TWE };
+    if wanted != hcr {
+        // SAFETY: only decides which instructions of a guest trap.
+        unsafe { msr!("hcr_el2", wanted) }
+    }
+}
+
 /// PSTATE of a vCPU after reset: EL1h, all interrupts masked.
 const RESET_PSTATE: u64 = 0x3c5;
 
