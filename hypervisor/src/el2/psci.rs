@@ -73,7 +73,9 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
             Next::Continue,
         ),
         Function::CpuOff => {
-            vcpu.vm.state.lock().on[vcpu.index] = false;
+            // Held until it is off: another vCPU may turn it on again on another core.
+            let mut state = vcpu.vm.state.lock();
+            state.on[vcpu.index] = false;
             scheduler::lock().power_off(vcpu.slot);
             (SUCCESS, Next::Schedule)
         }
