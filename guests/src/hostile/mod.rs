@@ -3,7 +3,7 @@
 //!
 //! One [`Kind`] of operation stands for each surface that EL2 shows to a guest. Everything that is
 //! random comes from one seed. The guest takes all of its own exceptions and goes on with the next
-//! operation; it checks what each of them may and may not do ([`attempt`]).
+//! operation; it checks what each of them may and may not do (`attempt`).
 
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod accesses;
