@@ -12,8 +12,8 @@ use ::core::{
 use trapcast_hypervisor::modules::Board;
 use trapcast_trace::{
     record::{
-        Flags, NEVER, RING_CAPACITY, RINGS_ADDRESS, RINGS_SIZE, Record, RingHeader, header_offset,
-        record_offset,
+        Flags, MAGIC, NEVER, RING_CAPACITY, RINGS_ADDRESS, RINGS_SIZE, Record, RingHeader,
+        header_offset, record_offset,
     },
     report::Exit,
 };
@@ -59,9 +59,14 @@ impl Recorder {
     pub fn on(core: usize) -> Self {
         let core = core as u64;
         let ring = memory::pointer::<RingHeader>(RINGS_ADDRESS + header_offset(core));
+        let mut header = RingHeader::new();
+        header.magic = 0;
         // SAFETY: RAM between the image and the modules that nobody else uses; the only other
         // reader and writer of the header is outside the machine and waits for the magic.
-        unsafe { ring.write(RingHeader::new()) }
+        unsafe { ring.write(header) }
+        // SAFETY: as above.
+        let magic = unsafe { AtomicU64::from_ptr(&raw mut (*ring.as_ptr()).magic) };
+        magic.store(MAGIC, Ordering::Release);
         Self {
             ring: Some(ring),
             core,
