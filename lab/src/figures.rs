@@ -188,12 +188,14 @@ pub struct Figures {
     pub recall: Option<f64>,
     /// Loads that a window then did not use.
     pub wasted_loads: u64,
-    /// EL2 instructions per entry that switched the registers or decided about it.
+    /// EL2 instructions per entry that switched the registers or decided about it. These and those
+    /// below are known on one core only: QEMU counts the instructions of all cores in each one's
+    /// counters.
     pub switch_per_entry: Option<f64>,
     /// EL2 instructions per entry.
     pub el2_per_entry: Option<f64>,
     /// The longest stretch of instructions at EL2 with interrupts masked.
-    pub longest_masked: u64,
+    pub longest_masked: Option<u64>,
 }
 
 /// What results call the windows that a scheme's decisions cover.
@@ -209,6 +211,11 @@ impl Figures {
     ) -> Self {
         let [[true_none, false_none], [false_use, true_use]] = observed.forecast;
         let forecasts = true_use + true_none + false_use + false_none;
+        let instructions = match cores {
+            [core] => Some(core),
+            _ => None,
+        };
+        let per_entry = |count| instructions.and_then(|_| ratio(count, plain.entries));
         Self {
             window_kind: match scheme.window() {
                 Window::Entry => ENTRY_KIND,
@@ -220,13 +227,9 @@ impl Figures {
             precision: ratio(true_use, true_use + false_use),
             recall: ratio(true_use, true_use + false_none),
             wasted_loads: observed.wasted_loads,
-            switch_per_entry: ratio(plain.switch_instructions, plain.entries),
-            el2_per_entry: ratio(plain.el2_instructions, plain.entries),
-            longest_masked: cores
-                .iter()
-                .map(|core| core.longest_masked)
-                .max()
-                .unwrap_or(0),
+            switch_per_entry: per_entry(plain.switch_instructions),
+            el2_per_entry: per_entry(plain.el2_instructions),
+            longest_masked: instructions.map(|core| core.longest_masked),
         }
     }
 
@@ -242,6 +245,8 @@ impl Figures {
 
 #[cfg(test)]
 mod tests {
+    use zerocopy::FromZeros;
+
     use super::*;
 
     fn counters() -> Counters {
@@ -263,7 +268,11 @@ mod tests {
 
     #[test]
     fn figures_follow_from_the_counters() {
-        let figures = Figures::derive(Scheme::UntilPut, &counters(), &counters(), &[]);
+        let core = CoreReport {
+            longest_masked: 70,
+            ..CoreReport::new_zeroed()
+        };
+        let figures = Figures::derive(Scheme::UntilPut, &counters(), &counters(), &[core]);
         let windows = figures.own_windows();
         assert_eq!(
             (figures.window_kind, windows.windows, windows.used),
@@ -278,6 +287,13 @@ mod tests {
         assert_eq!(figures.recall, Some(2.0 / 3.0));
         assert_eq!(figures.switch_per_entry, Some(5.0));
         assert_eq!(figures.el2_per_entry, Some(100.0));
+        assert_eq!(figures.longest_masked, Some(70));
+        let figures = Figures::derive(Scheme::UntilPut, &counters(), &counters(), &[core; 2]);
+        assert_eq!(figures.accuracy, Some(0.7));
+        assert_eq!(
+            (figures.el2_per_entry, figures.longest_masked),
+            (None, None)
+        );
     }
 
     #[test]

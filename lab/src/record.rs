@@ -13,6 +13,7 @@ mod hybrid;
 
 pub mod inspect;
 mod metadata;
+pub mod order;
 mod reader;
 mod reseal;
 mod row;

@@ -15,7 +15,7 @@ use crate::{
     parallel::in_parallel,
     paths::Paths,
     progress::Progress,
-    record::{End, Metadata, RecordWriter, Vcpu},
+    record::{End, Metadata, RecordWriter, Vcpu, order},
     results::Versions,
     run::{self, LIMIT, Outcome},
     workload::{Images, SEED, Scale, Workload},
@@ -91,7 +91,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
         progress.start(workload.name);
         let machine = Machine {
             cpu: plan.cpu,
-            cores: 1,
+            cores: workload.cores,
             vhe: plan.vhe,
             icount: true,
             record: true,
@@ -145,6 +145,8 @@ pub struct About<'a> {
 /// Runs a machine that records, into `file`, which appears or is replaced when all is well and `check`
 /// takes the run.
 ///
+/// The records of several cores are put in order at the end, and take 64 bytes of memory each until then.
+///
 /// # Errors
 /// Those of [`run::record`] and of `check`, and where the file cannot be written.
 pub fn record_to(
@@ -156,11 +158,19 @@ pub fn record_to(
     progress: &Progress,
 ) -> Result<(Outcome, Recorded)> {
     let mut writer = RecordWriter::create(file, metadata(about, machine)?)?;
+    let mut gathered = vec![Vec::new(); machine.cores as usize];
     let (outcome, waits) = run::record(machine, hypervisor, LIMIT, |core, records| {
         progress.add_windows(records.len() as u64);
-        writer.push(core.into(), records)
+        if machine.cores == 1 {
+            return writer.push(core.into(), records);
+        }
+        gathered[usize::from(core)].extend_from_slice(records);
+        Ok(())
     })?;
     check(&outcome)?;
+    for (core, record) in order::by_start(&gathered) {
+        writer.push(core, std::slice::from_ref(record))?;
+    }
     let windows = writer.windows();
     let bytes = writer.finish(End {
         waits,

@@ -84,7 +84,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
         progress.start(&job.name());
         let machine = Machine {
             cpu: plan.cpu,
-            cores: 1,
+            cores: job.workload.cores,
             vhe: plan.vhe,
             icount: true,
             record: job.observe,

@@ -37,7 +37,13 @@ pub fn render(results: &Results) -> String {
             .iter()
             .take_while(|result| result.workload == first.workload);
         let (block, others) = rest.split_at(same.count());
-        text += &format!("{}\n{}\n\n", first.workload, block_table(block));
+        let cores = first.plain.as_ref().map_or(1, |run| run.cores.len());
+        let on = if cores > 1 {
+            format!(" (on {cores} cores)")
+        } else {
+            String::new()
+        };
+        text += &format!("{}{on}\n{}\n\n", first.workload, block_table(block));
         rest = others;
     }
     text + LEGEND
@@ -50,6 +56,8 @@ wasted: loads that the window then did not use; acc, prec, rec: accuracy, precis
 scheme as a forecast; switch/entry, EL2/entry: EL2 instructions per entry, to switch registers and in all;
 masked: longest stretch of EL2 instructions with interrupts masked.
 Entries, traps, loads, bytes and instructions are of the plain run, the rest of the observed run.
+All figures here repeat exactly. Instructions are shown for one core only: with several, QEMU runs them in turns,
+and each one's counters count the instructions of all.
 ";
 
 fn block_table(block: &[SchemeResult]) -> Table {
@@ -94,7 +102,9 @@ fn row(result: &SchemeResult) -> Vec<Cell> {
             percent(figures.recall),
             decimal(figures.switch_per_entry, 1),
             decimal(figures.el2_per_entry, 0),
-            figures.longest_masked.to_string(),
+            figures
+                .longest_masked
+                .map_or("-".to_string(), |longest| longest.to_string()),
         ],
         _ => std::array::from_fn(|_| "-".to_string()),
     };
@@ -159,7 +169,7 @@ mod tests {
             wasted_loads: 123_456,
             switch_per_entry: Some(1234.5),
             el2_per_entry: Some(12345.6),
-            longest_masked: 123_456,
+            longest_masked: Some(123_456),
         };
         SchemeResult {
             workload,

@@ -34,6 +34,8 @@ enum Guest {
     Checker(&'static str),
     /// Linux with the script.
     Linux,
+    /// The same with two vCPUs, and the short script whatever the scale.
+    LinuxSmp,
 }
 
 /// A workload.
@@ -44,6 +46,8 @@ pub struct Workload {
     /// What it does, in a few words.
     pub about: &'static str,
     guests: &'static [Guest],
+    /// Cores of the board.
+    pub cores: u32,
     /// Whether the scheme `none` must be caught on it: several users of the registers share a core.
     pub must_catch_none: bool,
 }
@@ -144,6 +148,7 @@ pub const ALL: &[Workload] = &[
             Guest::Checker("workload=always"),
             Guest::Checker("workload=always exits=4"),
         ],
+        cores: 1,
         must_catch_none: true,
     },
     checker(
@@ -159,8 +164,42 @@ pub const ALL: &[Workload] = &[
             Guest::Linux,
             Guest::Checker("workload=random p=50"),
         ],
+        cores: 1,
         must_catch_none: true,
     },
+    Workload {
+        name: "four-on-2",
+        about: "four bare-metal guests on two cores",
+        guests: FOUR,
+        cores: 2,
+        must_catch_none: true,
+    },
+    Workload {
+        name: "smp-on-2",
+        about: "Linux with two vCPUs, and two bare-metal guests, on two cores",
+        guests: &[
+            Guest::LinuxSmp,
+            Guest::Checker("workload=always"),
+            Guest::Checker("workload=random p=50"),
+        ],
+        cores: 2,
+        must_catch_none: true,
+    },
+    Workload {
+        name: "smp-on-4",
+        about: "Linux with two vCPUs, and four bare-metal guests, on four cores",
+        guests: &[Guest::LinuxSmp, FOUR[0], FOUR[1], FOUR[2], FOUR[3]],
+        cores: 4,
+        must_catch_none: true,
+    },
+];
+
+/// Bare-metal guests that use the registers in different ways.
+const FOUR: &[Guest] = &[
+    Guest::Checker("workload=always"),
+    Guest::Checker("workload=always exits=4"),
+    Guest::Checker("workload=random p=50"),
+    Guest::Checker("workload=bursts"),
 ];
 
 const fn checker(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
@@ -168,6 +207,7 @@ const fn checker(name: &'static str, about: &'static str, guests: &'static [Gues
         name,
         about,
         guests,
+        cores: 1,
         must_catch_none: false,
     }
 }
@@ -193,6 +233,7 @@ impl Workload {
     pub fn weight(&self) -> u64 {
         let weight = |guest: &Guest| match guest {
             Guest::Checker(_) => 1,
+            Guest::LinuxSmp => 8,
             Guest::Linux => 20,
         };
         self.guests.iter().map(weight).sum()
@@ -202,7 +243,7 @@ impl Workload {
     pub fn expected(&self) -> Vec<Expected> {
         let expected = |guest: &Guest| match guest {
             Guest::Checker(_) => Expected::Checker,
-            Guest::Linux => Expected::LinuxScript,
+            Guest::Linux | Guest::LinuxSmp => Expected::LinuxScript,
         };
         self.guests.iter().map(expected).collect()
     }
@@ -212,8 +253,12 @@ impl Workload {
 #[derive(Debug)]
 pub struct Images {
     checker: Image,
-    linux: Option<(Image, Arc<MemoryFile>, u64)>,
+    linux: Option<Linux>,
+    linux_smp: Option<Linux>,
 }
+
+/// Linux's kernel and initrd, and how large that is.
+type Linux = (Image, Arc<MemoryFile>, u64);
 
 impl Images {
     /// Reads what these workloads need.
@@ -221,13 +266,15 @@ impl Images {
     /// # Errors
     /// [`Error::Input`] where an image is missing or damaged.
     pub fn load(paths: &Paths, workloads: &[&Workload], scale: Scale) -> Result<Self> {
-        let needs_linux = workloads
-            .iter()
-            .any(|workload| workload.guests.contains(&Guest::Linux));
-        let linux = needs_linux.then(|| linux(paths, scale)).transpose()?;
+        let with_script = |guest: Guest, scale| {
+            let mut guests = workloads.iter().flat_map(|workload| workload.guests);
+            let needed = guests.any(|other| *other == guest);
+            needed.then(|| linux(paths, scale)).transpose()
+        };
         Ok(Self {
             checker: Image::open(&paths.built("checker")?)?,
-            linux,
+            linux: with_script(Guest::Linux, scale)?,
+            linux_smp: with_script(Guest::LinuxSmp, Scale::QUICK)?,
         })
     }
 
@@ -268,11 +315,14 @@ impl Images {
                 memory: CHECKER_MEMORY,
                 ..common(&self.checker)
             },
-            Guest::Linux => {
-                let (kernel, initrd, size) = self.linux.as_ref().expect("loaded for this workload");
+            Guest::Linux | Guest::LinuxSmp => {
+                let smp = *guest == Guest::LinuxSmp;
+                let linux = if smp { &self.linux_smp } else { &self.linux };
+                let (kernel, initrd, size) = linux.as_ref().expect("loaded for this workload");
                 Vm {
                     initrd: Some(Arc::clone(initrd)),
                     initrd_size: *size,
+                    vcpus: if smp { 2 } else { 1 },
                     ..common(kernel)
                 }
             }
@@ -280,7 +330,7 @@ impl Images {
     }
 }
 
-fn linux(paths: &Paths, scale: Scale) -> Result<(Image, Arc<MemoryFile>, u64)> {
+fn linux(paths: &Paths, scale: Scale) -> Result<Linux> {
     let kernel = Image::open(&paths.guest("Image")?)?;
     let initrd = initrd::build(
         &paths.guest("busybox")?,

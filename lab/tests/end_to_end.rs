@@ -475,6 +475,7 @@ fn small_study(paths: &Paths, records: &Path) -> Result<serde_json::Value, Faile
             workload::find("bursts")?,
             workload::find("pair")?,
             workload::find("linux")?,
+            workload::find("four-on-2")?,
         ],
         schemes: vec![Scheme::LastTrap],
         cpu: Cpu::NeoverseN1,
