@@ -168,8 +168,10 @@ impl Core {
 /// either.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
-    // An observed guest takes the longer way: its record wants the time.
-    if vcpu.guest.observed() || core.switch.owner() == vcpu.guest.context() {
+    if vcpu.guest.observed() {
+        return observed_trap(vcpu, core);
+    }
+    if core.switch.owner() == vcpu.guest.context() {
         return trap_of_any_class(vcpu, core, Class::Fp);
     }
     // SAFETY: at EL2. The state machine gives this vCPU the registers next, before it goes on.
@@ -191,6 +193,19 @@ pub unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &m
         };
     }
     exchange_above(save, load, loaded, core, saved)
+}
+
+/// The way of a trap of FP/SIMD that the observer armed, and perhaps the scheme too.
+#[inline(never)]
+extern "C" fn observed_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
+    let is_owner = core.switch.owner() == vcpu.guest.context();
+    if is_owner && core.switch.held() == Class::Fp && vcpu.vm.settings.fp {
+        core.recorder.used();
+        let gate = core.switch.trap(&mut vcpu.guest, Class::Fp).gate;
+        core.set_gate(gate);
+        return Move::NONE;
+    }
+    trap_of_any_class(vcpu, core, Class::Fp)
 }
 
 /// The way of a trap of the closed gate of SVE or SME, as ESR_EL2 says.
@@ -255,12 +270,14 @@ pub struct Move {
 }
 
 impl Move {
+    const NONE: Self = Self {
+        save: None,
+        load: None,
+    };
+
     /// Nothing is left to move. Opaque, so that whoever returns this can be called last: the short way
     /// then needs no stack.
     fn done() -> Self {
-        black_box(Self {
-            save: None,
-            load: None,
-        })
+        black_box(Self::NONE)
     }
 }
