@@ -34,7 +34,7 @@ study: build guest ## Runs every workload under every scheme; QUICK=1 takes shor
 bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
 	$(LAB) bench
 
-torture: build guest ## Checks registers in ten million windows while vCPUs are preempted and move at random
+torture: build guest ## Ten million window checks while vCPUs move at random, and as many hostile operations
 	$(LAB) torture
 
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU

@@ -69,7 +69,7 @@ pub enum Command {
     /// Measures the hypervisor's fast paths in instructions, beside those of Linux KVM
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
-    /// Checks registers in every window while vCPUs are preempted, move and share cores at random
+    /// Checks registers in every window while vCPUs are preempted and move at random; hostile guests
     #[command(after_help = TORTURE_EXAMPLES)]
     Torture(TortureArgs),
     /// Checks that FP/SIMD instructions stand only where they may in a hypervisor's ELF file
@@ -123,7 +123,7 @@ Examples:
 
 const TORTURE_EXAMPLES: &str = "\
 Examples:
-  trapcast torture                                  ten million window checks over all schemes
+  trapcast torture                                  ten million window checks, and as many hostile operations
   trapcast torture --windows 200000 --seed 7        fewer, with other slices, moves and patterns
   trapcast torture --part fp --scheme owner --minutes 60 --windows 1000000000
   trapcast torture --json | jq '.rows[] | {part, scheme, windows, mismatches}'
@@ -355,6 +355,9 @@ pub struct BenchArgs {
 /// Arguments of `trapcast torture`.
 #[derive(Debug, Args)]
 pub struct TortureArgs {
+    /// Random operations of hostile guests
+    #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
+    pub operations: u64,
     /// Window checks, over all parts and schemes that switch
     #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub windows: u64,
@@ -362,7 +365,7 @@ pub struct TortureArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1 << 32))]
     pub seed: u64,
     /// Only this part; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(torture::ALL.iter().map(|part| part.name)))]
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(torture::names()))]
     pub part: Vec<String>,
     /// Only this scheme; may be repeated [default: all]
     #[arg(long, value_name = "NAME", value_parser = scheme)]

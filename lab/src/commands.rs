@@ -318,17 +318,20 @@ fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
 }
 
 fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
-    let parts: Vec<_> = torture::ALL
-        .iter()
-        .filter(|part| arguments.part.is_empty() || arguments.part.iter().any(|p| p == part.name))
-        .collect();
+    let named = |name: &str| arguments.part.is_empty() || arguments.part.iter().any(|p| p == name);
+    let parts = torture::ALL.iter().filter(|part| named(part.name));
     let asked = |scheme: &Scheme| arguments.scheme.is_empty() || arguments.scheme.contains(scheme);
     let output = arguments
         .output
         .clone()
         .unwrap_or_else(|| paths.target().join("torture"));
     let plan = torture::Plan {
-        parts,
+        parts: parts.collect(),
+        operations: if named(torture::HOSTILE) {
+            arguments.operations
+        } else {
+            0
+        },
         schemes: Scheme::ALL.into_iter().filter(asked).collect(),
         windows: arguments.windows,
         seed: arguments.seed,

@@ -1,10 +1,11 @@
 //! The torture: guests that check their registers in every window, while the hypervisor preempts them
-//! at random, moves them from core to core and uses the registers itself.
+//! at random, moves them from core to core and uses the registers itself; and hostile guests.
 //!
 //! Runs are short, each with a seed of its own, and go on until every scheme has had its share of
 //! window checks. The cores run at the same time, so that a seed does not bring the same run back: it
 //! brings the same slices, moves and patterns, at other moments.
 
+mod hostile;
 mod part;
 mod table;
 
@@ -17,7 +18,7 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::Exit;
 
-pub use part::{ALL, Part, find};
+pub use part::{ALL, HOSTILE, Part, find, names};
 pub use table::render;
 
 use crate::{
@@ -51,6 +52,8 @@ pub struct Plan {
     pub schemes: Vec<Scheme>,
     /// Window checks over all parts and schemes that switch.
     pub windows: u64,
+    /// Random operations of hostile guests.
+    pub operations: u64,
     /// The seed of the first runs; those that follow have the next ones.
     pub seed: u64,
     /// Cores of the board. A part whose vCPUs could not keep them busy has fewer.
@@ -78,6 +81,8 @@ pub struct Results {
     pub complete: bool,
     /// One per part and scheme.
     pub rows: Vec<Row>,
+    /// What became of hostile guests, if there were any.
+    pub hostile: Option<crate::hostile::Outcome>,
     /// What was not as it must be.
     pub failures: Vec<String>,
     /// Wall time in seconds.
@@ -173,14 +178,19 @@ pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
         }
     }
     progress.finish();
+    let hostile = (plan.operations > 0)
+        .then(|| hostile::run(plan, paths, is_late, &mut failures))
+        .transpose()?;
+    let is_hostile_done = hostile.is_none() || !is_late();
     Ok(Results {
         format: FORMAT,
         versions,
         cores: plan.cores,
         seed: plan.seed,
         windows: plan.windows,
-        complete: works.iter().all(Work::is_done),
+        complete: works.iter().all(Work::is_done) && is_hostile_done,
         rows: works.into_iter().map(|work| work.row).collect(),
+        hostile,
         failures,
         seconds: started.elapsed().as_secs_f64(),
     })
@@ -349,6 +359,7 @@ mod tests {
             parts: vec![find("fp").unwrap(), find("linux").unwrap()],
             schemes: schemes.to_vec(),
             windows: 1_040_000,
+            operations: 0,
             seed: 1,
             cores: 4,
             time: None,

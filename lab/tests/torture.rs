@@ -58,6 +58,7 @@ fn holds(part: &'static Part, scheme: Scheme, paths: &Paths) -> Result<(), Faile
         } else {
             WINDOWS
         },
+        operations: 0,
         seed: SEED,
         cores: 4,
         time: None,

@@ -55,6 +55,8 @@ struct Guest {
 enum Program {
     /// The checker, with these bootargs besides its size and seed. A round is a window of each vCPU.
     Checker(&'static str),
+    /// The checker of AArch32, with these bootargs besides.
+    Checker32(&'static str),
     /// Linux with so many processes. A round is one of each process.
     Linux(u32),
 }
@@ -73,6 +75,15 @@ const fn wide(sve: Length, sme: Length, words: &'static str) -> Guest {
     Guest {
         registers: RegisterFiles { fp: true, sve, sme },
         ..checker(words)
+    }
+}
+
+/// A guest of AArch32 that checks on its one vCPU.
+const fn checker32(words: &'static str) -> Guest {
+    Guest {
+        vcpus: 1,
+        registers: RegisterFiles::FP,
+        program: Program::Checker32(words),
     }
 }
 
@@ -177,6 +188,30 @@ pub const ALL: &[Part] = &[
         ],
     },
     Part {
+        name: "aarch32",
+        about: "AArch32: guests that check D0-D31, FPSCR and FPEXC, beside one of AArch64",
+        share: 10,
+        cpus: &[Cpu::CortexA57, Cpu::Max],
+        slices: &[300, 1000],
+        most_cores: 8,
+        control: true,
+        rounds: 20_000,
+        checks: 1005,
+        guests: &[
+            checker32("workload=always exits=0 work=300"),
+            checker32("workload=always exits=512 work=300"),
+            checker32("workload=random p=70 exits=0 work=300"),
+            checker32("workload=always exits=0 work=2000"),
+            checker32("workload=alternating exits=0 work=300"),
+            checker32("workload=bursts exits=0 work=300"),
+            checker32("workload=always exits=0 work=300"),
+            checker32("workload=random p=90 exits=0 work=300"),
+            checker32("workload=always exits=0 work=300"),
+            checker32("workload=random p=70 exits=512 work=300"),
+            checker("workload=always exits=0 work=300"),
+        ],
+    },
+    Part {
         name: "linux",
         about: "Linux: two guests of two vCPUs, with 24 processes each that keep all registers busy",
         share: 4,
@@ -201,6 +236,14 @@ pub const ALL: &[Part] = &[
     },
 ];
 
+/// The name of the part that is hostile guests, and counts operations instead of windows.
+pub const HOSTILE: &str = "hostile";
+
+/// The names of all parts.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|part| part.name).chain([HOSTILE])
+}
+
 /// Finds a part by its name.
 ///
 /// # Errors
@@ -222,6 +265,7 @@ impl Part {
     pub fn expected(&self) -> Vec<Expected> {
         let expected = |guest: &Guest| match guest.program {
             Program::Checker(_) => Expected::Checkers(guest.vcpus),
+            Program::Checker32(_) => Expected::Checker32,
             Program::Linux(_) => Expected::LinuxProcesses,
         };
         self.guests.iter().map(expected).collect()
@@ -269,6 +313,11 @@ impl Guest {
                 memory: CHECKER_MEMORY,
                 ..vm(Image::open(&paths.built("checker")?)?)
             }),
+            Program::Checker32(words) => Ok(Vm {
+                bootargs: format!("{words} seed={seed} windows={rounds}"),
+                memory: CHECKER_MEMORY,
+                ..vm(Image::open(&paths.aarch32("checker32")?)?)
+            }),
             Program::Linux(processes) => {
                 let task = Task::Processes {
                     rounds,
@@ -303,7 +352,7 @@ mod tests {
             find("everything")
                 .unwrap_err()
                 .to_string()
-                .contains("fp sve sme linux")
+                .contains("fp sve sme aarch32 linux")
         );
     }
 

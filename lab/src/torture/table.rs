@@ -78,11 +78,18 @@ fn summary(results: &Results) -> String {
         sum(|row| row.mismatches + row.host_mismatches),
         results.seconds
     );
-    if !results.complete && results.failures.is_empty() {
+    if let Some(hostile) = &results.hostile {
         text += &format!(
-            "Time was up before the {} window checks that were asked for.\n",
-            results.windows
+            "{} random operations of hostile guests in {} boots; {} VMs were stopped, {} window checks \
+             beside them.\n",
+            hostile.operations,
+            hostile.boots,
+            hostile.stopped.values().sum::<u64>(),
+            hostile.checker_windows
         );
+    }
+    if !results.complete && results.failures.is_empty() {
+        text += "Time was up before all was done that was asked for.\n";
     }
     text
 }
@@ -122,6 +129,12 @@ mod tests {
                 row("none", Verdict::Caught, 77, Some(3)),
                 row("until-put", Verdict::Clean, 0, None),
             ],
+            hostile: Some(crate::hostile::Outcome {
+                operations: 12_345_678,
+                boots: 124,
+                checker_windows: 1_543_210,
+                ..Default::default()
+            }),
             failures: Vec::new(),
             seconds: 1.0,
         };
@@ -130,7 +143,8 @@ mod tests {
             "caught, within 3 windows each time",
             "ok",
             "123456789 window checks on up to 4 cores under schemes that switch, 12345678 moves, 0 mis",
-            "Time was up before the 10000000 window checks",
+            "Time was up before all was done",
+            "12345678 random operations of hostile guests in 124 boots; 0 VMs",
         ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");
         }
