@@ -216,10 +216,10 @@ pub const ALL: &[Part] = &[
         about: "Linux: two guests of two vCPUs, with 24 processes each that keep all registers busy",
         share: 4,
         cpus: &[Cpu::NeoverseN1],
-        slices: &[1000, 300],
+        slices: &[2000, 1000],
         most_cores: 2,
         control: false,
-        rounds: 1500,
+        rounds: 600,
         checks: 4800,
         guests: &[
             Guest {
