@@ -40,6 +40,8 @@ pub struct Boot {
     pub vms: u32,
     /// The scheme of each VM.
     pub scheme: Scheme,
+    /// Which registers each VM has.
+    pub registers: RegisterFiles,
     /// QEMU's core.
     pub cpu: Cpu,
     /// How many of it the board has.
@@ -106,7 +108,7 @@ fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
         scheme: boot.scheme,
         observe: false,
         pmu: false,
-        registers: RegisterFiles::FP,
+        registers: boot.registers,
     })
 }
 

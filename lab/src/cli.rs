@@ -11,6 +11,7 @@ use crate::{
     arch::Arch,
     machine::{Cpu, Size},
     torture,
+    vectors::Length,
     workload::LINUX_BOOTARGS,
 };
 
@@ -83,6 +84,7 @@ Examples:
   trapcast boot --cores 4 --vms 3 --vcpus 2         three of two vCPUs each on four cores
   trapcast boot --cpu cortex-a57 --vcpus 2          a core without VHE
   trapcast boot --arch armhf                        Debian's 32-bit kernel, on a cortex-a57
+  trapcast boot --sve 512 --sme max                 with SVE of 512 bits and SME, on max
   trapcast boot --kernel Image --initrd initrd.gz   your own
 
 Ctrl-A x leaves; Ctrl-A h lists what else Ctrl-A does. Several VMs share the console: each line tells whose
@@ -162,6 +164,12 @@ pub struct BootArgs {
     /// How FP/SIMD registers are switched
     #[arg(long, value_name = "NAME", default_value = "until-put", value_parser = scheme)]
     pub scheme: Scheme,
+    /// SVE for each VM: off, max or the most bits of a vector; on QEMU's max unless --cpu says otherwise
+    #[arg(long, value_name = "LENGTH", default_value = "off")]
+    pub sve: Length,
+    /// SME for each VM, likewise with the most bits of a streaming vector; needs --sve
+    #[arg(long, value_name = "LENGTH", default_value = "off")]
+    pub sme: Length,
     /// Counts time in instructions, so that a run can be repeated exactly
     #[arg(long)]
     pub icount: bool,

@@ -23,6 +23,7 @@ use crate::{
     recording, replaying,
     results::{self, Results},
     signals, study, table, torture,
+    vectors::RegisterFiles,
     workload::{self, Scale, Workload},
 };
 
@@ -52,8 +53,18 @@ pub fn run(cli: Cli) -> Result<()> {
 }
 
 fn boot_linux(arguments: BootArgs, paths: &Paths) -> Result<()> {
-    let cpu = arguments.core.cpu(arguments.arch.cpu());
+    let registers = RegisterFiles {
+        fp: true,
+        sve: arguments.sve,
+        sme: arguments.sme,
+    };
+    let default = match registers {
+        RegisterFiles::FP => arguments.arch.cpu(),
+        _ => Cpu::Max,
+    };
+    let cpu = arguments.core.cpu(default);
     let boot = Boot {
+        registers,
         arch: arguments.arch,
         vhe: arguments.core.vhe(cpu)?,
         cpu,

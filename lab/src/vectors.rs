@@ -1,6 +1,6 @@
 //! Which register files a VM is offered: FP/SIMD, SVE and SME.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 /// How much of SVE or SME there is.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -20,6 +20,26 @@ impl fmt::Display for Length {
             Self::Off => f.write_str("off"),
             Self::Max => f.write_str("max"),
             Self::Bits(bits) => bits.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Length {
+    type Err = String;
+
+    fn from_str(value: &str) -> Result<Self, String> {
+        match value {
+            "off" => Ok(Self::Off),
+            "max" => Ok(Self::Max),
+            _ => value
+                .parse()
+                .ok()
+                .filter(|bits: &u16| (128..=2048).contains(bits) && bits.is_multiple_of(128))
+                .map(Self::Bits)
+                .ok_or_else(|| {
+                    "expected off, max or a number of bits, a multiple of 128 from 128 to 2048"
+                        .to_string()
+                }),
         }
     }
 }
@@ -62,6 +82,24 @@ impl RegisterFiles {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_length_is_off_max_or_a_multiple_of_128_bits() {
+        for length in [
+            Length::Off,
+            Length::Max,
+            Length::Bits(128),
+            Length::Bits(2048),
+        ] {
+            assert_eq!(length.to_string().parse(), Ok(length));
+        }
+        for value in ["", "on", "100", "0", "2176"] {
+            assert!(
+                value.parse::<Length>().unwrap_err().contains("128"),
+                "{value}"
+            );
+        }
+    }
 
     #[test]
     fn only_what_differs_is_said() {
