@@ -3,9 +3,12 @@
 //!
 //! Needs what `make build guest` leaves.
 
+mod support;
+
 use std::{sync::Arc, time::Duration};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
+use support::{Outcomes, check};
 use trapcast::{
     arch::Arch,
     console::{self, Expected, Findings},
@@ -37,15 +40,8 @@ const GUESTS: [Guest; 3] = [
     Guest::Checker("workload=random windows=600"),
 ];
 
-type Outcomes = Result<(), Failed>;
-
 fn main() {
-    let arguments = Arguments::from_args();
-    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
-        Ok(paths) => Arc::new(paths),
-        Err(error) => panic!("{error}"),
-    };
-    libtest_mimic::run(&arguments, trials(&paths)).exit();
+    support::run(trials)
 }
 
 fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
@@ -87,14 +83,6 @@ enum Guest {
     Checker(&'static str),
     /// Linux, up to its marker.
     Linux,
-}
-
-fn check(holds: bool, sentence: impl FnOnce() -> String) -> Outcomes {
-    if holds {
-        Ok(())
-    } else {
-        Err(sentence().into())
-    }
 }
 
 impl Guest {

@@ -3,6 +3,8 @@
 //!
 //! Needs what `make build guest` leaves. Cases are generated, so each has its own name and time.
 
+mod support;
+
 use std::{
     fs,
     io::{Read, Write},
@@ -13,9 +15,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use object::{Object, ObjectSection, SectionKind};
 use rustix::process::{Pid, Signal, kill_process};
+use support::{Outcomes, check};
 use trapcast::{
     bench,
     console::{self, Expected, Findings},
@@ -45,15 +48,8 @@ const SCALE: Scale = Scale {
 /// How long a run may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(240);
 
-type Outcomes = Result<(), Failed>;
-
 fn main() {
-    let arguments = Arguments::from_args();
-    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
-        Ok(paths) => Arc::new(paths),
-        Err(error) => panic!("{error}"),
-    };
-    libtest_mimic::run(&arguments, trials(&paths)).exit();
+    support::run(trials)
 }
 
 fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
@@ -161,14 +157,6 @@ fn switching() -> impl Iterator<Item = Scheme> {
     Scheme::ALL
         .into_iter()
         .filter(|scheme| *scheme != Scheme::None)
-}
-
-fn check(holds: bool, sentence: impl FnOnce() -> String) -> Outcomes {
-    if holds {
-        Ok(())
-    } else {
-        Err(sentence().into())
-    }
 }
 
 /// Runs a workload and reads its console.

@@ -3,9 +3,11 @@
 //!
 //! Needs what `make build` leaves. Cases are generated, so each has its own name and time.
 
+mod support;
+
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use trapcast::{
     hostile::{self, Options},
     machine::Cpu,
@@ -18,14 +20,13 @@ use trapcast_forecast::Scheme;
 const OPERATIONS: u64 = 12_000;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
-        Ok(paths) => Arc::new(paths),
-        Err(error) => panic!("{error}"),
-    };
+    support::run(trials)
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     let mut trials = Vec::new();
     let mut add = |name: String, options: Options, resets: u64| {
-        let paths = Arc::clone(&paths);
+        let paths = Arc::clone(paths);
         trials.push(Trial::test(name, move || {
             survives(&paths, &options, resets)
         }));
@@ -62,7 +63,7 @@ fn main() {
         };
         add(format!("hostile/reset/cores-{cores}"), reset, 1);
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    trials
 }
 
 fn options(cpu: Cpu, cores: u32, scheme: Scheme, seed: u64) -> Options {

@@ -4,9 +4,12 @@
 //!
 //! Needs what `make build` leaves.
 
+mod support;
+
 use std::{sync::Arc, time::Duration};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
+use support::{Outcomes, check};
 use trapcast::{
     console::{self, Expected, Findings},
     image::Image,
@@ -24,15 +27,8 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// Memory of a guest.
 const MEMORY: u64 = 16 << 20;
 
-type Outcomes = Result<(), Failed>;
-
 fn main() {
-    let arguments = Arguments::from_args();
-    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
-        Ok(paths) => Arc::new(paths),
-        Err(error) => panic!("{error}"),
-    };
-    libtest_mimic::run(&arguments, trials(&paths)).exit();
+    support::run(trials)
 }
 
 fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
@@ -223,14 +219,6 @@ fn neighbours() -> [(&'static str, Cpu, [Guest; 2]); 7] {
 
 fn has_sme(guests: &[Guest]) -> bool {
     guests.iter().any(|guest| guest.files.sme != Length::Off)
-}
-
-fn check(holds: bool, sentence: impl FnOnce() -> String) -> Outcomes {
-    if holds {
-        Ok(())
-    } else {
-        Err(sentence().into())
-    }
 }
 
 impl Guest {

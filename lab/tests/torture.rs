@@ -4,9 +4,11 @@
 //! `make torture` runs it at length. Needs what `make build guest` leaves. Cases are generated, so each
 //! has its own name and time.
 
+mod support;
+
 use std::{env::temp_dir, sync::Arc};
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Failed, Trial};
 use trapcast::{
     paths::Paths,
     torture::{self, Part, Plan},
@@ -21,20 +23,19 @@ const WINDOWS: u64 = 20_000;
 const LINUX_WINDOWS: u64 = 8_000;
 
 fn main() {
-    let arguments = Arguments::from_args();
-    let paths = match Paths::find(std::env::var_os("TRAPCAST_TARGET").map(Into::into)) {
-        Ok(paths) => Arc::new(paths),
-        Err(error) => panic!("{error}"),
-    };
+    support::run(trials)
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     let mut trials = Vec::new();
     for part in torture::ALL {
         for scheme in schemes(part) {
-            let paths = Arc::clone(&paths);
+            let paths = Arc::clone(paths);
             let name = format!("torture/{}/{scheme}", part.name);
             trials.push(Trial::test(name, move || holds(part, scheme, &paths)));
         }
     }
-    libtest_mimic::run(&arguments, trials).exit();
+    trials
 }
 
 /// Under which schemes a part runs here.
