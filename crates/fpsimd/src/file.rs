@@ -223,29 +223,6 @@ impl RegisterFile {
         }
     }
 
-    /// Saves the CPU's registers to `save`, as far as `saved` says, then loads those of `load` as far as
-    /// `loaded` says. Of one file for both, it brings in what is not there yet.
-    ///
-    /// # Safety
-    /// As for [`save`](Self::save) and [`load`](Self::load).
-    #[inline]
-    pub unsafe fn exchange(
-        save: NonNull<Self>,
-        saved: Opening,
-        load: NonNull<Self>,
-        loaded: Opening,
-    ) {
-        // SAFETY: the caller vouches for all of it.
-        unsafe {
-            if save == load {
-                Self::widen(load, saved, loaded);
-            } else {
-                Self::save(save, saved);
-                Self::load(load, loaded);
-            }
-        }
-    }
-
     /// The area with SME's registers, if they are among those of `opening`.
     fn sme(&self, opening: Opening) -> Option<SmeArea> {
         match self.above {

@@ -148,8 +148,7 @@ impl RegisterFile {
                 Registers::widen(registers(load), opening(saved), opening(loaded));
                 file.load_lengths(Some(saved), loaded, e2h);
                 // V stays where it is.
-                let bytes = file.registers.bytes(opening(loaded));
-                file.moved_above += bytes.saturating_sub(FPSIMD_BYTES) as u64;
+                file.count(loaded);
             } else {
                 Self::save(save, saved, e2h);
                 let file = load.file();
