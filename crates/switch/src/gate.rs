@@ -12,9 +12,9 @@ pub enum Gate {
 }
 
 impl Gate {
-    /// A number that grows with what is open.
+    /// The number of the class that is open, 0 for none: a bit for each class that it includes.
     #[inline]
-    const fn number(self) -> u8 {
+    pub const fn number(self) -> u8 {
         match self {
             Self::Closed => 0,
             Self::Open(class) => class as u8,
@@ -35,13 +35,16 @@ impl From<Option<Class>> for Gate {
 /// How the gate of one core was last written, so that it is written only where it has to change.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct GateRegister {
-    gate: Gate,
+    /// The gate's number.
+    number: u8,
 }
 
 impl GateRegister {
     /// Returns the register of a core whose gate stands as `gate`.
     pub const fn new(gate: Gate) -> Self {
-        Self { gate }
+        Self {
+            number: gate.number(),
+        }
     }
 
     /// Registers up to `class` are about to be moved, or used by the hypervisor itself. Returns
@@ -50,9 +53,9 @@ impl GateRegister {
     #[inline]
     #[must_use = "the gate has to be opened"]
     pub fn unlock(&mut self, class: Class) -> bool {
-        let closed = self.gate.number() < class as u8;
+        let closed = self.number < class as u8;
         if closed {
-            self.gate = Gate::Open(class);
+            self.number = class as u8;
         }
         closed
     }
@@ -62,9 +65,9 @@ impl GateRegister {
     #[inline]
     #[must_use = "the gate has to be written"]
     pub fn set(&mut self, gate: Gate) -> bool {
-        let changes = self.gate.number() != gate.number();
+        let changes = self.number != gate.number();
         if changes {
-            self.gate = gate;
+            self.number = gate.number();
         }
         changes
     }

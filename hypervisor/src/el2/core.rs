@@ -145,17 +145,31 @@ impl Core {
     #[inline]
     pub fn exchange(&mut self, exchange: Option<Exchange<Area>>) {
         let Some(exchange) = exchange else { return };
-        self.unlock(exchange.class());
+        let Exchange {
+            save,
+            saved,
+            load,
+            loaded,
+        } = exchange;
+        if !exchange.is_fp_alone() {
+            self.exchange_above(save, saved, load, loaded);
+            return;
+        }
+        self.unlock(Class::Fp);
         // SAFETY: an area points to a register file that lives as long as the hypervisor and that only
         // this core touches while it owns the registers; the gate is open, and this is built for a
         // soft-float target.
-        unsafe {
-            if exchange.is_fp_alone() {
-                FpSimd::exchange(exchange.save.fp(), exchange.load.fp());
-            } else {
-                RegisterFile::exchange(exchange, self.e2h);
-            }
-        }
+        unsafe { FpSimd::exchange(save.fp(), load.fp()) }
+    }
+
+    /// Carries out an exchange of more than FP/SIMD. By its parts, which fit into registers: the short
+    /// ways need no stack for them.
+    #[cold]
+    #[inline(never)]
+    fn exchange_above(&mut self, save: Area, saved: Class, load: Area, loaded: Class) {
+        self.unlock(saved.max(loaded));
+        // SAFETY: as above.
+        unsafe { RegisterFile::exchange(save, saved, load, loaded, self.e2h) }
     }
 }
 
@@ -192,7 +206,7 @@ pub unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &m
             load: Some(load),
         };
     }
-    exchange_above(save, load, loaded, core, saved)
+    trap_above(save, load, loaded, core, saved)
 }
 
 /// The way of a trap of FP/SIMD that the observer armed, and perhaps the scheme too.
@@ -245,19 +259,14 @@ extern "C" fn trap_of_any_class(vcpu: &mut Vcpu, core: &mut Core, class: Class) 
 /// no stack before.
 #[cold]
 #[inline(never)]
-extern "C" fn exchange_above(
+extern "C" fn trap_above(
     save: Area,
     load: Area,
     loaded: Class,
     core: &mut Core,
     saved: Class,
 ) -> Move {
-    core.exchange(Some(Exchange {
-        save,
-        saved,
-        load,
-        loaded,
-    }));
+    core.exchange_above(save, saved, load, loaded);
     core.set_gate(Gate::Open(loaded));
     Move::done()
 }

@@ -7,7 +7,7 @@ use trapcast_fpsimd::{
     FPSIMD_BYTES, FpSimd, Granule, Opening, RegisterFile as Registers, SmeConfig, SmeFile, SveFile,
     VectorLength,
 };
-use trapcast_switch::{Class, Context, Exchange, Gate};
+use trapcast_switch::{Class, Context, Gate};
 
 use crate::{mrs, msr};
 
@@ -64,19 +64,18 @@ impl Context for Area {
 /// How far the gates are open for a class.
 #[inline]
 pub const fn opening(class: Class) -> Opening {
-    match class {
-        Class::Fp => Opening::FP,
-        Class::Sve => Opening::SVE,
-        Class::Sme => Opening::ALL,
-    }
+    gate_opening(Gate::Open(class))
 }
 
-/// How far the gates are open at a gate of the switch.
+/// How far the gates are open at a gate of the switch. By the bits of its number, so that this is no
+/// look-up.
 #[inline]
 pub const fn gate_opening(gate: Gate) -> Opening {
-    match gate {
-        Gate::Closed => Opening::NONE,
-        Gate::Open(class) => opening(class),
+    let number = gate.number();
+    Opening {
+        fp: number & 0b001 != 0,
+        sve: number & 0b010 != 0,
+        sme: number & 0b100 != 0,
     }
 }
 
@@ -134,13 +133,7 @@ impl RegisterFile {
     /// them, and the core has what they have.
     #[cold]
     #[inline(never)]
-    pub unsafe fn exchange(exchange: Exchange<Area>, e2h: bool) {
-        let Exchange {
-            save,
-            saved,
-            load,
-            loaded,
-        } = exchange;
+    pub unsafe fn exchange(save: Area, saved: Class, load: Area, loaded: Class, e2h: bool) {
         // SAFETY: the caller vouches for the areas and the gates.
         unsafe {
             if save == load {
