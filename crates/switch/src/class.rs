@@ -25,6 +25,13 @@ impl Class {
         classes.take_while(move |class| *class <= self)
     }
 
+    /// Whether it is more than FP/SIMD.
+    #[inline]
+    pub(crate) const fn is_above_fp(self) -> bool {
+        // Every class above FP/SIMD includes SVE. One bit is faster to test than a comparison.
+        self as u8 & (Self::Sve as u8 & !(Self::Fp as u8)) != 0
+    }
+
     /// Its place among all.
     #[inline]
     pub(crate) const fn index(self) -> usize {

@@ -41,9 +41,7 @@ impl<C> Exchange<C> {
     /// Whether FP/SIMD registers alone move.
     #[inline]
     pub fn is_fp_alone(&self) -> bool {
-        // Every class above FP/SIMD includes SVE.
-        const SVE: u8 = Class::Sve as u8 & !(Class::Fp as u8);
-        (self.saved as u8 | self.loaded as u8) & SVE == 0
+        !self.saved.is_above_fp() & !self.loaded.is_above_fp()
     }
 }
 
@@ -111,18 +109,22 @@ impl<C: Context> Core<C> {
     /// and asks the scheme.
     #[inline(always)]
     pub fn enter<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Entry<C> {
-        let exchange = match guest.early() {
-            Some(class) if is_less(self.ready(guest), class) => Some(self.bring(guest, class)),
-            _ => None,
-        };
-        let open = self.ready(guest);
-        guest.entered(exchange.map(|exchange| exchange.loaded), open);
-        let gate = if guest.observed {
-            Gate::Closed
-        } else {
-            open.into()
-        };
-        Entry { exchange, gate }
+        let early = guest.early();
+        let ready = self.ready(guest);
+        match early {
+            Some(class) if is_less(ready, class) => {
+                let exchange = self.bring(guest, class);
+                guest.count_eager_load(exchange.loaded);
+                Entry {
+                    gate: guest.entered(true, Some(exchange.loaded)),
+                    exchange: Some(exchange),
+                }
+            }
+            _ => Entry {
+                gate: guest.entered(false, ready),
+                exchange: None,
+            },
+        }
     }
 
     /// The current `guest` hit the closed gate with an access to registers of `class`. It goes on where
@@ -144,6 +146,7 @@ impl<C: Context> Core<C> {
             guest.traps.armed_by_scheme(class);
             Some(self.bring(guest, class))
         } else {
+            debug_assert!(guest.observed, "the scheme leaves the gate open then");
             guest.traps.observer.insert(class);
             None
         };
@@ -156,9 +159,8 @@ impl<C: Context> Core<C> {
     /// The current `guest` came out, for another reason than the gate.
     #[inline(always)]
     pub fn exit<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
-        let traps = guest.take_traps();
-        if guest.observed || !traps.is_empty() {
-            guest.note_traps(traps, self.ready(guest));
+        if guest.observed || !guest.traps.scheme.is_empty() {
+            guest.note_traps(self.ready(guest));
         }
         guest.exited();
         if guest.release() == Release::Exit {
@@ -211,13 +213,11 @@ impl<C: Context> Core<C> {
     /// Returns up to which class `guest` can run with an open gate as things stand: its own registers
     /// are in the core, or its scheme does not care whose they are.
     #[inline]
-    fn ready<F: Forecast>(&self, guest: &Guest<C, F>) -> Option<Class> {
+    fn ready<F>(&self, guest: &Guest<C, F>) -> Option<Class> {
         if self.owner == guest.context {
             Some(self.held)
-        } else if guest.release() == Release::Unmanaged {
-            Some(guest.most)
         } else {
-            None
+            guest.regardless
         }
     }
 

@@ -3,7 +3,7 @@
 use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Scheme, Window};
 
 use crate::{
-    Class, Context, Counts, Forecast,
+    Class, Context, Counts, Forecast, Gate,
     class::{ClassSet, is_less},
 };
 
@@ -32,11 +32,6 @@ impl Traps {
     fn all(self) -> ClassSet {
         self.scheme.union(self.observer)
     }
-
-    #[inline]
-    pub fn is_empty(self) -> bool {
-        self.all().is_empty()
-    }
 }
 
 /// One vCPU: whose registers `context` holds while they are not in a CPU.
@@ -51,16 +46,14 @@ pub struct Guest<C, F = Forecaster> {
     pub(crate) most: Class,
     /// Whether every window is watched, the trap armed even where the scheme left the gate open.
     pub(crate) observed: bool,
-    /// Between a decision and its window's end.
-    in_window: bool,
-    /// What that decision was: load the registers early, up to this class.
-    early: Option<Class>,
-    /// What the last entry left open, as far as the scheme knows.
-    open: ClassSet,
+    /// Up to which class the guest may run whosever registers are in the CPU: its scheme does not
+    /// manage them.
+    pub(crate) regardless: Option<Class>,
     pub(crate) traps: Traps,
     /// The core, by its host's context, that had the registers at the last put and may still have them.
     pub(crate) lingers: Option<C>,
     window: WindowState,
+    watched: Watched,
     /// Whether any entry since the vCPU was loaded used the registers, if observed.
     used_since_load: bool,
     /// What was counted so far.
@@ -70,13 +63,23 @@ pub struct Guest<C, F = Forecaster> {
 /// What is known of the current window.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct WindowState {
+    /// What was decided: to load the registers early, up to this class. `None` between a window's end
+    /// and the next decision.
+    early: Option<Option<Class>>,
+    /// What the last entry left open, as far as the scheme knows.
+    open: ClassSet,
     /// Classes that were used: a trap of the scheme's said so.
     trapped: ClassSet,
     /// Classes that some entry or trap left open, as far as the scheme knows.
     blind: ClassSet,
-    /// The registers were used, as far as anybody knows.
+}
+
+/// What the observer knows of the current window.
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+struct Watched {
+    /// The registers were used.
     used: bool,
-    /// Whether the first entry left the gate open, if observed.
+    /// Whether the first entry left the gate open.
     forecast: Option<bool>,
 }
 
@@ -113,19 +116,19 @@ impl<C: Context, F> Guest<C, F> {
     /// As [`Guest::new`], with forecasters of any kind, which begin as this one.
     pub fn with_forecaster(context: C, forecaster: F, observed: bool) -> Self
     where
-        F: Copy,
+        F: Copy + Forecast,
     {
+        let unmanaged = forecaster.release() == Release::Unmanaged;
         Self {
             context,
             forecasters: [forecaster; Class::ALL.len()],
             most: Class::Fp,
             observed,
-            in_window: false,
-            early: None,
-            open: ClassSet::default(),
+            regardless: unmanaged.then_some(Class::Fp),
             traps: Traps::default(),
             lingers: None,
             window: WindowState::default(),
+            watched: Watched::default(),
             used_since_load: false,
             counts: Counts::default(),
         }
@@ -134,7 +137,11 @@ impl<C: Context, F> Guest<C, F> {
     /// The same guest with registers up to this class.
     #[must_use]
     pub fn with_classes(self, most: Class) -> Self {
-        Self { most, ..self }
+        Self {
+            most,
+            regardless: self.regardless.map(|_| most),
+            ..self
+        }
     }
 
     /// Returns where this guest's registers are kept.
@@ -200,63 +207,74 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     /// entry begins if there is none.
     #[inline]
     pub(crate) fn early(&mut self) -> Option<Class> {
-        if !self.in_window {
-            self.in_window = true;
-            let load = self.forecaster_mut(Class::Fp).decide() == Decision::Load;
-            self.early = load.then_some(Class::Fp);
-            if self.most > Class::Fp {
-                self.decide_above();
-            }
+        if let Some(early) = self.window.early {
+            return early;
         }
-        self.early
+        let load = self.forecaster_mut(Class::Fp).decide() == Decision::Load;
+        let mut early = load.then_some(Class::Fp);
+        if self.most.is_above_fp() {
+            early = self.decide_above().or(early);
+        }
+        self.window.early = Some(early);
+        early
     }
 
-    /// Decides about the classes above FP/SIMD.
+    /// Decides about the classes above FP/SIMD: returns the highest that is to be loaded.
     #[inline(never)]
-    fn decide_above(&mut self) {
+    fn decide_above(&mut self) -> Option<Class> {
+        let mut early = None;
         for class in self.most.above_fp() {
             if self.forecaster_mut(class).decide() == Decision::Load {
-                self.early = Some(class);
+                early = Some(class);
             }
         }
+        early
     }
 
-    /// Notes an entry, before which the registers were `loaded` up to some class or not, and which the
-    /// scheme left `open` so far.
+    /// Notes an entry, before which the registers were loaded or not, and which the scheme left `open`
+    /// so far. Returns how the gate has to stand.
     #[inline]
-    pub(crate) fn entered(&mut self, loaded: Option<Class>, open: Option<Class>) {
+    pub(crate) fn entered(&mut self, loaded: bool, open: Option<Class>) -> Gate {
         self.counts.entries += 1;
-        self.open = ClassSet::up_to(open);
-        self.window.blind = self.window.blind.union(self.open);
-        if let Some(class) = loaded {
-            self.counts.eager_loads += 1;
-            if let Some(counts) = self.counts.of(class) {
-                counts.eager_loads += 1;
-            }
-        }
+        self.window.open = ClassSet::up_to(open);
+        self.window.blind = self.window.blind.union(self.window.open);
         if self.observed {
-            self.observe_entry(loaded.is_some(), open.is_some());
+            self.observe_entry(loaded, open.is_some());
+            return Gate::Closed;
+        }
+        open.into()
+    }
+
+    /// Counts an eager load up to this class.
+    #[inline]
+    pub(crate) fn count_eager_load(&mut self, class: Class) {
+        self.counts.eager_loads += 1;
+        if class.is_above_fp() {
+            self.count_eager_load_above(class);
         }
     }
 
-    /// Returns the traps that were taken since the last entry, and forgets them.
-    #[inline]
-    pub(crate) fn take_traps(&mut self) -> Traps {
-        core::mem::take(&mut self.traps)
+    #[cold]
+    #[inline(never)]
+    fn count_eager_load_above(&mut self, class: Class) {
+        if let Some(counts) = self.counts.of(class) {
+            counts.eager_loads += 1;
+        }
     }
 
-    /// Notes the traps of one entry, or that there were none, at the end of which the guest's registers
-    /// are `ready` in the core so far. What a trap loads beyond its own class is open from then on, and
-    /// nobody sees whether it is used.
+    /// Notes the traps since the last entry, or that there were none, and forgets them. The guest's
+    /// registers are `ready` in the core so far: what a trap loads beyond its own class is open from
+    /// then on, and nobody sees whether it is used.
     #[inline]
-    pub(crate) fn note_traps(&mut self, traps: Traps, ready: Option<Class>) {
+    pub(crate) fn note_traps(&mut self, ready: Option<Class>) {
+        let traps = core::mem::take(&mut self.traps);
         if !traps.scheme.is_empty() {
             self.counts.traps += u64::from(traps.scheme.contains(Class::Fp));
-            if self.most > Class::Fp {
+            if self.most.is_above_fp() {
                 self.count_traps_above(traps.scheme);
             }
             let used = traps.scheme.and_below();
-            self.window.trapped = self.window.trapped.union(used.without(self.open));
+            self.window.trapped = self.window.trapped.union(used.without(self.window.open));
             let opened = ClassSet::up_to(ready).without(used);
             self.window.blind = self.window.blind.union(opened);
         }
@@ -290,10 +308,9 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     pub(crate) fn was_put(&mut self) {
         self.counts.puts += 1;
         if self.observed {
-            self.counts.load_windows.add(self.used_since_load);
-            self.used_since_load = false;
+            self.observe_put();
         }
-        if self.in_window {
+        if self.window.early.is_some() {
             self.end_window();
         }
     }
@@ -303,8 +320,8 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline(never)]
     fn observe_entry(&mut self, loaded: bool, open: bool) {
         // They matter only as long as the window has not used the registers.
-        self.counts.window_loads += u64::from(loaded && !self.window.used);
-        self.window.forecast.get_or_insert(open);
+        self.counts.window_loads += u64::from(loaded && !self.watched.used);
+        self.watched.forecast.get_or_insert(open);
     }
 
     /// Counts an entry window of which the observer knows what it used.
@@ -320,7 +337,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
         self.counts.entry_windows.add(fp);
         self.used_since_load |= fp;
-        self.window.used |= fp;
+        self.watched.used |= fp;
         if fp {
             self.counts.window_loads = 0;
         }
@@ -334,23 +351,37 @@ impl<C: Context, F: Forecast> Guest<C, F> {
                 counts.windows.add(used.contains(class));
             }
         }
+        if self.forecaster(Class::Fp).window() == Window::Entry {
+            self.observe_window();
+        }
+    }
+
+    /// Notes a put of an observed guest, before its window ends.
+    #[cold]
+    fn observe_put(&mut self) {
+        self.counts.load_windows.add(self.used_since_load);
+        self.used_since_load = false;
+        if self.window.early.is_some() {
+            self.observe_window();
+        }
+    }
+
+    /// Counts a window that ends of an observed guest.
+    fn observe_window(&mut self) {
+        let Watched { used, forecast } = core::mem::take(&mut self.watched);
+        self.counts.forecast[usize::from(forecast.unwrap_or(false))][usize::from(used)] += 1;
+        let loads = core::mem::take(&mut self.counts.window_loads);
+        if !used {
+            self.counts.wasted_loads += loads;
+        }
     }
 
     #[inline(always)]
     fn end_window(&mut self) {
         let window = core::mem::take(&mut self.window);
-        self.in_window = false;
-        if self.observed {
-            let forecast = window.forecast.unwrap_or(false);
-            self.counts.forecast[usize::from(forecast)][usize::from(window.used)] += 1;
-            let loads = core::mem::take(&mut self.counts.window_loads);
-            if !window.used {
-                self.counts.wasted_loads += loads;
-            }
-        }
         let evidence = window.evidence(Class::Fp);
         self.forecaster_mut(Class::Fp).learn(evidence);
-        if self.most > Class::Fp {
+        if self.most.is_above_fp() {
             self.learn_above(window);
         }
     }
