@@ -143,8 +143,7 @@ fn with<T: Default>(action: impl FnOnce(&mut Console) -> T) -> T {
 
 impl Console {
     fn byte(&mut self, byte: u8) {
-        while self.uart.is_tx_fifo_full() {}
-        self.uart.write_word(byte);
+        put(&mut self.uart, byte);
         self.at_start = byte == b'\n';
     }
 
@@ -172,15 +171,23 @@ impl Console {
         self.end_line();
         // Ignored: writing to the UART cannot fail.
         let _ = write!(self, "[vm{vm}] ");
-        for at in 0..self.lines[vm].len() {
-            let byte = self.lines[vm][at];
+        let line = &mut self.lines[vm];
+        // With interrupts masked all along: so nothing else is done for each byte.
+        for &byte in line.iter() {
             if byte == b'\n' {
-                self.byte(b'\r');
+                put(&mut self.uart, b'\r');
             }
-            self.byte(byte);
+            put(&mut self.uart, byte);
         }
-        self.lines[vm].clear();
+        self.at_start = line.last() == Some(&b'\n');
+        line.clear();
     }
+}
+
+/// Sends a byte as soon as the UART has room for it.
+fn put(uart: &mut Uart, byte: u8) {
+    while uart.is_tx_fifo_full() {}
+    uart.write_word(byte);
 }
 
 impl Write for Console {
