@@ -9,7 +9,7 @@ use super::attempt::{EL1_MASKED, EL1_UNMASKED, Outcome, attempt, install};
 use super::instructions::{hvc, smc};
 use super::system::SystemAccesses;
 use super::tally::Tally;
-use super::values::{Map, Place, Values};
+use super::values::{BELOW, Map, Place, Values, is_of_access};
 use super::{Kind, Kinds, code, interrupts, regime};
 use crate::board::gic;
 use crate::{println, read_sysreg};
@@ -256,7 +256,9 @@ impl Hostile {
         if self.values.once_in(4) {
             target &= !0xf;
         }
-        if self.mmu && regime::ALIASES.contains(&target) {
+        // Below address 0 is the upper half, which random tables may map.
+        let wraps = target < BELOW;
+        if self.mmu && (wraps || regime::ALIASES.contains(&target)) {
             target += 1 << 32;
         }
         registers[0] = target;
@@ -264,7 +266,7 @@ impl Hostile {
         let outcome = self.attempt_at_el1(accesses::form(form), &registers);
         match outcome.class() {
             None => self.violated(&format_args!("memory at {target:#x}, form {form}")),
-            Some(0x25) if outcome.far.abs_diff(target) > 64 => {
+            Some(0x25) if !is_of_access(outcome.far, target) => {
                 let far = outcome.far;
                 self.violated(&format_args!("an abort at {target:#x} says {far:#x}"));
             }

@@ -13,6 +13,23 @@ pub const DEVICES: [(u64, u64); 3] = [
 /// A redistributor more follows for each further vCPU.
 pub const REDISTRIBUTOR: u64 = 0x2_0000;
 
+/// How far below the address in its base register an access may begin, in bytes, by an offset that is
+/// added before it.
+pub const BELOW: u64 = 16;
+
+/// How far above it one ends.
+const ABOVE: u64 = 32;
+
+/// Whether `far`, from `FAR_EL1`, is the address of a byte that an access with `base` in its base
+/// register may touch. Addresses are numbers modulo 2^64: 16 below 0 is `0xffff_ffff_ffff_fff0`.
+///
+/// Source: Arm ARM, "FAR_EL1": the address that the instruction made, with none of its bits changed;
+/// "STP", "LDR (immediate)": `address = address + offset`, of 64 bits.
+#[must_use]
+pub const fn is_of_access(far: u64, base: u64) -> bool {
+    far.wrapping_sub(base).wrapping_add(BELOW) < BELOW + ABOVE
+}
+
 /// Offsets of registers of the GIC and the PL011 at which something happens.
 const OFFSETS: [u64; 24] = [
     0x0000, 0x0004, 0x0008, 0x0014, 0x0018, 0x0030, 0x0038, 0x0044, 0x0080, 0x0100, 0x0180, 0x0200,
@@ -226,6 +243,20 @@ mod tests {
         assert_eq!(MAP.place(0x080c_0000, 8), Place::Nothing);
         assert_eq!(Map { vcpus: 2, ..MAP }.place(0x080c_0000, 8), Place::Device);
         assert_eq!(MAP.place(u64::MAX, 8), Place::Nothing);
+    }
+
+    #[test]
+    fn an_abort_is_of_an_access_around_its_base_modulo_the_address_space() {
+        for base in [0_u64, 8, 0x5000_0000, (1 << 48) - 4] {
+            for offset in [-16_i64, -8, 0, 1, 31] {
+                let far = base.wrapping_add_signed(offset);
+                assert!(is_of_access(far, base), "{far:#x} of {base:#x}");
+            }
+            for offset in [-4096_i64, -17, 32, 1 << 32, 1 << 48, i64::MIN] {
+                let far = base.wrapping_add_signed(offset);
+                assert!(!is_of_access(far, base), "{far:#x} of {base:#x}");
+            }
+        }
     }
 
     proptest! {
