@@ -73,6 +73,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         }
     }
     add("sme/max/none_is_refused".into(), Box::new(none_is_refused));
+    add("sme/max-512/is_kept".into(), Box::new(sme_is_kept));
     for scheme in [Scheme::UntilPut, Scheme::Owner] {
         let moving = move |paths: &Paths| move_about(paths, scheme);
         add(format!("cores/{scheme}"), Box::new(moving));
@@ -332,6 +333,31 @@ fn none_is_refused(paths: &Paths) -> Outcomes {
     }
 }
 
+/// Where QEMU 7.2 would abort, a VM that asks for SME goes without, is told why, and sees none.
+fn sme_is_kept(paths: &Paths) -> Outcomes {
+    let cpu = Cpu::MaxOf(512);
+    let mut told = features(sve(512)).vm(paths, Scheme::Owner, 0)?;
+    told.registers = sme(Length::Max, 2048);
+    let user = checker(sve(512), SVE_ALWAYS).vm(paths, Scheme::Owner, 1)?;
+    let outcome = run::run(
+        &machine(cpu, 1, vec![told, user]),
+        &paths.hypervisor()?,
+        LIMIT,
+    )?;
+    let findings = console::findings(&outcome.console, &[Expected::Features, Expected::Checker]);
+    let sentences = ["no guest gets SME: ", "vm0: sme=2048 gives it nothing: "].map(|what| {
+        format!(
+            "{what}this QEMU aborts where the core's streaming vectors (2048 bits) are longer than its \
+             SVE vectors (512 bits)"
+        )
+    });
+    let said = sentences
+        .iter()
+        .all(|sentence| outcome.console.matches(sentence.as_str()).count() == 1);
+    let sound = findings.failures.is_empty() && findings.guest_mismatches == 0;
+    check(said && sound, || outcome.console)
+}
+
 /// Runs two guests on one core.
 fn share_a_core(
     paths: &Paths,
@@ -340,6 +366,18 @@ fn share_a_core(
     guests: &[Guest; 2],
 ) -> Result<Findings, Failed> {
     run_together(paths, cpu, 1, scheme, guests)
+}
+
+fn machine(cpu: Cpu, cores: u32, vms: Vec<Vm>) -> Machine {
+    Machine {
+        cpu,
+        cores,
+        vhe: cpu.has_vhe(),
+        icount: cores == 1,
+        record: false,
+        slice: None,
+        vms,
+    }
 }
 
 fn run_together(
@@ -353,16 +391,7 @@ fn run_together(
     let vms: Result<Vec<Vm>, Failed> = numbered
         .map(|(number, guest)| guest.vm(paths, scheme, number))
         .collect();
-    let machine = Machine {
-        cpu,
-        cores,
-        vhe: cpu.has_vhe(),
-        icount: cores == 1,
-        record: false,
-        slice: None,
-        vms: vms?,
-    };
-    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run(&machine(cpu, cores, vms?), &paths.hypervisor()?, LIMIT)?;
     let expected: Vec<Expected> = guests.iter().map(Guest::expected).collect();
     let findings = console::findings(&outcome.console, &expected);
     let canary = outcome.cores.iter().map(|core| core.canary_mismatches);

@@ -159,6 +159,9 @@ extern "C" fn el2_main() -> ! {
     // SAFETY: at this core's boot.
     let core = unsafe { set_up_core(0, common, &mut first[0]) };
     cores::announce(core);
+    if let Some(fault) = core.lengths.fault() {
+        say!("no guest gets SME: {fault}");
+    }
     vm::create_all(&board, &settings, core, header, vcpus);
     cores::start_others(common, others);
     say!(

@@ -7,7 +7,7 @@ use trapcast_fpsimd::{SmeConfig, VectorLength, VectorLengths};
 use trapcast_hypervisor::settings::{VectorSetting, VmSettings};
 use trapcast_switch::Class;
 
-use super::{core::Core, panic::fail, register_file::Vectors};
+use super::{console::say, core::Core, panic::fail, register_file::Vectors};
 use crate::{mrs, msr};
 
 /// What a core has of SVE and SME.
@@ -19,6 +19,8 @@ pub struct Lengths {
     fa64: bool,
     /// FEAT_SME2.
     zt0: bool,
+    /// Why no guest may have the SME that is there.
+    fault: Option<TooShort>,
 }
 
 impl Lengths {
@@ -46,11 +48,17 @@ impl Lengths {
                 msr!("s3_4_c1_c2_6", LONGEST);
                 lengths.streaming = VectorLengths::of_streaming();
             }
+            lengths.fault = TooShort::of(lengths.sve, lengths.streaming, sme);
         }
         lengths
     }
 
-    /// What VM `number` gets. Refuses what this core has not.
+    /// Why no guest may have the SME that is there.
+    pub const fn fault(&self) -> Option<TooShort> {
+        self.fault
+    }
+
+    /// What VM `number` gets. Refuses what this core has not, and says if it keeps SME from it.
     pub fn for_vm(&self, number: usize, settings: &VmSettings) -> Vectors {
         let refuse =
             |reason: fmt::Arguments<'_>| -> ! { fail(format_args!("vm{number}: {reason}")) };
@@ -60,6 +68,13 @@ impl Lengths {
         let streaming = choose(self.streaming, settings.sme).unwrap_or_else(|length| {
             refuse(format_args!("sme={length}: {}", Has("SME", self.streaming)))
         });
+        let streaming = match (streaming, self.fault) {
+            (Some(_), Some(fault)) => {
+                say!("vm{number}: sme={} gives it nothing: {fault}", settings.sme);
+                None
+            }
+            (streaming, _) => streaming,
+        };
         if sve.is_some() && !settings.fp {
             refuse(format_args!("SVE needs FP/SIMD: leave out fp=off or sve="));
         }
@@ -83,6 +98,38 @@ impl Lengths {
                 zt0: self.zt0,
             }),
         }
+    }
+}
+
+/// SVE's vectors are shorter than the streaming ones, which ends a QEMU that has SME without SME2.
+///
+/// A change to a shorter streaming length, by SMCR_ELx or by a return to EL1, calls its
+/// `aarch64_sve_narrow_vq`, which asserts that the new length is at most SVE's maximum. So a guest could
+/// end the machine. QEMU asserts that it is at most the longer of both since it has SME2.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct TooShort {
+    sve: usize,
+    streaming: usize,
+}
+
+impl TooShort {
+    /// Judges by ID_AA64PFR1_EL1.`sme`, the lengths, and MIDR_EL1: an emulated core has Implementer 0.
+    fn of(sve: VectorLengths, streaming: VectorLengths, sme: u64) -> Option<Self> {
+        let emulated = mrs!("midr_el1") >> 24 & 0xff == 0;
+        let bits = |lengths: VectorLengths| lengths.max().map_or(0, VectorLength::bits);
+        let (sve, streaming) = (bits(sve), bits(streaming));
+        (emulated && sme < 2 && sve < streaming).then_some(Self { sve, streaming })
+    }
+}
+
+impl fmt::Display for TooShort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "this QEMU aborts where the core's streaming vectors ({} bits) are longer than its SVE \
+             vectors ({} bits)",
+            self.streaming, self.sve
+        )
     }
 }
 
