@@ -3,18 +3,21 @@
 #![no_std]
 #![cfg(target_arch = "aarch64")]
 
-use trapcast_fpsimd::{Area, Gates, Opening};
+use core::ptr::NonNull;
+
+use trapcast_fpsimd::{Gates, Opening, RegisterFile};
 
 /// What one physical core needs to know.
 pub struct VectorCore {
     gates: Gates,
-    host: Area,
-    owner: Area,
+    host: NonNull<RegisterFile>,
+    owner: NonNull<RegisterFile>,
 }
 
 impl VectorCore {
-    /// At boot, at EL2, with HCR_EL2.E2H as you have set it and SVCR = 0.
-    pub const fn new(e2h: bool, host: Area) -> Self {
+    /// At boot, at EL2, with HCR_EL2.E2H as you have set it and SVCR = 0. The host's file is
+    /// `RegisterFile::with_fp(FpSimd::ZERO)`.
+    pub const fn new(e2h: bool, host: NonNull<RegisterFile>) -> Self {
         Self {
             gates: Gates::new(e2h),
             host,
@@ -25,13 +28,14 @@ impl VectorCore {
     /// Before each return into a guest. If its registers are not in the core, everything traps.
     ///
     /// # Safety
-    /// `guest` is valid for as long as the core may hold its registers.
-    pub unsafe fn before_entry(&self, guest: Area) {
+    /// `guest` and the host's file are valid, and this core's alone, for as long as it may hold their
+    /// registers.
+    pub unsafe fn before_entry(&self, guest: NonNull<RegisterFile>) {
         // SAFETY: at EL2, with E2H as given to `new`. Open gates mean that the registers are the
         // guest's.
         unsafe {
             self.gates.set(if self.owner == guest {
-                guest.opening()
+                guest.as_ref().most()
             } else {
                 Opening::NONE
             });
@@ -43,13 +47,15 @@ impl VectorCore {
     ///
     /// # Safety
     /// As for [`before_entry`](Self::before_entry).
-    pub unsafe fn trapped(&mut self, guest: Area) {
-        // SAFETY: as in `before_entry`; the areas are register files, the gates that both need are
-        // open, and the build is soft-float.
+    pub unsafe fn trapped(&mut self, guest: NonNull<RegisterFile>) {
+        // SAFETY: as in `before_entry`; the gates that both need are open, what the core holds was loaded
+        // here, and the build is soft-float.
         unsafe {
-            self.gates
-                .unlock(self.owner.opening().union(guest.opening()));
-            self.owner.exchange(guest);
+            let held = self.owner.as_ref().most();
+            let opening = guest.as_ref().most();
+            self.gates.unlock(held.union(opening));
+            RegisterFile::save(self.owner, held);
+            RegisterFile::load(guest, opening);
         }
         self.owner = guest;
     }

@@ -12,6 +12,10 @@ use crate::{FPSIMD_BYTES, FpSimd, Opening, SmeArea, Svcr, SveArea};
 /// [`ALL`](Opening::ALL), no more than [`most`](Self::most). A load brings no less than
 /// [`least`](Self::least).
 ///
+/// Above what it loads, the core may still hold another's: P, FFR and the upper bits of Z, longer vectors,
+/// ZA. Nobody reaches them while the gates are open no further than the load went and ZCR_EL2 is as it
+/// left it.
+///
 /// V0 to V31 are kept in one of two places: as V registers where Z holds nothing above 128 bits, else
 /// in the SVE or SME file, which always has P, FFR, ZA and ZT0.
 #[derive(Debug)]

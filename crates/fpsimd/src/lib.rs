@@ -14,9 +14,9 @@
 //!    [`FpSimd::load`].
 //! 3. Before the guest, [`Cptr::set`]. The exception return synchronizes it.
 //!
-//! With SVE and SME, [`Gates`] stands for [`Cptr`], and [`SveArea`], [`SmeArea`], or [`Area`] for any of
-//! them, for [`FpSimd`]. Which gates may be open when, and in which order SME's registers move, the
-//! README tells.
+//! With SVE and SME, [`Gates`] stands for [`Cptr`], and [`RegisterFile`] for [`FpSimd`]; it is made of
+//! [`SveArea`] and [`SmeArea`], which can be moved without it. Which gates may be open when, and in
+//! which order SME's registers move, the README tells.
 //!
 //! `examples/lazy_switch.rs` is a whole lazy switch in one type, `examples/any_guest.rs` one for guests
 //! of every kind. The build must be soft-float (`aarch64-unknown-none-softfloat`): else the compiler
@@ -27,7 +27,6 @@
 
 #![no_std]
 
-mod area;
 mod cptr;
 mod file;
 mod fpexc;
@@ -45,7 +44,6 @@ mod sve;
 mod sve_moves;
 mod vector_length;
 
-pub use area::Area;
 pub use cptr::{Cptr, Opening};
 pub use file::RegisterFile;
 pub use fpexc::{Fpexc, FpexcRegister};

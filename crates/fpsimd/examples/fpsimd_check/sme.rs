@@ -1,6 +1,8 @@
 //! SVCR, ZA and the registers of streaming mode, at every streaming vector length of the core.
 
-use trapcast_fpsimd::{Area, Opening, SmeConfig, Svcr, SveFile, VectorLength};
+use core::ptr::NonNull;
+
+use trapcast_fpsimd::{Opening, RegisterFile, SmeConfig, Svcr, SveFile, VectorLength};
 
 use crate::{
     check::{Checks, Core, Outcome, expect},
@@ -174,11 +176,13 @@ fn fresh(core: &Core) -> Outcome {
 fn maximum(core: &Core) -> Outcome {
     for config in configs(core) {
         let mut file = file(&FIRST, config)?;
-        let area = Area::Sme(file.area());
         // SAFETY: as in `round_trip`.
         unsafe {
-            area.load();
-            core.gates.set(area.opening());
+            file.area().load();
+            core.gates.set(Opening {
+                sve: config.sve.is_some(),
+                ..Opening::ALL
+            });
         }
         let exit = guest::run(&check_guest_sme, 0);
         core.unlock();
@@ -212,17 +216,28 @@ fn kinds(core: &Core) -> Outcome {
         };
         let mut sve_values = Vectors::ZERO;
         sve_values.set(!seed, length);
-        sve_values.store(&mut sve_file);
         let mut fp = sve_values.v(length);
         fp.v.reverse();
-        let expected = fp.clone();
-        let (with_sme, with_sve) = (Area::Sme(sme_file.area()), Area::Sve(sve_file.area()));
-        let with_fp = Area::Fp((&mut fp).into());
+        // SAFETY: the memory is these files' alone until the end of the round.
+        let (mut sme, mut sve) = unsafe {
+            (
+                RegisterFile::with_sme(sme_file.area()),
+                RegisterFile::with_sve(sve_file.area()),
+            )
+        };
+        let mut alone = RegisterFile::with_fp(fp.clone());
+        let [sme, sve, alone] = [&mut sme, &mut sve, &mut alone].map(NonNull::from);
+        // SAFETY: as in `round_trip`, here and below.
+        unsafe { RegisterFile::load(sve, Opening::SVE) }
+        registers::load(&sve_values, length, true);
+        // SAFETY: as above.
+        unsafe { RegisterFile::save(sve, Opening::SVE) }
         enter(seed, config, svcr);
-        // SAFETY: as in `round_trip`.
+        // SAFETY: as above.
         unsafe {
-            with_sme.exchange(with_fp);
-            core.gates.set(with_fp.opening());
+            RegisterFile::save(sme, Opening::ALL);
+            RegisterFile::load(alone, Opening::FP);
+            core.gates.set(Opening::FP);
         }
         let class = guest::run(&check_guest_svcr, 0).class();
         expect(
@@ -236,22 +251,39 @@ fn kinds(core: &Core) -> Outcome {
             "SVCR is not 0 without SME",
             [0; 4],
         )?;
-        expect(
-            registers::store_fp() == expected,
-            "core: V, FPSR or FPCR",
-            [0; 4],
-        )?;
-        // SAFETY: as in `round_trip`.
-        unsafe { with_fp.exchange(with_sve) }
+        expect(registers::store_fp() == fp, "core: V, FPSR or FPCR", [0; 4])?;
+        // SAFETY: as above.
+        unsafe {
+            RegisterFile::save(alone, Opening::FP);
+            RegisterFile::load(sve, Opening::SVE);
+        }
         let mut found = Vectors::ZERO;
         registers::store(&mut found, length, true);
         sve_values.is(&found, length)?;
-        // SAFETY: as in `round_trip`.
-        unsafe { with_sve.exchange(with_sme) }
+        // SAFETY: as above.
+        unsafe {
+            RegisterFile::save(sve, Opening::SVE);
+            RegisterFile::load(sme, Opening::ALL);
+        }
         holds(seed, config, svcr)?;
+        // SAFETY: as above.
+        unsafe {
+            RegisterFile::save(sme, Opening::ALL);
+            RegisterFile::load(alone, Opening::FP);
+        }
+        expect(
+            registers::store_fp() == fp,
+            "memory: V, FPSR or FPCR",
+            [0; 4],
+        )?;
+        // SAFETY: as above.
+        unsafe {
+            RegisterFile::save(alone, Opening::FP);
+            RegisterFile::load(sve, Opening::SVE);
+        }
+        registers::store(&mut found, length, true);
+        sve_values.is(&found, length)?;
         leave();
-        sve_values.is_in(&sve_file)?;
-        expect(fp == expected, "memory: V, FPSR or FPCR", [0; 4])?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Z, P, FFR, FPSR and FPCR at every vector length of the core.
 
-use trapcast_fpsimd::{Area, FpSimd, Granule, Opening, SveArea, SveFile, VectorLength};
+use trapcast_fpsimd::{FpSimd, Granule, Opening, RegisterFile, SveArea, SveFile, VectorLength};
 
 use crate::{
     check::{Checks, Core, Outcome, expect},
@@ -244,13 +244,14 @@ fn without_sve(core: &Core) -> Outcome {
     let Some(length) = core.sve.max() else {
         return Ok(());
     };
-    let mut fp = pattern(400, VectorLength::MIN).v(VectorLength::MIN);
+    let fp = pattern(400, VectorLength::MIN).v(VectorLength::MIN);
     litter(core, 401);
-    let area = Area::Fp((&mut fp).into());
+    let mut file = RegisterFile::with_fp(fp.clone());
+    let most = file.most();
     // SAFETY: as in `round_trip`.
     unsafe {
-        area.load();
-        core.gates.set(area.opening());
+        RegisterFile::load((&mut file).into(), most);
+        core.gates.set(most);
     }
     let used = guest::run(&check_guest_v, 0).class();
     expect(used == HVC, "class of V:", [used, 0, 0, 0])?;
