@@ -164,6 +164,9 @@ pub struct BootArgs {
     /// How FP/SIMD registers are switched
     #[arg(long, value_name = "NAME", default_value = "until-put", value_parser = scheme)]
     pub scheme: Scheme,
+    /// FP/SIMD for each VM; Debian's kernel starts without it, its busybox does not
+    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    pub fp: Switch,
     /// SVE for each VM: off, max or the most bits of a vector; on QEMU's max unless --cpu says otherwise
     #[arg(long, value_name = "LENGTH", default_value = "off")]
     pub sve: Length,

@@ -10,7 +10,7 @@ use crate::{
     boot::{self, Boot},
     cli::{
         AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
-        InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs, TortureArgs,
+        InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs, Switch, TortureArgs,
     },
     doctor,
     error::{Error, Result},
@@ -54,13 +54,14 @@ pub fn run(cli: Cli) -> Result<()> {
 
 fn boot_linux(arguments: BootArgs, paths: &Paths) -> Result<()> {
     let registers = RegisterFiles {
-        fp: true,
+        fp: arguments.fp == Switch::On,
         sve: arguments.sve,
         sme: arguments.sme,
     };
-    let default = match registers {
-        RegisterFiles::FP => arguments.arch.cpu(),
-        _ => Cpu::Max,
+    let default = if registers.has_vectors() {
+        Cpu::Max
+    } else {
+        arguments.arch.cpu()
     };
     let cpu = arguments.core.cpu(default);
     let boot = Boot {

@@ -63,6 +63,11 @@ impl RegisterFiles {
         sme: Length::Off,
     };
 
+    /// Whether there is SVE or SME.
+    pub fn has_vectors(&self) -> bool {
+        self.sve != Length::Off || self.sme != Length::Off
+    }
+
     /// What differs from [`FP`](Self::FP), as settings of VM `number`, each with a space before it.
     pub fn settings(&self, number: usize) -> String {
         let Self { fp, sve, sme } = self;

@@ -224,6 +224,42 @@ fn no_qemu_or_one_that_is_too_old_is_told() {
     assert!(told.contains("apt-get install qemu-system-arm"), "{told}");
 }
 
+/// QEMU's arguments for `trapcast boot` with these arguments.
+fn arguments_of_qemu(arguments: &[&str]) -> String {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = with_fake_qemu(directory.path(), &format!("{VERSION}echo \"$@\""));
+    let output = command.args(arguments).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{arguments:?}: {told}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn every_vm_gets_the_registers_that_are_asked_for() {
+    for (arguments, cpu, settings) in [
+        (&[][..], "neoverse-n1", [""; 2]),
+        (&["--fp", "on"], "neoverse-n1", [""; 2]),
+        (
+            &["--fp", "off"],
+            "neoverse-n1",
+            ["vm0.fp=off", "vm1.fp=off"],
+        ),
+        (&["--sve", "256"], "max,", ["vm0.sve=256", "vm1.sve=256"]),
+    ] {
+        let told = arguments_of_qemu(&[&["--vms", "2"], arguments].concat());
+        assert!(
+            told.contains(&format!("-cpu {cpu}")),
+            "{arguments:?}: {told}"
+        );
+        let said = |setting| told.split(' ').any(|word| word == setting);
+        if settings[0].is_empty() {
+            assert!(!told.contains(".fp=") && !told.contains(".sve="), "{told}");
+        } else {
+            assert!(settings.into_iter().all(said), "{arguments:?}: {told}");
+        }
+    }
+}
+
 #[test]
 fn a_qemu_that_dies_is_told() {
     let directory = tempfile::tempdir().unwrap();
