@@ -1,0 +1,121 @@
+//! What was built: the hypervisor's image, the guests, and the cost profile that was measured of them.
+
+use libtest_mimic::Failed;
+use object::{Object, ObjectSection, SectionKind};
+use trapcast::{
+    bench,
+    console::{self, Expected, Findings},
+    fpcheck,
+    initrd::Task,
+    machine::Cpu,
+    paths::Paths,
+    profile, run,
+    workload::{self, Images},
+};
+use trapcast_forecast::{Costs, Scheme};
+
+use crate::{
+    Add,
+    runs::{LIMIT, SCALE, linux_vm, one_core},
+    support::{Outcomes, check},
+};
+
+/// The trials of this file.
+pub fn trials(add: &mut Add) {
+    add(
+        "image/fpsimd_only_in_its_functions".into(),
+        Box::new(image_is_clean),
+    );
+    add(
+        "script/linux_without_hypervisor".into(),
+        Box::new(script_is_sound),
+    );
+    add(
+        "image/misplaced_is_found".into(),
+        Box::new(misplaced_is_found),
+    );
+    add(
+        "checker/fault_is_noticed".into(),
+        Box::new(fault_is_noticed),
+    );
+    add(
+        "bench/profile_is_current".into(),
+        Box::new(profile_is_current),
+    );
+}
+
+/// What the script expects of each program is what it does without any hypervisor.
+fn script_is_sound(paths: &Paths) -> Outcomes {
+    let vm = linux_vm(
+        paths,
+        Task::Script {
+            rounds: 1,
+            simd_rounds: 10,
+            simd: &paths.built("linux-simd")?,
+        },
+    )?;
+    let console = bench::boot_without_hypervisor(Cpu::CortexA57, &vm)?.console;
+    let findings = console::findings(&console, &[Expected::LinuxScript]);
+    let expected = Findings {
+        // Four processes.
+        guest_used: 4 * 10,
+        ..Findings::default()
+    };
+    check(findings == expected, || format!("{findings:?}\n{console}"))
+}
+
+fn image_is_clean(paths: &Paths) -> Outcomes {
+    let report = fpcheck::check_file(&paths.hypervisor()?)?;
+    check(report.misplaced.is_empty(), || fpcheck::render(&report))?;
+    // 16 LDP and 16 STP of 32 registers at the least: else the check looks at the wrong thing.
+    check(report.allowed >= 32, || {
+        format!("only {} FP/SIMD instructions", report.allowed)
+    })
+}
+
+/// A load of a q register in place of the first instruction, far from the functions for that.
+fn misplaced_is_found(paths: &Paths) -> Outcomes {
+    let mut bytes = std::fs::read(paths.hypervisor()?)?;
+    let start = first_code(&bytes)?;
+    bytes[start..start + 4].copy_from_slice(&0x3dc0_0000u32.to_le_bytes());
+    let report = fpcheck::check(&bytes)?;
+    check(report.misplaced.len() == 1, || fpcheck::render(&report))
+}
+
+/// Where in an ELF file its first section of code lies.
+fn first_code(bytes: &[u8]) -> Result<usize, Failed> {
+    let file = object::File::parse(bytes)?;
+    let code = file
+        .sections()
+        .find(|section| section.kind() == SectionKind::Text);
+    let range = code.and_then(|section| section.file_range());
+    Ok(range.ok_or("no code in the hypervisor")?.0 as usize)
+}
+
+/// A checker that damages a register itself must say so, and the lab must hear it.
+fn fault_is_noticed(paths: &Paths) -> Outcomes {
+    let always = workload::find("always")?;
+    let images = Images::load(paths, &[always], SCALE)?;
+    let mut vms = images.vms(always, Scheme::Owner, false, SCALE);
+    vms[0].bootargs += " fault=300";
+    let machine = one_core(Cpu::NeoverseN1, true, vms);
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let findings = console::findings(&outcome.console, &always.expected());
+    check(findings.guest_mismatches == 1, || outcome.console)
+}
+
+/// The profile `measured-qemu` says what this hypervisor takes, but for a few instructions by which
+/// compilers differ.
+fn profile_is_current(paths: &Paths) -> Outcomes {
+    const COMPILERS: u32 = 3;
+    let text = bench::measure_profile(100, paths)?;
+    let (measured, kept) = (
+        profile::parse(&text, "bench")?.fp,
+        profile::find("measured-qemu").ok_or("no such profile")?.fp,
+    );
+    let costs = |costs: Costs| [costs.trap, costs.probe, costs.save, costs.load];
+    let mut pairs = costs(measured).into_iter().zip(costs(kept));
+    check(pairs.all(|(a, b)| a.abs_diff(b) <= COMPILERS), || {
+        format!("put this into profiles/measured-qemu.toml:\n{text}")
+    })
+}

@@ -1,0 +1,45 @@
+//! End to end under QEMU: every scheme on cores with and without VHE, Linux, the negative control,
+//! and what the tools say about what was built.
+//!
+//! Needs what `make build guest` leaves. Cases are generated, so each has its own name and time.
+
+mod built;
+mod commands;
+mod cores;
+mod runs;
+mod studies;
+#[path = "../support/mod.rs"]
+mod support;
+mod typing;
+mod workloads;
+
+use std::sync::Arc;
+
+use libtest_mimic::Trial;
+use support::Outcomes;
+use trapcast::paths::Paths;
+
+/// What one trial does.
+type Test = Box<dyn FnOnce(&Paths) -> Outcomes + Send>;
+
+/// Adds a trial of this name.
+type Add<'a> = dyn FnMut(String, Test) + 'a;
+
+fn main() {
+    support::run(trials)
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |name: String, test: Test| {
+        let paths = Arc::clone(paths);
+        trials.push(Trial::test(name, move || test(&paths)));
+    };
+    built::trials(&mut add);
+    workloads::trials(&mut add);
+    cores::trials(&mut add);
+    studies::trials(&mut add);
+    commands::trials(&mut add);
+    typing::trials(&mut add);
+    trials
+}
