@@ -2,7 +2,7 @@
 
 use ::core::{fmt, fmt::Write, ptr::NonNull};
 
-use alloc::{vec, vec::Vec};
+use alloc::{collections::VecDeque, vec, vec::Vec};
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use arrayvec::ArrayVec;
 use safe_mmio::UniqueMmioPointer;
@@ -11,6 +11,9 @@ use super::{memory::UART, wait::Lock};
 
 /// A line of a VM that is longer is shown in pieces.
 const LINE: usize = 512;
+
+/// How much of what is typed to a VM waits for it, as in a terminal; with several VMs the rest is lost.
+const WAITING: usize = 4096;
 
 /// The key that, before a digit, says which VM is typed to: Ctrl-].
 const ESCAPE: u8 = 0x1d;
@@ -29,8 +32,8 @@ struct Console {
     /// The VM that is typed to, and whether the escape key was the last one.
     focus: usize,
     escaped: bool,
-    /// A byte for whose VM there was no room. Until it is taken back, no more are.
-    held: Option<(usize, u8)>,
+    /// What was typed to each VM while it had no room.
+    waiting: Vec<VecDeque<u8>>,
 }
 
 static CONSOLE: Lock<Option<Console>> = Lock::new(None);
@@ -52,7 +55,7 @@ pub unsafe fn init() {
         at_start: true,
         focus: 0,
         escaped: false,
-        held: None,
+        waiting: Vec::new(),
     });
 }
 
@@ -66,6 +69,7 @@ pub fn force_unlock() {
 pub fn expect_vms(vms: usize) {
     with(|console| {
         console.tagged = vms > 1;
+        console.waiting = (0..vms).map(|_| VecDeque::with_capacity(WAITING)).collect();
         if console.tagged {
             console.lines = vec![ArrayVec::new(); vms];
         }
@@ -98,40 +102,49 @@ pub fn flush() {
     });
 }
 
-/// Keeps a byte for VM `vm`, which has no room for it, and stops the UART from interrupting. What
-/// is typed from then on waits in the UART, or where its sender has it.
+/// Keeps a byte for VM `vm`, which has no room for it, in front of all that waits. With one VM the UART
+/// stops to interrupt: what is typed from then on waits in it, or where its sender has it.
 pub fn hold(vm: usize, byte: u8) {
     with(|console| {
-        console.held = Some((vm, byte));
-        console.uart.set_interrupt_masks(Interrupts::empty());
+        console.waiting[vm].push_front(byte);
+        if !console.tagged {
+            console.uart.set_interrupt_masks(Interrupts::empty());
+        }
     });
 }
 
-/// A VM has read a byte: what was held is to be tried again.
-pub fn has_room() -> bool {
-    with(|console| {
-        let held = console.held.is_some();
-        if held {
-            console.uart.set_interrupt_masks(RECEIVE);
-        }
-        held
-    })
+/// Takes the first byte that waits for VM `vm`, which has read one.
+pub fn take_waiting(vm: usize) -> Option<u8> {
+    with(|console| console.waiting[vm].pop_front())
 }
 
-/// Takes a byte that was typed, if there is one for a VM: its number, and the byte.
+/// Lets the UART interrupt again, as nothing waits.
+pub fn resume() {
+    with(|console| console.uart.set_interrupt_masks(RECEIVE));
+}
+
+/// Takes a byte that was typed, if there is one that a VM may have now: its number, and the byte. What is
+/// typed to a VM for which bytes wait waits behind them.
 pub fn typed() -> Option<(usize, u8)> {
     with(|console| {
-        if let Some(held) = console.held.take() {
-            return Some(held);
-        }
         loop {
+            let focus = console.focus;
+            let waits = console
+                .waiting
+                .get(focus)
+                .is_some_and(|bytes| !bytes.is_empty());
+            if waits && !console.tagged {
+                return None;
+            }
             let byte = console.uart.read_word().unwrap_or(None)?;
             if ::core::mem::take(&mut console.escaped) && byte.is_ascii_digit() {
                 console.focus = usize::from(byte - b'0');
             } else if byte == ESCAPE && console.tagged {
                 console.escaped = true;
-            } else {
-                return Some((console.focus, byte));
+            } else if !waits {
+                return Some((focus, byte));
+            } else if console.waiting[focus].len() < WAITING {
+                console.waiting[focus].push_back(byte);
             }
         }
     })

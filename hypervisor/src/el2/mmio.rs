@@ -170,9 +170,7 @@ fn emulate_uart(vcpu: &mut Vcpu, core: &Core, offset: u64, access: Access) {
         let effects = update_uart_line(&mut state);
         apply(vcpu.vm, vcpu.index, core, &mut state, effects);
         drop(state);
-        if console::has_room() {
-            receive();
-        }
+        receive_waiting(vcpu.vm);
         set_register(vcpu, access.register, access.loaded(value.into()));
     }
 }
@@ -221,25 +219,52 @@ pub fn notify(vm: &Vm, effects: Effects) {
     scheduler::kick(vm.number, effects.kick);
 }
 
+/// Held from taking a byte to giving it, so that no two cores change their order. Taken before a VM's
+/// lock.
+static RECEIVING: Lock<()> = Lock::new(());
+
 /// Gives what was typed to the VM that it was typed to.
 pub fn receive() {
-    /// Held from taking a byte to giving it, so that no two cores change their order. Taken before a
-    /// VM's lock.
-    static RECEIVING: Lock<()> = Lock::new(());
     let _receiving = RECEIVING.lock();
     while let Some((number, byte)) = console::typed() {
         let vm = {
             let scheduler = scheduler::lock();
             scheduler.vm(number).filter(|_| !scheduler.is_off(number))
         };
-        let Some(vm) = vm else { continue };
+        if let Some(vm) = vm {
+            give(vm, byte);
+        }
+    }
+}
+
+/// Passes what waits for `vm`, which has read a byte, on to it.
+fn receive_waiting(vm: &Vm) {
+    let receiving = RECEIVING.lock();
+    let mut gave = false;
+    while let Some(byte) = console::take_waiting(vm.number) {
+        gave = true;
+        if !give(vm, byte) {
+            return;
+        }
+    }
+    if gave {
+        console::resume();
+        drop(receiving);
+        receive();
+    }
+}
+
+/// Gives a VM's UART a byte, or keeps it and returns false if that is full.
+fn give(vm: &Vm, byte: u8) -> bool {
+    let taken = {
         let mut state = vm.state.lock();
         let taken = state.uart.receive(byte);
         let effects = update_uart_line(&mut state);
         notify(vm, effects);
-        if !taken {
-            console::hold(number, byte);
-            return;
-        }
+        taken
+    };
+    if !taken {
+        console::hold(vm.number, byte);
     }
+    taken
 }

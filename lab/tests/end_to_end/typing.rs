@@ -8,10 +8,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use trapcast::paths::Paths;
+use trapcast::{
+    image::Image,
+    initrd::Task,
+    machine::{Cpu, Vm},
+    paths::Paths,
+    qemu,
+};
 
 use crate::{
     Add,
+    runs::{linux_vm, one_core},
     support::{Outcomes, check},
 };
 
@@ -20,6 +27,10 @@ pub fn trials(add: &mut Add) {
     add(
         "boot/from_the_command_line".into(),
         Box::new(boot_from_outside),
+    );
+    add(
+        "boot/one_who_does_not_read".into(),
+        Box::new(beside_one_who_does_not_read),
     );
 }
 
@@ -46,6 +57,39 @@ fn boot_from_outside(paths: &Paths) -> Outcomes {
     }
     let status = trapcast.wait()?;
     answered.and_then(|()| check(status.success(), || format!("it ended with {status}")))
+}
+
+/// A VM that never reads holds nothing back from another one, whatever is typed to it.
+fn beside_one_who_does_not_read(paths: &Paths) -> Outcomes {
+    let shell = linux_vm(paths, Task::Shell)?;
+    let deaf = Vm {
+        kernel: Image::open(&paths.built("checker")?)?,
+        initrd: None,
+        initrd_size: 0,
+        // For longer than the trial takes.
+        bootargs: "workload=never windows=4000000000".to_string(),
+        memory: 16 << 20,
+        ..shell.clone()
+    };
+    let machine = one_core(Cpu::NeoverseN1, false, vec![deaf, shell]);
+    let prepared = machine.prepare(&paths.hypervisor()?, "stdio")?;
+    let mut board = Command::new(qemu::PROGRAM)
+        .args(&prepared.arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut keys = board.stdin.take().expect("a pipe");
+    let console = read_in_background(board.stdout.take().expect("a pipe"));
+    let answered = wait_for(&console, "A busybox shell.").and_then(|()| {
+        // To VM 0, and more than waits for it; then Ctrl-] and the number of the other one.
+        let keys = &mut keys;
+        keys.write_all("word ".repeat(2000).as_bytes())?;
+        keys.write_all(b"\x1d1echo $((6 * 7))\n")?;
+        wait_for(&console, "[vm1] 42")
+    });
+    board.kill()?;
+    board.wait()?;
+    answered
 }
 
 /// What a pipe brings, collected by a thread of its own.
