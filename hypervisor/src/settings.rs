@@ -6,6 +6,7 @@
 //! | `slice=MICROSECONDS` | how long a vCPU may run while others wait | 10000 |
 //! | `disturb=SEED` | for tests: random slices of at most `slice`, moves, uses by the host | off |
 //! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
+//! | `costs=TRAP,PROBE,SAVE,LOAD,GATE,ISB` | what switching FP/SIMD costs, for `scheme=forecast` | none |
 //! | `vmN.memory=SIZE` | RAM of the VM, such as `64M` or `1G` | `256M` |
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
 //! | `vmN.scheme=NAME` | when to switch the FP/SIMD registers | `until-put` |
@@ -22,7 +23,7 @@ mod tests;
 
 use core::{fmt, str::FromStr};
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Costs, Scheme};
 
 pub use crate::vgic::MAX_VCPUS;
 
@@ -53,6 +54,8 @@ pub struct Settings {
     pub disturb: Option<u64>,
     /// Write a record of every window. Every VM is observed then.
     pub record: bool,
+    /// What trapping and moving the FP/SIMD registers costs, in any unit. The scheme `forecast` needs it.
+    pub costs: Option<Costs>,
     vms: [VmSettings; MAX_VMS],
     /// How many VMs the command line speaks of: the largest N of a `vmN` and one.
     named: usize,
@@ -69,6 +72,8 @@ pub struct VmSettings {
     pub scheme: Scheme,
     /// Trap in every window, to learn which ones use the registers.
     pub observe: bool,
+    /// What trapping and moving the FP/SIMD registers costs: [`Settings::costs`].
+    pub costs: Costs,
     /// Let the guest use FP/SIMD.
     pub fp: bool,
     /// SVE, and the largest vector length.
@@ -120,6 +125,7 @@ impl VmSettings {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
+        costs: Costs::FREE,
         fp: true,
         sve: VectorSetting::Off,
         sme: VectorSetting::Off,
@@ -134,6 +140,7 @@ impl Default for Settings {
             slice: 10_000,
             disturb: None,
             record: false,
+            costs: None,
             vms: [VmSettings::DEFAULT; MAX_VMS],
             named: 0,
         }
@@ -156,6 +163,16 @@ impl Settings {
         if settings.record {
             // Whether a window used the registers is known of observed VMs only.
             settings.vms.iter_mut().for_each(|vm| vm.observe = true);
+        }
+        let costs = settings.costs;
+        for vm in &mut settings.vms {
+            if vm.scheme == Scheme::Forecast && costs.is_none() {
+                return Err(SettingsError {
+                    word: "scheme=forecast",
+                    expected: Expected::ForecastCosts,
+                });
+            }
+            vm.costs = costs.unwrap_or_default();
         }
         Ok(settings)
     }
@@ -196,6 +213,7 @@ impl Settings {
             "vhe" => self.vhe = switch(value)?,
             "record" => self.record = switch(value)?,
             "disturb" => self.disturb = Some(decimal(value).ok_or(Expected::Seed)?),
+            "costs" => self.costs = Some(costs(value).ok_or(Expected::Costs)?),
             "slice" => {
                 self.slice = decimal(value)
                     .filter(|slice| SLICE.contains(slice))
@@ -241,6 +259,21 @@ fn switch(value: &str) -> Result<bool, Expected> {
     }
 }
 
+/// Six numbers between commas.
+fn costs(value: &str) -> Option<Costs> {
+    let mut numbers = value.split(',').map(decimal);
+    let mut next = || numbers.next().flatten();
+    let costs = Costs {
+        trap: next()?,
+        probe: next()?,
+        save: next()?,
+        load: next()?,
+        gate: next()?,
+        isb: next()?,
+    };
+    numbers.next().is_none().then_some(costs)
+}
+
 /// A number of decimal digits only, without a sign.
 fn decimal<T: FromStr>(digits: &str) -> Option<T> {
     let all_digits = digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -274,6 +307,10 @@ pub enum Expected {
     Slice,
     /// A seed.
     Seed,
+    /// What switching costs.
+    Costs,
+    /// The same, which is missing.
+    ForecastCosts,
     /// A VM's memory.
     Memory,
     /// A number of vCPUs.
@@ -288,8 +325,8 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting => f.write_str(
-                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off or one of a VM such \
-                 as vm0.scheme=until-put",
+                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off, costs= or one of a \
+                 VM such as vm0.scheme=until-put",
             ),
             Self::VmSetting => f.write_str(
                 "one of memory=, vcpus=, scheme=, observe=, fp=, sve=, sme= and pmu= after the VM",
@@ -301,6 +338,13 @@ impl fmt::Display for Expected {
                 "a number of microseconds from {} to {}",
                 SLICE.start(),
                 SLICE.end()
+            ),
+            Self::ForecastCosts => {
+                f.write_str("costs=TRAP,PROBE,SAVE,LOAD,GATE,ISB beside it, which it decides by")
+            }
+            Self::Costs => f.write_str(
+                "six numbers between commas, the costs of a trap, of a probe, of a save, of a load, of \
+                 a write of the gate and of an ISB",
             ),
             Self::Seed => write!(f, "a number from 0 to {}", u64::MAX),
             Self::Memory => write!(

@@ -100,8 +100,9 @@ fn events(vcpus: u16) -> Vec<Event> {
 
 /// Replays all schemes and one oracle over a file on the threads of a pool.
 fn replay_all(pool: &ThreadPool, file: &RecordFile) -> Outcome {
-    let parts = (0..file.row_group_count()).map(|part| move || decode(file, part));
-    pool.install(|| replay(&Scheme::ALL, &[COSTS], parts))
+    let parts =
+        (0..file.row_group_count()).map(|part| move || Ok((decode(file, part)?, Vec::new())));
+    pool.install(|| replay(&Scheme::RULES, &[COSTS], parts))
         .expect("no vCPU moves")
 }
 
@@ -116,7 +117,7 @@ fn time(bencher: Bencher, vcpus: u16, schemes: &[(Scheme, Method)], profiles: &[
     let events = events(vcpus);
     bencher.counter(ItemsCount::new(WINDOWS)).bench_local(|| {
         let mut replay = Replay::with_methods(schemes, profiles, 1);
-        replay.add(&events).expect("no vCPU moves");
+        replay.add(&events, &[]).expect("no vCPU moves");
         replay.finish()
     });
 }
@@ -161,12 +162,12 @@ fn windows_alone(bencher: Bencher, vcpus: u16) {
 /// All schemes.
 #[divan::bench(args = [1, 3], sample_count = 20)]
 fn schemes(bencher: Bencher, vcpus: u16) {
-    let all = Scheme::ALL.map(|scheme| (scheme, Method::Tables));
+    let all = Scheme::RULES.map(|scheme| (scheme, Method::Tables));
     time(bencher, vcpus, &all, &[]);
 }
 
 /// Each scheme alone, over three vCPUs.
-#[divan::bench(args = Scheme::ALL, sample_count = 10)]
+#[divan::bench(args = Scheme::RULES, sample_count = 10)]
 fn scheme(bencher: Bencher, scheme: Scheme) {
     time(bencher, 3, &[(scheme, Method::Tables)], &[]);
 }
@@ -174,7 +175,7 @@ fn scheme(bencher: Bencher, scheme: Scheme) {
 /// All schemes by the state machine, without tables.
 #[divan::bench(sample_count = 2)]
 fn schemes_direct(bencher: Bencher) {
-    let all = Scheme::ALL.map(|scheme| (scheme, Method::Direct));
+    let all = Scheme::RULES.map(|scheme| (scheme, Method::Direct));
     time(bencher, 3, &all, &[]);
 }
 

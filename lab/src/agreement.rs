@@ -17,6 +17,7 @@ pub use table::{Row, render, summary};
 use crate::{
     error::Result,
     figures::Counters,
+    profile,
     record::RecordFile,
     replay::{Outcome, SchemeCounts},
     replaying,
@@ -30,6 +31,8 @@ const REFERENCE: Scheme = Scheme::Owner;
 pub struct Moved {
     /// Traps that the scheme armed.
     pub traps: u64,
+    /// Traps that it armed although it had loaded the registers.
+    pub probes: u64,
     /// Loads of the registers.
     pub loads: u64,
     /// Saves of the registers.
@@ -39,7 +42,7 @@ pub struct Moved {
 }
 
 impl Moved {
-    /// The counts by name.
+    /// The counts by name, but for probes, which few schemes have.
     pub const fn by_name(&self) -> [(&'static str, u64); 4] {
         [
             ("traps", self.traps),
@@ -53,6 +56,7 @@ impl Moved {
     fn live(counts: &Counters, observed: &Counters) -> Self {
         Self {
             traps: counts.traps,
+            probes: counts.probes,
             loads: counts.register_loads,
             saves: counts.register_saves,
             wasted_loads: observed.wasted_loads,
@@ -62,6 +66,7 @@ impl Moved {
     fn replayed(counts: &SchemeCounts) -> Self {
         Self {
             traps: counts.traps,
+            probes: counts.probes,
             loads: counts.loads(),
             saves: counts.saves(),
             wasted_loads: counts.wasted_loads,
@@ -146,7 +151,9 @@ pub fn agreements(
 }
 
 fn replay(path: &Path, schemes: &[Scheme]) -> Result<Outcome> {
-    replaying::outcome(&RecordFile::open(path)?, schemes, &[])
+    // Those that the run was told.
+    let costs = profile::of_this_machine().fp;
+    replaying::outcome(&RecordFile::open(path)?, schemes, &[costs])
 }
 
 fn moved(outcome: &Outcome, scheme: Scheme) -> Moved {
@@ -169,6 +176,7 @@ mod tests {
     fn a_replay_is_exact_only_if_every_count_is() {
         let moved = Moved {
             traps: 1,
+            probes: 5,
             loads: 2,
             saves: 3,
             wasted_loads: 4,

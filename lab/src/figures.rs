@@ -17,6 +17,8 @@ pub struct Counters {
     pub vcpu_loads: u64,
     /// Traps that the scheme armed.
     pub traps: u64,
+    /// Traps that the scheme armed although it had loaded the registers.
+    pub probes: u64,
     /// Traps that only the observer armed.
     pub observer_traps: u64,
     /// Loads of the registers.
@@ -56,6 +58,7 @@ impl From<&VcpuReport> for Counters {
             exits: EXIT_NAMES.into_iter().zip(report.exits).collect(),
             vcpu_loads: report.loads_of_vcpu,
             traps: report.traps,
+            probes: report.probes,
             observer_traps: report.observer_traps,
             register_loads: report.register_loads,
             register_saves: report.register_saves,
@@ -106,6 +109,7 @@ impl Counters {
         }
         self.vcpu_loads += other.vcpu_loads;
         self.traps += other.traps;
+        self.probes += other.probes;
         self.observer_traps += other.observer_traps;
         self.register_loads += other.register_loads;
         self.register_saves += other.register_saves;
@@ -219,7 +223,8 @@ impl Figures {
         Self {
             window_kind: match scheme.window() {
                 Window::Entry => ENTRY_KIND,
-                Window::Load => "load",
+                // Where the scheme is asked anew at any entry, what it did is seen at the put.
+                Window::Load | Window::Absence => "load",
             },
             entry_windows: (&observed.entry_windows).into(),
             load_windows: (&observed.load_windows).into(),

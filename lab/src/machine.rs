@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, fmt, path::Path, str::FromStr};
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Costs, Scheme};
 use trapcast_hypervisor::guest_image::ExecutionState;
 
 use crate::{
@@ -10,6 +10,7 @@ use crate::{
     error::{Error, Result},
     image::Image,
     memory::MemoryFile,
+    profile,
     vectors::RegisterFiles,
 };
 
@@ -224,6 +225,9 @@ impl Machine {
         let on = |flag: bool| if flag { "on" } else { "off" };
         let mut words = vec![format!("vhe={} record={}", on(self.vhe), on(self.record))];
         words.extend(self.slice.map(|slice| format!("slice={slice}")));
+        if self.vms.iter().any(|vm| vm.scheme == Scheme::Forecast) {
+            words.push(costs_setting(&profile::of_this_machine().fp));
+        }
         for (number, vm) in self.vms.iter().enumerate() {
             words.push(format!(
                 "vm{number}.memory={}M vm{number}.vcpus={} vm{number}.scheme={} vm{number}.observe={} \
@@ -249,6 +253,19 @@ impl Vm {
             initrd: self.initrd.is_some().then_some(self.initrd_size),
         }
     }
+}
+
+/// The setting that says what switching costs.
+fn costs_setting(costs: &Costs) -> String {
+    let Costs {
+        trap,
+        probe,
+        save,
+        load,
+        gate,
+        isb,
+    } = costs;
+    format!("costs={trap},{probe},{save},{load},{gate},{isb}")
 }
 
 /// The command line of the same board with a kernel at EL1 and no hypervisor.

@@ -79,6 +79,14 @@ pub fn find(name: &str) -> Option<&'static Profile> {
     built_in().iter().find(|profile| profile.name == name)
 }
 
+/// Returns the profile of this hypervisor on the machine that the lab runs.
+///
+/// # Panics
+/// If it is not built in.
+pub fn of_this_machine() -> &'static Profile {
+    find("measured-qemu").expect("it is built in")
+}
+
 /// Returns the profiles that a user chose: each a built-in's name, the path of a file, or [`ALL`].
 /// What is chosen twice is there once.
 ///

@@ -39,10 +39,10 @@ pub use cost::{Moves, ratio};
 pub use counts::SchemeCounts;
 pub use event::Event;
 pub use outcome::{OracleOutcome, Outcome, SchemeOutcome, Standing};
-pub use parallel::replay;
+pub use parallel::{Part, replay};
 use rayon::prelude::*;
 use strand::Strand;
-use trapcast_forecast::{Costs, Scheme};
+use trapcast_forecast::{Costs, Resume, Scheme};
 pub use windows::Windows;
 
 use crate::error::Result;
@@ -73,12 +73,24 @@ pub struct Replay {
 impl Replay {
     /// Returns a replay of `schemes`, with an oracle for each of `profiles`, that has seen nothing
     /// yet. It uses the threads of the current rayon pool.
+    ///
+    /// `forecast`, which decides by costs, is replayed once for each profile.
     pub fn new(schemes: &[Scheme], profiles: &[Costs]) -> Self {
-        let schemes: Vec<_> = schemes
+        let rules: Vec<_> = schemes
             .iter()
+            .filter(|scheme| **scheme != Scheme::Forecast)
             .map(|&scheme| (scheme, Method::Tables))
             .collect();
-        Self::with_methods(&schemes, profiles, rayon::current_num_threads())
+        let threads = rayon::current_num_threads();
+        let mut replay = Self::with_methods(&rules, profiles, threads);
+        if schemes.contains(&Scheme::Forecast) {
+            replay.strands.resize_with(threads, || Strand::new(false));
+            for (&costs, strand) in profiles.iter().zip((0..threads).cycle()) {
+                replay.strands[strand].add_forecast(costs);
+            }
+        }
+        replay.schemes = schemes.to_vec();
+        replay
     }
 
     /// Returns a replay of each scheme by its method, on up to `threads` threads.
@@ -104,16 +116,17 @@ impl Replay {
         }
     }
 
-    /// Replays the windows that come next.
+    /// Replays the windows that come next. How the guest resumed in each is needed for `forecast` only,
+    /// and may be left out without it.
     ///
     /// # Errors
     /// If a vCPU that ran on one core runs on another. What has been counted is then of no use.
-    pub fn add(&mut self, events: &[Event]) -> Result<()> {
+    pub fn add(&mut self, events: &[Event], resumes: &[Resume]) -> Result<()> {
         match &mut self.strands[..] {
-            [strand] => strand.add(events),
+            [strand] => strand.add(events, resumes),
             strands => strands
                 .par_iter_mut()
-                .try_for_each(|strand| strand.add(events)),
+                .try_for_each(|strand| strand.add(events, resumes)),
         }
     }
 
@@ -123,9 +136,12 @@ impl Replay {
         for strand in self.strands {
             strand.finish(&mut outcome);
         }
+        let profile = |costs| self.profiles.iter().position(|&asked| asked == costs);
         let place = |scheme| self.schemes.iter().position(|&asked| asked == scheme);
-        outcome.schemes.sort_by_key(|outcome| place(outcome.scheme));
-        let place = |costs| self.profiles.iter().position(|&asked| asked == costs);
+        outcome
+            .schemes
+            .sort_by_key(|outcome| (place(outcome.scheme), outcome.costs.map(profile)));
+        let place = profile;
         outcome.oracles.sort_by_key(|oracle| place(oracle.costs));
         outcome
     }

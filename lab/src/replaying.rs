@@ -12,7 +12,7 @@ use crate::{
     plane,
     profile::Profile,
     record::RecordFile,
-    replay::{self, Outcome, SchemeCounts},
+    replay::{self, Outcome, SchemeCounts, SchemeOutcome},
     signals,
 };
 
@@ -42,6 +42,8 @@ pub struct Replayed {
 pub struct SchemeRow {
     /// The scheme.
     pub scheme: &'static str,
+    /// The profile that it decided by, if it knows any.
+    pub profile: Option<String>,
     /// Loads of the registers.
     pub loads: u64,
     /// Saves of the registers.
@@ -96,7 +98,12 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
         workload: record.metadata().workload.clone(),
         entry_windows: report(&outcome.windows.entry),
         load_windows: report(&outcome.windows.load),
-        schemes: schemes.iter().filter_map(|&s| row(&outcome, s)).collect(),
+        schemes: outcome
+            .schemes
+            .iter()
+            .filter(|found| schemes.contains(&found.scheme))
+            .map(|found| row(found, profiles))
+            .collect(),
         profiles: profiles
             .iter()
             .map(|profile| costs_of(&outcome, schemes, profile))
@@ -115,9 +122,12 @@ pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> R
             if signals::interrupted() {
                 return Err(Error::Interrupted);
             }
-            let mut events = Vec::new();
+            let (mut events, mut resumes) = replay::Part::default();
             record.read_events(row_group, &mut events)?;
-            Ok(events)
+            if schemes.contains(&Scheme::Forecast) {
+                resumes = record.read_resumes(row_group)?;
+            }
+            Ok((events, resumes))
         }
     });
     replay::replay(schemes, profiles, parts)
@@ -136,7 +146,7 @@ pub fn plane_counts(record: &RecordFile) -> Result<plane::Counts> {
         load: 1,
         ..Costs::default()
     };
-    let outcome = outcome(record, &Scheme::ALL, &[exchanges_only])?;
+    let outcome = outcome(record, &Scheme::RULES, &[exchanges_only])?;
     Ok(plane::Counts {
         schemes: outcome
             .schemes
@@ -163,17 +173,18 @@ fn report(tally: &Tally) -> WindowReport {
     }
 }
 
-fn row(outcome: &Outcome, scheme: Scheme) -> Option<SchemeRow> {
-    let found = outcome
-        .schemes
-        .iter()
-        .find(|found| found.scheme == scheme)?;
-    Some(SchemeRow {
-        scheme: scheme.name(),
+fn row(found: &SchemeOutcome, profiles: &[Profile]) -> SchemeRow {
+    let decided_by = found.costs.and_then(|costs| {
+        let mut profiles = profiles.iter();
+        profiles.find(|profile| profile.fp == costs)
+    });
+    SchemeRow {
+        scheme: found.scheme.name(),
+        profile: decided_by.map(Profile::label),
         loads: found.total.loads(),
         saves: found.total.saves(),
         counts: found.total,
-    })
+    }
 }
 
 fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> ProfileRow {

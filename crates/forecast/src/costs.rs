@@ -23,6 +23,29 @@ pub struct Costs {
 }
 
 impl Costs {
+    /// Nothing costs anything.
+    pub const FREE: Self = Self {
+        trap: 0,
+        probe: 0,
+        save: 0,
+        load: 0,
+        gate: 0,
+        isb: 0,
+    };
+
+    /// Returns the costs of a larger register file, one of `bytes` where this one has `of`: saving and
+    /// loading it takes in proportion.
+    ///
+    /// # Panics
+    /// If `of` is zero.
+    pub const fn scaled(&self, bytes: u32, of: u32) -> Self {
+        Self {
+            save: scale(self.save, bytes, of),
+            load: scale(self.load, bytes, of),
+            ..*self
+        }
+    }
+
     /// Returns what an exchange costs: one save and one load.
     pub const fn exchange(&self) -> u64 {
         self.save as u64 + self.load as u64
@@ -31,5 +54,14 @@ impl Costs {
     /// Returns what opening the gate at EL2 costs.
     pub const fn unlock(&self) -> u64 {
         self.gate as u64 + self.isb as u64
+    }
+}
+
+const fn scale(cost: u32, bytes: u32, of: u32) -> u32 {
+    let cost = cost as u64 * bytes as u64 / of as u64;
+    if cost > u32::MAX as u64 {
+        u32::MAX
+    } else {
+        cost as u32
     }
 }

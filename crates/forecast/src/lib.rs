@@ -11,9 +11,9 @@
 //! allocation, no `unsafe`. The same code runs at EL2 and wherever a scheme is judged.
 //!
 //! ```
-//! use trapcast_forecast::{Decision, Evidence, Forecaster, Scheme};
+//! use trapcast_forecast::{Decision, Evidence, Rule, Scheme};
 //!
-//! let mut forecaster = Forecaster::new(Scheme::LastTrap);
+//! let mut forecaster = Rule::new(Scheme::LastTrap);
 //! assert_eq!(forecaster.decide(), Decision::Leave);
 //! forecaster.learn(Evidence::Used);
 //! assert_eq!(forecaster.decide(), Decision::Load);
@@ -22,12 +22,21 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+mod accounts;
 mod costs;
+mod decision;
+mod floor;
 mod forecaster;
+mod prices;
+mod rule;
 mod scheme;
 
+pub use accounts::Accounts;
 pub use costs::Costs;
-pub use forecaster::{COUNTER_THRESHOLD, CREDIT, Decision, Evidence, Forecaster};
+pub use decision::{Decision, Evidence, Resume};
+pub use forecaster::Forecaster;
+pub use prices::Prices;
+pub use rule::{COUNTER_THRESHOLD, CREDIT, Rule};
 pub use scheme::{Release, Scheme, UnknownScheme, Window};
 
 /// The README's example, as a test.

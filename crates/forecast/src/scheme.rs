@@ -26,6 +26,9 @@ pub enum Scheme {
     Credit,
     /// The registers stay with their last owner, across put and load, until somebody else uses them.
     Owner,
+    /// As [`Owner`](Self::Owner), but an entry that finds somebody else's registers in the CPU loads
+    /// the guest's if that is the cheaper thing to expect.
+    Forecast,
 }
 
 /// What one decision of a scheme covers.
@@ -35,6 +38,8 @@ pub enum Window {
     Entry,
     /// From the load of the vCPU onto a core to its put.
     Load,
+    /// From an entry that finds somebody else's registers in the CPU to the exit that ends it.
+    Absence,
 }
 
 /// When a scheme gives the CPU's registers back to the host.
@@ -52,7 +57,7 @@ pub enum Release {
 
 impl Scheme {
     /// Every scheme, in the order in which tables show them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::None,
         Self::Eager,
         Self::PerEntry,
@@ -61,7 +66,16 @@ impl Scheme {
         Self::Counter,
         Self::Credit,
         Self::Owner,
+        Self::Forecast,
     ];
+
+    /// Those of others: all that have a [`Rule`](crate::Rule).
+    pub const RULES: [Self; 8] = {
+        let [rules @ .., Self::Forecast] = Self::ALL else {
+            panic!("forecast stands last")
+        };
+        rules
+    };
 
     /// The name by which users choose the scheme.
     pub const fn name(self) -> &'static str {
@@ -74,6 +88,7 @@ impl Scheme {
             Self::Counter => "counter",
             Self::Credit => "credit",
             Self::Owner => "owner",
+            Self::Forecast => "forecast",
         }
     }
 
@@ -82,6 +97,7 @@ impl Scheme {
         match self {
             Self::None | Self::Eager | Self::PerEntry | Self::LastTrap => Window::Entry,
             Self::UntilPut | Self::Counter | Self::Credit | Self::Owner => Window::Load,
+            Self::Forecast => Window::Absence,
         }
     }
 
@@ -91,7 +107,7 @@ impl Scheme {
             Self::None => Release::Unmanaged,
             Self::Eager | Self::PerEntry | Self::LastTrap => Release::Exit,
             Self::UntilPut | Self::Counter | Self::Credit => Release::Put,
-            Self::Owner => Release::OnDemand,
+            Self::Owner | Self::Forecast => Release::OnDemand,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One core: who owns its registers, and the answer to each event.
 
-use trapcast_forecast::Release;
+use trapcast_forecast::{Release, Resume};
 
 use crate::{Class, Context, Forecast, Gate, Guest, class::is_less};
 
@@ -106,11 +106,15 @@ impl<C: Context> Core<C> {
     }
 
     /// The core is about to enter `guest`. The first entry after a window's end begins the next one
-    /// and asks the scheme.
+    /// and asks the scheme, which may want to know how the guest resumes.
     #[inline(always)]
-    pub fn enter<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Entry<C> {
-        let early = guest.early();
+    pub fn enter<F: Forecast>(
+        &mut self,
+        guest: &mut Guest<C, F>,
+        resume: impl FnOnce() -> Resume,
+    ) -> Entry<C> {
         let ready = self.ready(guest);
+        let early = guest.early(ready, resume);
         match early {
             Some(class) if is_less(ready, class) => {
                 let exchange = self.bring(guest, class);
@@ -146,8 +150,7 @@ impl<C: Context> Core<C> {
             guest.traps.armed_by_scheme(class);
             Some(self.bring(guest, class))
         } else {
-            debug_assert!(guest.observed, "the scheme leaves the gate open then");
-            guest.traps.observer.insert(class);
+            guest.trapped_in_place(class);
             None
         };
         // Even for an observer the gate opens for all that is held: with part of it behind the gate,
@@ -159,11 +162,11 @@ impl<C: Context> Core<C> {
     /// The current `guest` came out, for another reason than the gate.
     #[inline(always)]
     pub fn exit<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
-        if guest.observed || !guest.traps.scheme.is_empty() {
+        if guest.observed || !guest.traps.of_scheme().is_empty() {
             guest.note_traps(self.ready(guest));
         }
         guest.exited();
-        if guest.release() == Release::Exit {
+        if guest.release == Release::Exit {
             self.give_back(guest)
         } else {
             None
@@ -175,7 +178,7 @@ impl<C: Context> Core<C> {
     #[inline]
     pub fn put<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         guest.was_put();
-        let exchange = if guest.release() == Release::Put {
+        let exchange = if guest.release == Release::Put {
             self.give_back(guest)
         } else {
             None

@@ -58,6 +58,8 @@ pub struct Counts {
     pub puts: u64,
     /// Traps that the scheme armed, of any class; each loaded the guest's registers.
     pub traps: u64,
+    /// Traps that the scheme armed to see whether the registers, which were there, are used.
+    pub probes: u64,
     /// Traps that only the observer armed; the registers were there.
     pub observer_traps: u64,
     /// Loads of the guest's registers at an entry.

@@ -1,13 +1,15 @@
 //! What the state machine asks of a guest's forecaster.
 
-use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Window};
+use trapcast_forecast::{
+    Accounts, Decision, Evidence, Forecaster, Release, Resume, Rule, Scheme, Window,
+};
 
 /// A scheme at work for one vCPU: it decides at the start of each window and learns at its end.
 ///
 /// Each call of [`learn`](Self::learn) follows one of [`decide`](Self::decide).
 pub trait Forecast {
-    /// Decides at the start of a window.
-    fn decide(&mut self) -> Decision;
+    /// Decides at the start of a window, in which the guest resumes so.
+    fn decide(&mut self, resume: Resume) -> Decision;
 
     /// Learns at the end of a window what could be seen of it.
     fn learn(&mut self, evidence: Evidence);
@@ -19,9 +21,9 @@ pub trait Forecast {
     fn release(&self) -> Release;
 }
 
-impl Forecast for Forecaster {
+impl Forecast for Rule {
     #[inline]
-    fn decide(&mut self) -> Decision {
+    fn decide(&mut self, _: Resume) -> Decision {
         self.decide()
     }
 
@@ -30,12 +32,50 @@ impl Forecast for Forecaster {
         self.learn(evidence);
     }
 
-    #[inline]
     fn window(&self) -> Window {
         self.scheme().window()
     }
 
+    fn release(&self) -> Release {
+        self.scheme().release()
+    }
+}
+
+impl Forecast for Accounts {
     #[inline]
+    fn decide(&mut self, resume: Resume) -> Decision {
+        self.decide(resume)
+    }
+
+    #[inline]
+    fn learn(&mut self, evidence: Evidence) {
+        self.learn(evidence);
+    }
+
+    fn window(&self) -> Window {
+        Scheme::Forecast.window()
+    }
+
+    fn release(&self) -> Release {
+        Scheme::Forecast.release()
+    }
+}
+
+impl Forecast for Forecaster {
+    #[inline]
+    fn decide(&mut self, resume: Resume) -> Decision {
+        self.decide(resume)
+    }
+
+    #[inline]
+    fn learn(&mut self, evidence: Evidence) {
+        self.learn(evidence);
+    }
+
+    fn window(&self) -> Window {
+        self.scheme().window()
+    }
+
     fn release(&self) -> Release {
         self.scheme().release()
     }

@@ -1,6 +1,6 @@
 //! One vCPU as the state machine sees it: its context, its forecasters, and the window it is in.
 
-use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Scheme, Window};
+use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Resume, Scheme, Window};
 
 use crate::{
     Class, Context, Counts, Forecast, Gate,
@@ -12,6 +12,8 @@ use crate::{
 pub(crate) struct Traps {
     /// The scheme had armed them: registers had to be loaded.
     pub scheme: ClassSet,
+    /// The scheme had armed them to see: the registers were in the CPU.
+    pub probe: ClassSet,
     /// The observer alone had: the registers were in the CPU.
     pub observer: ClassSet,
 }
@@ -30,7 +32,13 @@ impl Traps {
 
     #[inline]
     fn all(self) -> ClassSet {
-        self.scheme.union(self.observer)
+        self.of_scheme().union(self.observer)
+    }
+
+    /// Those that the scheme is shown.
+    #[inline]
+    pub fn of_scheme(self) -> ClassSet {
+        self.scheme.union(self.probe)
     }
 }
 
@@ -49,6 +57,10 @@ pub struct Guest<C, F = Forecaster> {
     /// Up to which class the guest may run whosever registers are in the CPU: its scheme does not
     /// manage them.
     pub(crate) regardless: Option<Class>,
+    /// What one decision covers.
+    windows: Window,
+    /// When the registers go back to the host.
+    pub(crate) release: Release,
     pub(crate) traps: Traps,
     /// The core, by its host's context, that had the registers at the last put and may still have them.
     pub(crate) lingers: Option<C>,
@@ -61,11 +73,18 @@ pub struct Guest<C, F = Forecaster> {
 }
 
 /// What is known of the current window.
+///
+/// One word, which one store ends.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[repr(align(8))]
 struct WindowState {
     /// What was decided: to load the registers early, up to this class. `None` between a window's end
     /// and the next decision.
     early: Option<Option<Class>>,
+    /// The classes that were decided on.
+    asked: ClassSet,
+    /// Whether the gate is to stay closed until the registers are used, although they are loaded.
+    probes: bool,
     /// What the last entry left open, as far as the scheme knows.
     open: ClassSet,
     /// Classes that were used: a trap of the scheme's said so.
@@ -98,14 +117,6 @@ impl WindowState {
 }
 
 impl<C: Context> Guest<C> {
-    /// Returns a vCPU that has not run yet and whose registers are in `context`.
-    ///
-    /// With `observed`, the trap is armed in every entry window, so that [`Counts`] hold what each
-    /// window did. The scheme is shown no more than without.
-    pub fn new(context: C, scheme: Scheme, observed: bool) -> Self {
-        Self::with_forecaster(context, Forecaster::new(scheme), observed)
-    }
-
     /// Returns the guest's scheme.
     pub fn scheme(&self) -> Scheme {
         self.forecaster(Class::Fp).scheme()
@@ -113,18 +124,24 @@ impl<C: Context> Guest<C> {
 }
 
 impl<C: Context, F> Guest<C, F> {
-    /// As [`Guest::new`], with forecasters of any kind, which begin as this one.
-    pub fn with_forecaster(context: C, forecaster: F, observed: bool) -> Self
+    /// Returns a vCPU that has not run yet and whose registers are in `context`. It has forecasters
+    /// which begin as this one.
+    ///
+    /// With `observed`, the trap is armed in every entry window, so that [`Counts`] hold what each
+    /// window did. The scheme is shown no more than without.
+    pub fn new(context: C, forecaster: F, observed: bool) -> Self
     where
         F: Copy + Forecast,
     {
-        let unmanaged = forecaster.release() == Release::Unmanaged;
+        let release = forecaster.release();
         Self {
             context,
             forecasters: [forecaster; Class::ALL.len()],
             most: Class::Fp,
             observed,
-            regardless: unmanaged.then_some(Class::Fp),
+            regardless: (release == Release::Unmanaged).then_some(Class::Fp),
+            windows: forecaster.window(),
+            release,
             traps: Traps::default(),
             lingers: None,
             window: WindowState::default(),
@@ -197,34 +214,54 @@ impl<C: Context, F> Guest<C, F> {
 }
 
 impl<C: Context, F: Forecast> Guest<C, F> {
-    /// When the registers go back to the host.
-    #[inline]
-    pub(crate) fn release(&self) -> Release {
-        self.forecaster(Class::Fp).release()
-    }
-
     /// Returns up to which class the registers are to be loaded in the current window, which this
-    /// entry begins if there is none.
+    /// entry begins if there is none. They are `ready` so far.
     #[inline]
-    pub(crate) fn early(&mut self) -> Option<Class> {
+    pub(crate) fn early(
+        &mut self,
+        ready: Option<Class>,
+        resume: impl FnOnce() -> Resume,
+    ) -> Option<Class> {
         if let Some(early) = self.window.early {
             return early;
         }
-        let load = self.forecaster_mut(Class::Fp).decide() == Decision::Load;
-        let mut early = load.then_some(Class::Fp);
-        if self.most.is_above_fp() {
-            early = self.decide_above().or(early);
+        let mut asked = ClassSet::up_to(Some(self.most));
+        if self.windows == Window::Absence {
+            asked = asked.without(ClassSet::up_to(ready));
+            if asked.is_empty() {
+                return None;
+            }
         }
+        self.decide(asked, resume())
+    }
+
+    /// Begins a window with decisions on these classes. Returns up to which class to load.
+    #[inline]
+    fn decide(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
+        let mut early = None;
+        if asked.contains(Class::Fp) {
+            let decision = self.forecaster_mut(Class::Fp).decide(resume);
+            self.window.probes = decision == Decision::Probe;
+            early = (decision != Decision::Leave).then_some(Class::Fp);
+        }
+        if self.most.is_above_fp() {
+            early = self.decide_above(asked, resume).or(early);
+        }
+        self.window.asked = asked;
         self.window.early = Some(early);
         early
     }
 
     /// Decides about the classes above FP/SIMD: returns the highest that is to be loaded.
+    ///
+    /// A probe leaves them out. They could not stay in the CPU behind a gate that is open for FP/SIMD:
+    /// what writes V clears the rest of Z.
     #[inline(never)]
-    fn decide_above(&mut self) -> Option<Class> {
+    fn decide_above(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
         let mut early = None;
         for class in self.most.above_fp() {
-            if self.forecaster_mut(class).decide() == Decision::Load {
+            if asked.contains(class) && self.forecaster_mut(class).decide(resume) == Decision::Load
+            {
                 early = Some(class);
             }
         }
@@ -236,6 +273,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline]
     pub(crate) fn entered(&mut self, loaded: bool, open: Option<Class>) -> Gate {
         self.counts.entries += 1;
+        let open = if self.window.probes { None } else { open };
         self.window.open = ClassSet::up_to(open);
         self.window.blind = self.window.blind.union(self.window.open);
         if self.observed {
@@ -243,6 +281,17 @@ impl<C: Context, F: Forecast> Guest<C, F> {
             return Gate::Closed;
         }
         open.into()
+    }
+
+    /// Notes a trap with the registers in the CPU.
+    #[inline]
+    pub(crate) fn trapped_in_place(&mut self, class: Class) {
+        if core::mem::take(&mut self.window.probes) {
+            self.traps.probe.insert(class);
+        } else {
+            debug_assert!(self.observed, "the scheme leaves the gate open then");
+            self.traps.observer.insert(class);
+        }
     }
 
     /// Counts an eager load up to this class.
@@ -268,12 +317,13 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline]
     pub(crate) fn note_traps(&mut self, ready: Option<Class>) {
         let traps = core::mem::take(&mut self.traps);
-        if !traps.scheme.is_empty() {
+        if !traps.of_scheme().is_empty() {
             self.counts.traps += u64::from(traps.scheme.contains(Class::Fp));
+            self.counts.probes += u64::from(!traps.probe.is_empty());
             if self.most.is_above_fp() {
                 self.count_traps_above(traps.scheme);
             }
-            let used = traps.scheme.and_below();
+            let used = traps.of_scheme().and_below();
             self.window.trapped = self.window.trapped.union(used.without(self.window.open));
             let opened = ClassSet::up_to(ready).without(used);
             self.window.blind = self.window.blind.union(opened);
@@ -286,7 +336,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     /// Notes an exit and, where the scheme's windows end there, ends the window.
     #[inline(always)]
     pub(crate) fn exited(&mut self) {
-        if self.forecaster(Class::Fp).window() == Window::Entry {
+        if self.windows != Window::Load && self.window.early.is_some() {
             self.end_window();
         }
     }
@@ -351,7 +401,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
                 counts.windows.add(used.contains(class));
             }
         }
-        if self.forecaster(Class::Fp).window() == Window::Entry {
+        if self.windows == Window::Entry {
             self.observe_window();
         }
     }
@@ -361,7 +411,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     fn observe_put(&mut self) {
         self.counts.load_windows.add(self.used_since_load);
         self.used_since_load = false;
-        if self.window.early.is_some() {
+        if self.watched.forecast.is_some() {
             self.observe_window();
         }
     }
@@ -379,8 +429,10 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline(always)]
     fn end_window(&mut self) {
         let window = core::mem::take(&mut self.window);
-        let evidence = window.evidence(Class::Fp);
-        self.forecaster_mut(Class::Fp).learn(evidence);
+        if window.asked.contains(Class::Fp) {
+            let evidence = window.evidence(Class::Fp);
+            self.forecaster_mut(Class::Fp).learn(evidence);
+        }
         if self.most.is_above_fp() {
             self.learn_above(window);
         }
@@ -390,7 +442,9 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline(never)]
     fn learn_above(&mut self, window: WindowState) {
         for class in self.most.above_fp() {
-            self.forecaster_mut(class).learn(window.evidence(class));
+            if window.asked.contains(class) {
+                self.forecaster_mut(class).learn(window.evidence(class));
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Each scheme event by event: the tables of `docs/schemes.md`.
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
 use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -20,10 +20,10 @@ const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
 /// One entry: what moves at it, how the gate stands, what moves if the guest uses the registers.
 fn entry(
     core: &mut Core<Context>,
-    guest: &mut Guest<Context>,
+    guest: &mut Guest<Context, Rule>,
     uses: bool,
 ) -> (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>) {
-    let entry = core.enter(guest);
+    let entry = core.enter(guest, Resume::default);
     let trap = if uses && entry.gate == Gate::Closed {
         core.trap(guest, Class::Fp).exchange
     } else {
@@ -34,7 +34,10 @@ fn entry(
 
 #[test]
 fn eager_moves_at_every_entry_and_exit() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Eager, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Eager), false),
+    );
     for uses in [false, true, false] {
         assert_eq!(
             entry(&mut core, &mut a, uses),
@@ -47,7 +50,10 @@ fn eager_moves_at_every_entry_and_exit() {
 
 #[test]
 fn per_entry_moves_at_the_first_use_after_each_entry() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::PerEntry, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::PerEntry), false),
+    );
     assert_eq!(entry(&mut core, &mut a, false), (None, Gate::Closed, None));
     assert_eq!(core.exit(&mut a), None);
     assert_eq!(
@@ -60,8 +66,11 @@ fn per_entry_moves_at_the_first_use_after_each_entry() {
 
 #[test]
 fn last_trap_is_eager_once_after_a_trap_and_keeps_its_mark_across_preemption() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::LastTrap, false));
-    let mut b = Guest::new(B, Scheme::LastTrap, false);
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::LastTrap), false),
+    );
+    let mut b = Guest::new(B, Rule::new(Scheme::LastTrap), false);
     assert_eq!(
         entry(&mut core, &mut a, true),
         (None, Gate::Closed, moved(Host, A))
@@ -84,7 +93,10 @@ fn last_trap_is_eager_once_after_a_trap_and_keeps_its_mark_across_preemption() {
 
 #[test]
 fn until_put_keeps_the_registers_across_exits_but_not_across_host_use() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::UntilPut, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::UntilPut), false),
+    );
     assert_eq!(
         entry(&mut core, &mut a, true),
         (None, Gate::Closed, moved(Host, A))
@@ -107,7 +119,7 @@ fn until_put_keeps_the_registers_across_exits_but_not_across_host_use() {
 }
 
 /// Runs one load window with one use in each of two entries; returns whether the first trapped.
-fn load_window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> bool {
+fn load_window(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>, uses: bool) -> bool {
     let (_, gate, _) = entry(core, guest, uses);
     core.exit(guest);
     entry(core, guest, uses);
@@ -119,7 +131,7 @@ fn load_window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool)
 #[test]
 fn counter_and_credit_decide_once_per_load() {
     for (scheme, eager) in [(Scheme::Counter, 5..256), (Scheme::Credit, 1..65)] {
-        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
         for window in 0..=256 {
             let lazy = load_window(&mut core, &mut a, true);
             if window <= eager.end {
@@ -132,7 +144,10 @@ fn counter_and_credit_decide_once_per_load() {
 
 #[test]
 fn an_eager_load_window_loads_again_after_host_use() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Credit, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Credit), false),
+    );
     load_window(&mut core, &mut a, true);
     assert_eq!(
         entry(&mut core, &mut a, false),
@@ -149,8 +164,11 @@ fn an_eager_load_window_loads_again_after_host_use() {
 
 #[test]
 fn owner_traps_only_while_the_registers_are_somebody_elses() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Owner, false));
-    let mut b = Guest::new(B, Scheme::Owner, false);
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Owner), false),
+    );
+    let mut b = Guest::new(B, Rule::new(Scheme::Owner), false);
     assert_eq!(
         entry(&mut core, &mut a, true),
         (None, Gate::Closed, moved(Host, A))
@@ -173,7 +191,10 @@ fn owner_traps_only_while_the_registers_are_somebody_elses() {
 
 #[test]
 fn none_never_moves_and_never_traps() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::None, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::None), false),
+    );
     assert_eq!(
         entry(&mut core, &mut a, true),
         (None, Gate::Open(Class::Fp), None)
@@ -186,14 +207,20 @@ fn none_never_moves_and_never_traps() {
 type Answer = (Option<Exchange<Context>>, Gate);
 
 /// A guest that has just used the registers in its first window and come out, and what moved then.
-fn used_and_out(scheme: Scheme) -> (Core<Context>, Guest<Context>, Option<Exchange<Context>>) {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+fn used_and_out(
+    scheme: Scheme,
+) -> (
+    Core<Context>,
+    Guest<Context, Rule>,
+    Option<Exchange<Context>>,
+) {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
     entry(&mut core, &mut a, true);
     let exchange = core.exit(&mut a);
     (core, a, exchange)
 }
 
-fn next_entry(core: &mut Core<Context>, guest: &mut Guest<Context>) -> Answer {
+fn next_entry(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>) -> Answer {
     let (exchange, gate, _) = entry(core, guest, false);
     (exchange, gate)
 }
@@ -206,7 +233,7 @@ fn a_window_of_loads_stays_as_it_is_from_entry_to_entry() {
         Scheme::Credit,
         Scheme::Owner,
     ] {
-        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
         for _ in 0..3 {
             let unused = entry(&mut core, &mut a, false);
             assert_eq!(unused, (None, Gate::Closed, None), "{scheme}");
@@ -276,7 +303,7 @@ fn preemption_is_an_exit_and_a_put() {
         assert_eq!(exchange, at_exit, "{scheme}");
         assert_eq!(core.put(&mut a), at_put, "{scheme}");
         // Somebody else has the core for a while and leaves the registers alone.
-        let mut b = Guest::new(B, Scheme::PerEntry, false);
+        let mut b = Guest::new(B, Rule::new(Scheme::PerEntry), false);
         assert_eq!(next_entry(&mut core, &mut b), (None, Gate::Closed));
         assert_eq!((core.exit(&mut b), core.put(&mut b)), (None, None));
         assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
@@ -323,7 +350,7 @@ fn a_window_behind_the_closed_gate_that_uses_nothing_moves_nothing() {
         Scheme::Credit,
         Scheme::Owner,
     ] {
-        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
         for _ in 0..3 {
             let lazy = (None, Gate::Closed);
             assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
@@ -353,7 +380,11 @@ fn a_put_without_an_entry_ends_no_window() {
 }
 
 /// One entry window of `last-trap`; returns whether it began with a load.
-fn last_trap_window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> bool {
+fn last_trap_window(
+    core: &mut Core<Context>,
+    guest: &mut Guest<Context, Rule>,
+    uses: bool,
+) -> bool {
     let (exchange, gate, _) = entry(core, guest, uses);
     assert_eq!(exchange.is_some(), gate == Gate::Open(Class::Fp));
     core.exit(guest);
@@ -372,7 +403,10 @@ fn the_mark_of_last_trap_is_consumed_whether_the_window_uses_the_registers_or_no
 
 #[test]
 fn the_mark_of_last_trap_cannot_overflow() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::LastTrap, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::LastTrap), false),
+    );
     // More traps than 8 or 16 bits count, all of them in windows that trap again at once.
     for window in 0..200_000 {
         let eager = last_trap_window(&mut core, &mut a, true);
@@ -383,13 +417,19 @@ fn the_mark_of_last_trap_cannot_overflow() {
 
 #[test]
 fn counter_starts_over_after_an_unused_lazy_window_and_credit_does_not_look_before_it_is_spent() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Counter, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Counter), false),
+    );
     for window in 0..20 {
         let lazy = load_window(&mut core, &mut a, window % 5 != 4);
         assert!(lazy, "counter, window {window}: never five in a row");
     }
     // Once eager, it takes unused windows for used ones until its count wraps.
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Counter, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Counter), false),
+    );
     for window in 0..300 {
         let lazy = load_window(&mut core, &mut a, window < 5);
         assert_eq!(
@@ -398,7 +438,10 @@ fn counter_starts_over_after_an_unused_lazy_window_and_credit_does_not_look_befo
             "counter, window {window}"
         );
     }
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Credit, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Credit), false),
+    );
     for window in 0..200 {
         let lazy = load_window(&mut core, &mut a, window == 0);
         assert_eq!(lazy, !(1..65).contains(&window), "credit, window {window}");
@@ -407,7 +450,10 @@ fn counter_starts_over_after_an_unused_lazy_window_and_credit_does_not_look_befo
 
 #[test]
 fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Counter, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Counter), false),
+    );
     for window in 0..6 {
         let (exchange, gate, trap) = entry(&mut core, &mut a, true);
         let lazy = (None, Gate::Closed, moved(Host, A));
@@ -426,19 +472,34 @@ fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
 
 #[test]
 fn host_use_under_none_takes_the_guests_values_for_the_hosts() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::None, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::None), false),
+    );
     entry(&mut core, &mut a, true);
     core.exit(&mut a);
     assert_eq!(core.host_begin().0, Host, "not the guest's area");
 }
 
 /// The observer closes the gate of every entry, and its trap finds the registers where they should be.
+/// Returns a forecaster of any scheme, where a trap and an exchange cost the same.
+fn any(scheme: Scheme) -> Forecaster {
+    let costs = Costs {
+        trap: 4,
+        probe: 4,
+        save: 2,
+        load: 2,
+        ..Costs::FREE
+    };
+    Forecaster::new(scheme, Prices::new(&costs), 0)
+}
+
 #[test]
 fn the_observers_trap_moves_nothing() {
     for scheme in Scheme::ALL {
-        let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, true));
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, any(scheme), true));
         for _ in 0..4 {
-            let at_entry = core.enter(&mut a);
+            let at_entry = core.enter(&mut a, Resume::default);
             assert_eq!(at_entry.gate, Gate::Closed, "{scheme}");
             let there = core.owner() == A || scheme == Scheme::None;
             let at_trap = core.trap(&mut a, Class::Fp).exchange;

@@ -3,7 +3,7 @@
 //! and the counts are what happened.
 
 use proptest::prelude::*;
-use trapcast_forecast::{Release, Scheme, Window};
+use trapcast_forecast::{Costs, Forecaster, Prices, Release, Resume, Scheme, Window};
 use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
 const CORES: usize = 2;
@@ -59,6 +59,20 @@ enum Event {
     PowerOn(usize),
 }
 
+/// Costs under which all three decisions come up.
+const COSTS: Costs = Costs {
+    trap: 100,
+    probe: 10,
+    save: 20,
+    load: 20,
+    gate: 1,
+    isb: 1,
+};
+
+fn forecaster(scheme: Scheme, guest: usize) -> Forecaster {
+    Forecaster::new(scheme, Prices::new(&COSTS), guest as u32)
+}
+
 impl Machine {
     fn new(schemes: &[Scheme], observed: bool) -> Self {
         Self {
@@ -72,7 +86,9 @@ impl Machine {
             guests: schemes
                 .iter()
                 .enumerate()
-                .map(|(guest, &scheme)| Guest::new(context(guest), scheme, observed))
+                .map(|(guest, &scheme)| {
+                    Guest::new(context(guest), forecaster(scheme, guest), observed)
+                })
                 .collect(),
             memory: [0; CORES + GUESTS],
             expected: [0; CORES + GUESTS],
@@ -140,7 +156,7 @@ impl Machine {
             return;
         };
         let cpu = &mut self.cpus[core];
-        let entry = cpu.switch.enter(&mut self.guests[current]);
+        let entry = cpu.switch.enter(&mut self.guests[current], Resume::default);
         cpu.gate = entry.gate;
         cpu.entered = true;
         self.exchange(core, entry.exchange);
@@ -389,7 +405,7 @@ proptest! {
         let forecasts: u64 = counts.forecast.as_flattened().iter().sum();
         prop_assert_eq!(forecasts, match scheme.window() {
             Window::Entry => uses.len() as u64,
-            Window::Load => loads,
+            Window::Load | Window::Absence => loads,
         });
     }
 }

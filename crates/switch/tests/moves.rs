@@ -1,6 +1,6 @@
 //! A vCPU that moves from core to core, event by event: what it fetches, and what it does not.
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Resume, Rule, Scheme};
 use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -23,8 +23,8 @@ const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
 type Answer = (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>);
 
 /// One entry, exit and put.
-fn window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> Answer {
-    let entry = core.enter(guest);
+fn window(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>, uses: bool) -> Answer {
+    let entry = core.enter(guest, Resume::default);
     let trap = if uses && entry.gate == Gate::Closed {
         core.trap(guest, Class::Fp).exchange
     } else {
@@ -36,8 +36,8 @@ fn window(core: &mut Core<Context>, guest: &mut Guest<Context>, uses: bool) -> A
 }
 
 /// A guest that has used the registers in its first window, and was put.
-fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context>) {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, scheme, false));
+fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>) {
+    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
     window(&mut core, &mut a, true);
     (core, a)
 }
@@ -95,11 +95,14 @@ fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
 
 #[test]
 fn owner_leaves_nothing_behind_that_it_has_not_used() {
-    let (mut core, mut a) = (Core::new(Host), Guest::new(A, Scheme::Owner, false));
+    let (mut core, mut a) = (
+        Core::new(Host),
+        Guest::new(A, Rule::new(Scheme::Owner), false),
+    );
     assert_eq!(a.lingers(), None, "it has not run yet");
     window(&mut core, &mut a, false);
     assert_eq!(a.lingers(), None);
-    core.enter(&mut a);
+    core.enter(&mut a, Resume::default);
     core.trap(&mut a, Class::Fp);
     core.exit(&mut a);
     assert_eq!(core.host_begin().0, A);
@@ -115,7 +118,7 @@ fn what_has_gone_meanwhile_is_not_surrendered() {
     for guest_takes in [false, true] {
         let (mut core, mut a) = used_and_put(Scheme::Owner);
         let owner = if guest_takes {
-            let mut b = Guest::new(B, Scheme::Owner, false);
+            let mut b = Guest::new(B, Rule::new(Scheme::Owner), false);
             let (.., trap) = window(&mut core, &mut b, true);
             assert_eq!(trap, moved(A, B));
             B

@@ -9,7 +9,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 
 /// Version of this layout. A reader refuses any other.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The most cores that the report has room for.
 pub const MAX_CORES: usize = 16;
@@ -191,6 +191,8 @@ pub struct VcpuReport {
     pub loads_of_vcpu: u64,
     /// Traps of the gate that the scheme armed, of any class.
     pub traps: u64,
+    /// Traps that the scheme armed although it had loaded the registers, to see whether they are used.
+    pub probes: u64,
     /// FP/SIMD traps that only the observer armed.
     pub observer_traps: u64,
     /// Times that this vCPU's registers were loaded.

@@ -51,7 +51,7 @@ fn go_on(
     (reason, next): (Exit, Next),
     synced: bool,
 ) -> NonNull<Vcpu> {
-    vcpu.report.exits[reason as usize] += 1;
+    vcpu.came_out(reason);
     core.recorder.ended_by(reason, None);
     core.resume(vcpu, next, synced)
 }
@@ -61,7 +61,7 @@ fn go_on(
 extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     let (reason, next) = core.interrupt();
-    vcpu.report.exits[reason as usize] += 1;
+    vcpu.came_out(reason);
     core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
     core.resume(vcpu, next, synced)
@@ -71,7 +71,7 @@ extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
-    vcpu.report.exits[Exit::Other as usize] += 1;
+    vcpu.came_out(Exit::Other);
     core.recorder.ended_by(Exit::Other, None);
     core.stop(vcpu, format_args!("SError, ESR_EL2 {:#x}", mrs!("esr_el2")));
     core.resume(vcpu, Next::Schedule, synced)

@@ -3,6 +3,7 @@
 use ::core::ptr::NonNull;
 
 use alloc::{boxed::Box, vec};
+use trapcast_forecast::Costs;
 use trapcast_fpsimd::{
     FPSIMD_BYTES, FpSimd, Granule, Opening, RegisterFile as Registers, SmeConfig, SmeFile, SveFile,
     VectorLength,
@@ -49,6 +50,19 @@ impl Vectors {
             Self { sve: Some(_), .. } => Class::Sve,
             _ => Class::Fp,
         }
+    }
+
+    /// What switching the registers up to `class` costs, at their largest, where FP/SIMD alone costs
+    /// `fp`.
+    pub fn costs(self, class: Class, fp: &Costs) -> Costs {
+        let mut bytes = FPSIMD_BYTES;
+        if class >= Class::Sve {
+            bytes = self.sve.map_or(bytes, VectorLength::sve_bytes);
+        }
+        if class >= Class::Sme {
+            bytes += self.sme.map_or(0, |sme| sme.streaming.za_bytes());
+        }
+        fp.scaled(bytes as u32, FPSIMD_BYTES as u32)
     }
 }
 

@@ -7,6 +7,7 @@ use ::core::{
 };
 
 use alloc::vec::Vec;
+use trapcast_forecast::Resume;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -26,6 +27,7 @@ use super::{
     vm::VmState,
     wait::{Guard, spin_loop},
 };
+use crate::mrs;
 
 impl Core {
     /// The way out of a guest. The vector took `before` instructions until it read the EL2 counter
@@ -111,7 +113,11 @@ impl Core {
     #[inline(always)]
     fn enter_flushed(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         let begin = meter::instructions();
-        let entry = self.switch.enter(&mut vcpu.guest);
+        let exit = vcpu.last_exit;
+        let entry = self.switch.enter(&mut vcpu.guest, || Resume {
+            pc: mrs!("elr_el2"),
+            exit,
+        });
         self.exchange(entry.exchange);
         if vcpu.aarch32 {
             self.set_fpexc(vcpu, entry.gate);

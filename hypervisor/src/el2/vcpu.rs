@@ -2,11 +2,11 @@
 
 use ::core::ptr::NonNull;
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Forecaster, Prices, Resume, Scheme};
 use trapcast_fpsimd::Fpexc;
 use trapcast_hypervisor::{aarch32, guest_image::ExecutionState};
-use trapcast_switch::{ClassCounts, Guest, Tally};
-use trapcast_trace::report::{ClassReport, VcpuReport, WindowReport};
+use trapcast_switch::{Class, ClassCounts, Guest, Tally};
+use trapcast_trace::report::{ClassReport, Exit, VcpuReport, WindowReport};
 
 use super::{
     aarch32::El1Aarch32,
@@ -101,6 +101,8 @@ pub struct Vcpu {
     el1_aarch32: El1Aarch32,
     extensions: Extensions,
     interface: CpuInterface,
+    /// Why it came out last: an [`Exit`] as a number, or [`Resume::NEVER`].
+    pub last_exit: u8,
     /// How many of its list registers hold something.
     pub lists: usize,
     /// Its VM.
@@ -113,6 +115,22 @@ pub struct Vcpu {
     pub slot: usize,
     /// What the lab reads of it. The state machine's counts are copied there at each put.
     pub report: &'static mut VcpuReport,
+}
+
+/// Returns a vCPU's side of the switch: forecasters that know what its registers cost.
+fn guest(vm: &Vm, area: Area, (scheme, observed): (Scheme, bool), number: u16) -> Guest<Area> {
+    let forecaster = |class| {
+        let costs = vm.vectors.costs(class, &vm.settings.costs);
+        Forecaster::new(scheme, Prices::new(&costs), number.into())
+    };
+    let most = vm.vectors.most();
+    let mut guest = Guest::new(area, forecaster(Class::Fp), observed).with_classes(most);
+    for class in [Class::Sve, Class::Sme] {
+        if class <= most {
+            *guest.forecaster_mut(class) = forecaster(class);
+        }
+    }
+    guest
 }
 
 impl Vcpu {
@@ -137,7 +155,7 @@ impl Vcpu {
         Self {
             registers: [0; 31],
             core: ::core::ptr::null_mut(),
-            guest: Guest::new(area, scheme, observed).with_classes(vm.vectors.most()),
+            guest: guest(vm, area, (scheme, observed), number),
             aarch32: vm.execution_state == ExecutionState::AArch32,
             fpexc: Fpexc::ZERO,
             el2_instructions: 0,
@@ -148,6 +166,7 @@ impl Vcpu {
             el1_aarch32: El1Aarch32::default(),
             extensions: Extensions::default(),
             interface: CpuInterface::default(),
+            last_exit: Resume::NEVER,
             lists: 0,
             vm,
             index,
@@ -155,6 +174,13 @@ impl Vcpu {
             slot: 0,
             report,
         }
+    }
+
+    /// Notes why it came out.
+    #[inline]
+    pub fn came_out(&mut self, reason: Exit) {
+        self.report.exits[reason as usize] += 1;
+        self.last_exit = reason as u8;
     }
 
     /// Resets it, to begin as `start` says. Its registers are not in any core.
@@ -256,6 +282,7 @@ impl Vcpu {
         report.entries = counts.entries;
         report.loads_of_vcpu = counts.puts;
         report.traps = counts.traps;
+        report.probes = counts.probes;
         report.observer_traps = counts.observer_traps;
         report.register_loads = counts.traps + counts.eager_loads;
         report.register_saves = report.register_loads - u64::from(owner);

@@ -14,6 +14,7 @@ fn an_empty_line_leaves_the_defaults() {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
+        costs: Costs::FREE,
         fp: true,
         sve: VectorSetting::Off,
         sme: VectorSetting::Off,
@@ -56,10 +57,33 @@ fn every_word_sets_its_own_value() {
 #[test]
 fn every_scheme_can_be_chosen() {
     for scheme in Scheme::ALL {
-        let line = format!("vm0.scheme={scheme}");
+        let line = format!("vm0.scheme={scheme} costs=1,2,3,4,5,6");
         let settings = Settings::parse(&line).unwrap();
         assert_eq!(settings.for_vms(1).unwrap()[0].scheme, scheme);
     }
+}
+
+#[test]
+fn the_forecast_is_told_what_switching_costs() {
+    let settings = Settings::parse("costs=1,2,3,4,5,6 vm1.scheme=forecast").unwrap();
+    let costs = Costs {
+        trap: 1,
+        probe: 2,
+        save: 3,
+        load: 4,
+        gate: 5,
+        isb: 6,
+    };
+    assert!(
+        settings
+            .for_vms(2)
+            .unwrap()
+            .iter()
+            .all(|vm| vm.costs == costs)
+    );
+    let error = Settings::parse("vm0.scheme=forecast").unwrap_err();
+    assert_eq!(error.expected, Expected::ForecastCosts);
+    assert!(error.to_string().contains("costs="), "{error}");
 }
 
 #[test]
@@ -79,6 +103,9 @@ fn a_wrong_word_is_named_with_what_was_expected() {
         ("slice=0", Expected::Slice),
         ("slice=10ms", Expected::Slice),
         ("slice=99999999999999999999", Expected::Slice),
+        ("costs=1,2,3,4,5", Expected::Costs),
+        ("costs=1,2,3,4,5,6,7", Expected::Costs),
+        ("costs=1,2,3,4,5,x", Expected::Costs),
         ("disturb=on", Expected::Seed),
         ("disturb=18446744073709551616", Expected::Seed),
         ("vm.memory=64M", Expected::VmNumber),
@@ -118,7 +145,8 @@ fn sentences_say_what_is_wrong_and_what_to_write() {
     assert_eq!(
         sentence("vm0.scheme=lazy"),
         "the setting \"vm0.scheme=lazy\" is not understood: expected one of the schemes none, \
-         eager, per-entry, last-trap, until-put, counter, credit, owner"
+         eager, per-entry, last-trap, until-put, counter, credit, owner, \
+         forecast"
     );
     // A console must not be driven by what somebody wrote on the command line.
     assert!(sentence("\u{1b}[2J").contains("\\u{1b}[2J"));
@@ -139,7 +167,8 @@ fn settings_for_a_vm_that_does_not_exist_are_refused() {
 
 /// A line that looks like settings, with values that are right or wrong.
 fn near_settings() -> impl Strategy<Value = String> {
-    let key = "(vhe|slice|disturb|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|pmu)|[a-z.=]{0,6})";
+    let key =
+        "(vhe|slice|disturb|costs|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|pmu)|[a-z.=]{0,6})";
     let value = "(on|off|[0-9]{0,20}[KMGkmg]?|until-put|eager|\\PC{0,4})";
     let word = (key, "=?", value).prop_map(|(key, sign, value)| key + &sign + &value);
     prop::collection::vec(word, 0..6).prop_map(|words| words.join(" "))

@@ -90,7 +90,7 @@ impl Decision {
         let path = match (scheme, scheme.window()) {
             (Scheme::None | Scheme::Eager, _) => return None,
             (_, Window::Entry) => ENTRY,
-            (_, Window::Load) => "entry-exit-wfi-unused",
+            (_, Window::Load | Window::Absence) => "entry-exit-wfi-unused",
         };
         let median = |scheme, path| Some(find(paths, cpu, scheme, path)?.median as f64);
         let rule = median(scheme, path)? - median(Scheme::None, path)?;

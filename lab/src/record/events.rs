@@ -10,13 +10,14 @@ use parquet::{
     errors::{ParquetError, Result as ParquetResult},
     file::statistics::Statistics,
 };
+use trapcast_forecast::Resume;
 use trapcast_trace::report::MAX_CORES;
 
 use super::{
     chunk,
     guard::guarded,
     hybrid::Hybrid,
-    reader::{RecordFile, general, place_of},
+    reader::{RecordFile, Values, general, place_of},
 };
 use crate::{error::Result, replay::Event};
 
@@ -36,6 +37,29 @@ impl RecordFile {
         events.clear();
         guarded(|| self.decode_events(row_group, events))
             .map_err(|error| self.damaged(row_group, &error))
+    }
+
+    /// Reads how the guest resumed in each window of a row group. A file that was made for replays only
+    /// does not know.
+    ///
+    /// # Errors
+    /// As [`read_events`](Self::read_events).
+    ///
+    /// # Panics
+    /// If there is no such row group.
+    pub fn read_resumes(&self, row_group: usize) -> Result<Vec<Resume>> {
+        if !self.has("pc") || !self.has("exit_before") {
+            return Ok(vec![Resume::default(); self.row_group_windows(row_group)]);
+        }
+        let (Values::Longs(pcs), Values::Exits(exits)) = (
+            self.read_column(row_group, "pc")?,
+            self.read_column(row_group, "exit_before")?,
+        ) else {
+            unreachable!("the schema says so");
+        };
+        let exits = exits.iter().map(|exit| exit.unwrap_or(Resume::NEVER));
+        let resumes = pcs.iter().zip(exits);
+        Ok(resumes.map(|(&pc, exit)| Resume { pc, exit }).collect())
     }
 
     fn decode_events(&self, group: usize, events: &mut Vec<Event>) -> ParquetResult<()> {

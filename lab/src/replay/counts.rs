@@ -16,6 +16,8 @@ pub struct SchemeCounts {
     pub puts: u64,
     /// Traps that the scheme armed; each loaded the guest's registers.
     pub traps: u64,
+    /// Traps that the scheme armed although it had loaded the registers, to see whether they are used.
+    pub probes: u64,
     /// Loads of the guest's registers at an entry.
     pub eager_loads: u64,
     /// Times that the registers went from the guest back to the host: at an exit, at a put, or
@@ -47,6 +49,7 @@ impl SchemeCounts {
             entries: plain.entries,
             puts: plain.puts,
             traps: plain.traps,
+            probes: plain.probes,
             eager_loads: plain.eager_loads,
             give_backs: plain.give_backs,
             host_evictions: 0,
@@ -79,7 +82,7 @@ impl SchemeCounts {
     pub const fn moves(&self) -> Moves {
         Moves {
             traps: self.traps,
-            probes: 0,
+            probes: self.probes,
             exchanges: self.exchanges(),
             gate_writes: self.gate_writes,
             isbs: self.isbs,
@@ -91,6 +94,7 @@ impl SchemeCounts {
         self.entries += other.entries * times;
         self.puts += other.puts * times;
         self.traps += other.traps * times;
+        self.probes += other.probes * times;
         self.eager_loads += other.eager_loads * times;
         self.give_backs += other.give_backs * times;
         self.host_evictions += other.host_evictions * times;

@@ -3,10 +3,10 @@
 
 use std::hash::Hash;
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Resume, Rule};
 #[cfg(test)]
 use trapcast_switch::Counts;
-use trapcast_switch::{Class, Context, Core, Exchange, Gate, GateRegister, Guest};
+use trapcast_switch::{Class, Context, Core, Exchange, Forecast, Gate, GateRegister, Guest};
 
 use super::{Event, counts::SchemeCounts};
 
@@ -62,21 +62,22 @@ impl GateState {
 
 /// Runs one window of `guest`, with all that comes before and after it by `flags` of [`Event`].
 /// Returns whose registers were in the core when the host used them itself, if it did.
-fn run<C: Context>(
+fn run<C: Context, F: Forecast>(
     core: &mut Core<C>,
     gate: &mut GateState,
-    guest: &mut Guest<C>,
-    flags: u8,
+    guest: &mut Guest<C, F>,
+    (flags, resume): (u8, Resume),
 ) -> Option<C> {
     if flags & Event::POWERED_ON != 0 {
         gate.exchange(core.evict(guest));
     }
-    let entry = core.enter(guest);
+    let entry = core.enter(guest, || resume);
     gate.exchange(entry.exchange);
     gate.set(entry.gate);
     if flags & Event::USED != 0 && entry.gate == Gate::Closed {
-        gate.unlock();
-        gate.exchange(core.trap(guest, Class::Fp).exchange);
+        let trapped = core.trap(guest, Class::Fp);
+        gate.exchange(trapped.exchange);
+        gate.set(trapped.gate);
     }
     gate.exchange(core.exit(guest));
     let saved = (flags & Event::HOST != 0).then(|| {
@@ -94,17 +95,17 @@ fn run<C: Context>(
 /// A vCPU under one scheme, run twice: as it is, and with every window watched. The scheme decides
 /// alike in both.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Twin<C> {
-    plain: Guest<C>,
-    observed: Guest<C>,
+pub(super) struct Twin<C, F = Rule> {
+    plain: Guest<C, F>,
+    observed: Guest<C, F>,
 }
 
-impl<C: Context> Twin<C> {
+impl<C: Context, F: Forecast + Copy> Twin<C, F> {
     /// Returns a vCPU that has not run yet.
-    pub fn new(context: C, scheme: Scheme) -> Self {
+    pub fn new(context: C, forecaster: F) -> Self {
         Self {
-            plain: Guest::new(context, scheme, false),
-            observed: Guest::new(context, scheme, true),
+            plain: Guest::new(context, forecaster, false),
+            observed: Guest::new(context, forecaster, true),
         }
     }
 
@@ -156,18 +157,22 @@ impl<C: Context> Place<C> {
 
     /// Runs one window of `vcpu`. What is counted stays in the vCPU and the core. Returns whose
     /// registers were in the core when the host used them itself, if it did.
-    pub fn window(&mut self, vcpu: &mut Twin<C>, flags: u8) -> Option<C> {
+    pub fn window<F: Forecast>(
+        &mut self,
+        vcpu: &mut Twin<C, F>,
+        window: (u8, Resume),
+    ) -> Option<C> {
         let mut watched = self.core;
         let mut watched_gate = GateState::new(GateRegister::new(Gate::Closed));
-        let saved = run(&mut self.core, &mut self.gate, &mut vcpu.plain, flags);
-        run(&mut watched, &mut watched_gate, &mut vcpu.observed, flags);
+        let saved = run(&mut self.core, &mut self.gate, &mut vcpu.plain, window);
+        run(&mut watched, &mut watched_gate, &mut vcpu.observed, window);
         debug_assert!(watched == self.core, "the observer changed what moves");
         saved
     }
 
     /// `vcpu`, which was put on the core `old`, is to run here: if its registers may still be there, that
     /// core is asked for them, and saves them if they are. What is counted stays in both.
-    pub fn fetch(&self, old: &mut Self, vcpu: &mut Twin<C>) {
+    pub fn fetch<F>(&self, old: &mut Self, vcpu: &mut Twin<C, F>) {
         if self.core.elsewhere(&vcpu.plain).is_some() {
             let surrendered = old.core.surrender(vcpu.plain.context());
             old.gate.exchange(surrendered);
@@ -195,9 +200,9 @@ impl Context for Owner {}
 
 /// A vCPU and what the state machine does not count of it itself.
 #[derive(Debug)]
-struct Vcpu {
+struct Vcpu<F> {
     number: u16,
-    twin: Twin<Owner>,
+    twin: Twin<Owner, F>,
     /// The core that it ran on last.
     home: usize,
     more: SchemeCounts,
@@ -208,29 +213,32 @@ struct Vcpu {
 /// Slower than the tables, which rest on few states coming up again and again, but it serves any
 /// scheme: one whose memory takes more values than windows visit twice, say.
 #[derive(Debug)]
-pub(super) struct Direct {
-    scheme: Scheme,
-    vcpus: Vec<Vcpu>,
+pub(super) struct Direct<F> {
+    /// What the vCPU of this number begins with.
+    forecaster: fn(F, u16) -> F,
+    prototype: F,
+    vcpus: Vec<Vcpu<F>>,
     /// By number of the vCPU: its place in `vcpus`.
     places: Vec<Option<usize>>,
     /// By number of the core.
     cores: Vec<Place<Owner>>,
 }
 
-impl Direct {
-    /// Returns a replay of `scheme` that has seen nothing yet.
-    pub const fn new(scheme: Scheme) -> Self {
+impl<F: Forecast + Copy> Direct<F> {
+    /// Returns a replay that has seen nothing yet, of vCPUs with forecasters like `prototype`.
+    pub const fn new(prototype: F) -> Self {
+        Self::with(prototype, |prototype, _| prototype)
+    }
+
+    /// The same, with forecasters that `forecaster` makes of `prototype` and each vCPU's number.
+    pub const fn with(prototype: F, forecaster: fn(F, u16) -> F) -> Self {
         Self {
-            scheme,
+            forecaster,
+            prototype,
             vcpus: Vec::new(),
             places: Vec::new(),
             cores: Vec::new(),
         }
-    }
-
-    /// Returns the scheme.
-    pub const fn scheme(&self) -> Scheme {
-        self.scheme
     }
 
     /// Returns the place of vCPU `number`, which is on core `home` if it has not run yet.
@@ -242,7 +250,10 @@ impl Direct {
         *self.places[index].get_or_insert_with(|| {
             self.vcpus.push(Vcpu {
                 number,
-                twin: Twin::new(Owner::Vcpu(number), self.scheme),
+                twin: Twin::new(
+                    Owner::Vcpu(number),
+                    (self.forecaster)(self.prototype, number),
+                ),
                 home,
                 more: SchemeCounts::default(),
             });
@@ -250,17 +261,17 @@ impl Direct {
         })
     }
 
-    /// Replays windows of vCPU `number` on `core`, of which `flags` says what they did.
-    pub fn run(&mut self, number: u16, core: u8, flags: impl IntoIterator<Item = u8>) {
+    /// Replays windows of vCPU `number` on `core`, each by its flags and how the guest resumed.
+    pub fn run(&mut self, number: u16, core: u8, windows: impl IntoIterator<Item = (u8, Resume)>) {
         for next in self.cores.len()..=usize::from(core) {
             self.cores.push(Place::new(Owner::Host(next as u8)));
         }
         let core = usize::from(core);
         let index = self.place(number, core);
         self.fetch(index, core);
-        for flags in flags {
+        for window in windows {
             let vcpu = &mut self.vcpus[index];
-            let saved = self.cores[core].window(&mut vcpu.twin, flags);
+            let saved = self.cores[core].window(&mut vcpu.twin, window);
             self.cores[core].count_gate(&mut vcpu.more);
             if let Some(Owner::Vcpu(victim)) = saved {
                 let victim = self.place(victim, core);

@@ -35,6 +35,8 @@ pub struct Outcome {
 pub struct SchemeOutcome {
     /// The scheme.
     pub scheme: Scheme,
+    /// The costs that it decided by, if it knows any.
+    pub costs: Option<Costs>,
     /// The counts of all vCPUs.
     pub total: SchemeCounts,
     /// The counts of each vCPU, by its number.
@@ -50,6 +52,7 @@ impl SchemeOutcome {
         }
         Self {
             scheme,
+            costs: None,
             total,
             vcpus: vcpus.into_iter().collect(),
         }
@@ -88,11 +91,14 @@ pub struct Standing {
 impl Outcome {
     /// Returns what `scheme` costs under `costs`, if it was replayed.
     pub fn cost(&self, scheme: Scheme, costs: &Costs) -> Option<u64> {
-        let outcome = self
-            .schemes
-            .iter()
-            .find(|outcome| outcome.scheme == scheme)?;
-        Some(outcome.total.moves().cost(costs))
+        Some(self.scheme(scheme, costs)?.total.moves().cost(costs))
+    }
+
+    /// Returns what `scheme` did where it knows these costs, if it was replayed.
+    pub fn scheme(&self, scheme: Scheme, costs: &Costs) -> Option<&SchemeOutcome> {
+        self.schemes.iter().find(|outcome| {
+            outcome.scheme == scheme && outcome.costs.is_none_or(|own| own == *costs)
+        })
     }
 
     /// Returns what the cheaper one of `eager` and `per-entry` costs under `costs`, if both were

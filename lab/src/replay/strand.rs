@@ -1,6 +1,6 @@
 //! A part of a replay that one thread does: some schemes, some oracles, perhaps the windows.
 
-use trapcast_forecast::{Costs, Scheme};
+use trapcast_forecast::{Accounts, Costs, Prices, Resume, Rule, Scheme};
 
 use super::{
     Event, Method, Outcome,
@@ -21,7 +21,8 @@ const PIECE: usize = 1 << 13;
 pub(super) struct Strand {
     batch: Batch,
     lanes: Vec<Lane>,
-    direct: Vec<Direct>,
+    direct: Vec<(Scheme, Direct<Rule>)>,
+    forecasts: Vec<(Costs, Direct<Accounts>)>,
     oracles: Vec<Oracle>,
     windows: Option<WindowCount>,
 }
@@ -33,6 +34,7 @@ impl Strand {
             batch: Batch::default(),
             lanes: Vec::new(),
             direct: Vec::new(),
+            forecasts: Vec::new(),
             oracles: Vec::new(),
             windows: windows.then(WindowCount::default),
         }
@@ -42,8 +44,17 @@ impl Strand {
     pub fn add_scheme(&mut self, scheme: Scheme, method: Method) {
         match method {
             Method::Tables => self.lanes.push(Lane::new(scheme)),
-            Method::Direct => self.direct.push(Direct::new(scheme)),
+            Method::Direct => self.direct.push((scheme, Direct::new(Rule::new(scheme)))),
         }
+    }
+
+    /// Adds the scheme `forecast`, as it decides under these costs.
+    pub fn add_forecast(&mut self, costs: Costs) {
+        let prices = Prices::new(&costs);
+        let direct = Direct::with(Accounts::new(prices, 0), |accounts, vcpu| {
+            accounts.with_seed(vcpu.into())
+        });
+        self.forecasts.push((costs, direct));
     }
 
     /// Adds an oracle.
@@ -51,18 +62,25 @@ impl Strand {
         self.oracles.push(Oracle::new(costs));
     }
 
-    /// Replays the windows that come next.
+    /// Replays the windows that come next. How the guest resumed in each is needed for `forecast` only.
     ///
     /// # Errors
     /// As [`Batch::fill`].
-    pub fn add(&mut self, events: &[Event]) -> Result<()> {
+    pub fn add(&mut self, events: &[Event], resumes: &[Resume]) -> Result<()> {
+        for (_, direct) in &mut self.forecasts {
+            let windows = events.iter().zip(resumes);
+            for (event, &resume) in windows {
+                direct.run(event.vcpu(), event.core(), [(event.flags(), resume)]);
+            }
+        }
         for piece in events.chunks(PIECE) {
             self.batch.fill(piece)?;
             Lane::run_all(&mut self.lanes, &self.batch);
             for (run, symbols) in self.batch.runs() {
-                for direct in &mut self.direct {
+                for (_, direct) in &mut self.direct {
                     let flags = symbols.iter().flat_map(|&symbol| batch::flags(symbol));
-                    direct.run(run.vcpu, run.core, flags);
+                    let windows = flags.map(|flags| (flags, Resume::default()));
+                    direct.run(run.vcpu, run.core, windows);
                 }
                 for oracle in &mut self.oracles {
                     oracle.run(run, symbols);
@@ -84,9 +102,16 @@ impl Strand {
         let direct = self
             .direct
             .into_iter()
-            .map(|direct| (direct.scheme(), direct.finish()));
+            .map(|(scheme, direct)| (scheme, direct.finish()));
         for (scheme, vcpus) in lanes.chain(direct) {
             outcome.schemes.push(SchemeOutcome::new(scheme, vcpus));
+        }
+        for (costs, direct) in self.forecasts {
+            let found = SchemeOutcome::new(Scheme::Forecast, direct.finish());
+            outcome.schemes.push(SchemeOutcome {
+                costs: Some(costs),
+                ..found
+            });
         }
         for oracle in self.oracles {
             let (costs, moves) = oracle.finish();

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Resume, Rule, Scheme};
 use trapcast_switch::{Class, Context, Gate, GateRegister};
 
 use super::{
@@ -65,7 +65,8 @@ impl State {
     /// Runs one window. Returns the state after it and what it counted.
     fn window(mut self, flags: u8) -> (Self, SchemeCounts) {
         let mut counts = SchemeCounts::default();
-        match self.core.window(&mut self.vcpu, flags) {
+        // A rule does not ask how the guest resumes.
+        match self.core.window(&mut self.vcpu, (flags, Resume::default())) {
             Some(Owner::Me) => counts.host_evictions += 1,
             Some(Owner::Other) => self.other_evicted = true,
             Some(Owner::Host | Owner::Elsewhere) | None => {}
@@ -134,7 +135,7 @@ impl Table {
             counts: SchemeCounts::default(),
         };
         table.current = table.intern(State {
-            vcpu: Twin::new(Owner::Me, scheme),
+            vcpu: Twin::new(Owner::Me, Rule::new(scheme)),
             core: Place::new(Owner::Host),
             other_evicted: false,
         });

@@ -5,10 +5,10 @@ mod brute;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use trapcast_forecast::{Costs, Release, Scheme};
+use trapcast_forecast::{Costs, Release, Resume, Rule, Scheme};
 use trapcast_switch::Tally;
 
-use super::{Event, Method, Outcome, Replay, SchemeCounts, machine::Direct, replay};
+use super::{Event, Method, Outcome, Part, Replay, SchemeCounts, machine::Direct, replay};
 use crate::error::Error;
 
 const USED: u8 = Event::USED;
@@ -24,10 +24,10 @@ fn replay_by(
     threads: usize,
     piece: usize,
 ) -> Outcome {
-    let schemes = Scheme::ALL.map(|scheme| (scheme, method));
+    let schemes = Scheme::RULES.map(|scheme| (scheme, method));
     let mut replay = Replay::with_methods(&schemes, profiles, threads);
     for piece in events.chunks(piece) {
-        replay.add(piece).unwrap();
+        replay.add(piece, &[]).unwrap();
     }
     replay.finish()
 }
@@ -148,9 +148,9 @@ proptest! {
     fn watching_changes_no_count(events in records()) {
         let outcome = by_tables(&events, &[]);
         for of_scheme in &outcome.schemes {
-            let mut direct = Direct::new(of_scheme.scheme);
+            let mut direct = Direct::new(Rule::new(of_scheme.scheme));
             for event in &events {
-                direct.run(event.vcpu(), event.core(), [event.flags()]);
+                direct.run(event.vcpu(), event.core(), [(event.flags(), Resume::default())]);
             }
             for (vcpu, watched) in direct.observed_counts() {
                 let plain = of_scheme.vcpus[&vcpu];
@@ -192,7 +192,7 @@ proptest! {
     #[test]
     fn no_scheme_beats_the_oracle(events in records(), costs in costs()) {
         let outcome = by_tables(&events, &[costs]);
-        for scheme in Scheme::ALL.into_iter().filter(|&scheme| scheme != Scheme::None) {
+        for scheme in Scheme::RULES.into_iter().filter(|&scheme| scheme != Scheme::None) {
             let cost = outcome.cost(scheme, &costs).unwrap();
             prop_assert!(cost >= outcome.oracles[0].cost(), "{scheme}");
         }
@@ -430,10 +430,10 @@ fn standings_are_over_the_oracle_and_the_cheaper_fixed_scheme() {
 }
 
 /// A record in parts.
-fn parts(
-    events: &[Event],
-) -> impl Iterator<Item = impl FnOnce() -> Result<Vec<Event>, Error> + Send> {
-    events.chunks(100).map(|part| move || Ok(part.to_vec()))
+fn parts(events: &[Event]) -> impl Iterator<Item = impl FnOnce() -> Result<Part, Error> + Send> {
+    events
+        .chunks(100)
+        .map(|part| move || Ok((part.to_vec(), Vec::new())))
 }
 
 fn long_record() -> Vec<Event> {
@@ -458,7 +458,7 @@ fn threads_change_nothing() {
     });
     let expected = by_tables(&events, &profiles);
     for threads in [1, 2, 7] {
-        let found = pool(threads).install(|| replay(&Scheme::ALL, &profiles, parts(&events)));
+        let found = pool(threads).install(|| replay(&Scheme::RULES, &profiles, parts(&events)));
         assert_eq!(found.as_ref(), Ok(&expected), "{threads} threads");
     }
 }
@@ -471,11 +471,11 @@ fn what_cannot_be_decoded_ends_the_replay() {
                 if n == bad {
                     Err(Error::input("bad part"))
                 } else {
-                    Ok(long_record())
+                    Ok((long_record(), Vec::new()))
                 }
             }
         });
-        let found = pool(threads).install(|| replay(&Scheme::ALL, &[], parts));
+        let found = pool(threads).install(|| replay(&Scheme::RULES, &[], parts));
         assert_eq!(found, Err(Error::input("bad part")));
     }
 }
@@ -483,7 +483,7 @@ fn what_cannot_be_decoded_ends_the_replay() {
 #[test]
 fn a_record_without_windows_counts_nothing() {
     let outcome = by_tables(&[], &[Costs::default()]);
-    assert_eq!(outcome.schemes.len(), Scheme::ALL.len());
+    assert_eq!(outcome.schemes.len(), Scheme::RULES.len());
     assert!(
         outcome
             .schemes

@@ -43,6 +43,7 @@ fn scheme_table(replayed: &Replayed) -> Table {
     let headings = [
         "scheme",
         "traps",
+        "probes",
         "loads",
         "saves",
         "wasted\nloads",
@@ -57,6 +58,7 @@ fn scheme_table(replayed: &Replayed) -> Table {
         let all = true_none + false_none + false_use + true_use;
         let figures = [
             counts.traps,
+            counts.probes,
             row.loads,
             row.saves,
             counts.wasted_loads,
@@ -68,7 +70,11 @@ fn scheme_table(replayed: &Replayed) -> Table {
             |share| format!("{share:.1} %"),
         );
         let cells = figures.map(right).into_iter().chain([right_share]);
-        table.add_row([Cell::new(row.scheme)].into_iter().chain(cells));
+        let name = match &row.profile {
+            Some(profile) if replayed.profiles.len() > 1 => format!("{} ({profile})", row.scheme),
+            _ => row.scheme.to_string(),
+        };
+        table.add_row([Cell::new(name)].into_iter().chain(cells));
     }
     table
 }

@@ -136,8 +136,7 @@ impl Machine {
                 remembered: GateRegister::new(Gate::Closed),
             }),
             guests: std::array::from_fn(|n| GuestState {
-                guest: Guest::with_forecaster(vcpu(n), AnyScheme::new(kinds[n]), observed)
-                    .with_classes(most),
+                guest: Guest::new(vcpu(n), AnyScheme::new(kinds[n]), observed).with_classes(most),
                 shape: Shape::Narrow,
                 used: 0,
             }),
@@ -261,7 +260,8 @@ impl Machine {
             }
         }
         let state = &mut self.guests[guest];
-        if told {
+        let in_window = |class: &Class| state.guest.forecaster(*class).in_window;
+        if told || !Class::ALL.iter().any(in_window) {
             state.used = 0;
         }
         // Counts tell no states apart.

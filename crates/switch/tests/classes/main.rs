@@ -12,7 +12,7 @@ mod scheme;
 use machine::{CORES, Context, GUESTS, Machine, Phase, Shape, host, reaches, vcpu};
 use scheme::Kind;
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use trapcast_forecast::Decision;
+use trapcast_forecast::{Decision, Resume};
 use trapcast_switch::{Class, Gate, GateRegister};
 
 /// One step of the core that stands first in it.
@@ -102,7 +102,7 @@ impl Classes {
                 for (class, answer) in Class::ALL.into_iter().zip(answers) {
                     state.forecaster_mut(class).answer = Some(answer);
                 }
-                let entry = m.cores[core].switch.enter(state);
+                let entry = m.cores[core].switch.enter(state, Resume::default);
                 for class in Class::ALL {
                     state.forecaster_mut(class).answer = None;
                 }
@@ -191,7 +191,7 @@ impl Classes {
 
 /// Every forecast for the classes that there are.
 fn answers(most: Class) -> impl Iterator<Item = [Decision; 3]> {
-    (0..=most as u8).map(|bits| {
+    let loads = (0..=most as u8).map(|bits| {
         [0, 1, 2].map(|class| {
             if bits >> class & 1 == 1 {
                 Decision::Load
@@ -199,7 +199,11 @@ fn answers(most: Class) -> impl Iterator<Item = [Decision; 3]> {
                 Decision::Leave
             }
         })
-    })
+    });
+    // Above FP/SIMD a probe is as good as leaving the registers out.
+    let [_, above @ ..] = [Decision::Leave; 3];
+    let probes = [above, [Decision::Load, above[1]]].map(|[sve, sme]| [Decision::Probe, sve, sme]);
+    loads.chain(probes)
 }
 
 /// What a guest may leave its registers in after using a class: only what brings it all can widen them.
@@ -312,11 +316,12 @@ fn explore(model: Classes) -> impl Checker<Classes> {
 }
 
 /// Kinds that differ in when registers go back: at the exit, at the put, when somebody wants them.
-const KINDS: [[Kind; GUESTS]; 4] = [
+const KINDS: [[Kind; GUESTS]; 5] = [
     [Kind::EXIT, Kind::EXIT],
     [Kind::PUT, Kind::PUT],
     [Kind::OWNER, Kind::OWNER],
     [Kind::OWNER, Kind::EXIT],
+    [Kind::FORECAST, Kind::FORECAST],
 ];
 
 /// Two cores without SME, and one with it: more would take hours.

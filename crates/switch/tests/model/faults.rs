@@ -1,5 +1,6 @@
 //! The calls of the state machine as the model makes them, with or without a deliberate fault.
 
+use trapcast_forecast::Resume;
 use trapcast_switch::{Class, Core, Exchange, Gate, GateRegister, Guest};
 
 use crate::{machine::Context, scheme::AnyScheme};
@@ -113,7 +114,7 @@ impl Switch {
     }
 
     pub fn enter(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> (Moves, Gate) {
-        let entry = core.enter(guest);
+        let entry = core.enter(guest, Resume::default);
         let moves = if self.has(Fault::EnterForgetsToLoad) {
             Moves::NONE
         } else {

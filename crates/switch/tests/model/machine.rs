@@ -78,8 +78,12 @@ pub struct GuestState {
     /// What it did in its scheme's window.
     trapped: bool,
     used: bool,
+    /// Its scheme probes in this window, and has seen nothing yet.
+    pub probing: bool,
     /// Loads that the counts do not show yet: a trap is counted at the exit.
     uncounted: u64,
+    /// Probes that the counts do not show yet.
+    unseen: u64,
 }
 
 /// What the machine itself found wrong.
@@ -128,15 +132,13 @@ impl Machine {
                 remembered_gate: GateRegister::new(Gate::Closed),
             }),
             guests: std::array::from_fn(|guest| GuestState {
-                guest: Guest::with_forecaster(
-                    vcpu(guest),
-                    AnyScheme::new(kinds[guest]),
-                    observed[guest],
-                ),
+                guest: Guest::new(vcpu(guest), AnyScheme::new(kinds[guest]), observed[guest]),
                 held: false,
                 trapped: false,
                 used: false,
+                probing: false,
                 uncounted: 0,
+                unseen: 0,
             }),
             memory: std::array::from_fn(memory),
             wrong: None,
@@ -247,6 +249,15 @@ impl Machine {
         self.guests[guest].uncounted += 1;
     }
 
+    /// Notes a trap of the gate that found the registers of `guest` in the core.
+    pub fn trapped_in_place(&mut self, guest: usize) {
+        let state = &mut self.guests[guest];
+        if std::mem::take(&mut state.probing) {
+            state.trapped = true;
+            state.unseen += 1;
+        }
+    }
+
     /// Compares what `guest` has counted in a step with what happened in it, and begins anew, so that
     /// counts do not tell states apart.
     pub fn check_counts(&mut self, guest: usize, expected: Expected) {
@@ -256,9 +267,10 @@ impl Machine {
             && counts.give_backs == u64::from(expected.give_back)
             && counts.fetches == u64::from(expected.fetch);
         if expected.exit {
-            is_right &= counts.traps == std::mem::take(&mut state.uncounted);
+            is_right &= counts.traps == std::mem::take(&mut state.uncounted)
+                && counts.probes == std::mem::take(&mut state.unseen);
         } else {
-            is_right &= counts.traps == 0;
+            is_right &= counts.traps + counts.probes == 0;
         }
         if !is_right {
             self.note(Wrong::Counts(guest));
@@ -279,6 +291,11 @@ impl Machine {
             if !is_true {
                 self.note(Wrong::Evidence(guest));
             }
+        }
+        // What it does between two windows is nobody's business.
+        let state = &mut self.guests[guest];
+        if !state.guest.forecaster(Class::Fp).in_window {
+            (state.trapped, state.used, state.probing) = (false, false, false);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A scheme that may answer anything, and that holds the state machine to the contract of
 //! [`Forecast`].
 
-use trapcast_forecast::{Decision, Evidence, Release, Window};
+use trapcast_forecast::{Decision, Evidence, Release, Resume, Window};
 use trapcast_switch::Forecast;
 
 /// What is fixed about a scheme.
@@ -27,6 +27,11 @@ impl Kind {
         window: Window::Load,
         release: Release::OnDemand,
     };
+    /// `forecast`.
+    pub const FORECAST: Self = Self {
+        window: Window::Absence,
+        release: Release::OnDemand,
+    };
     /// `none`.
     pub const NONE: Self = Self {
         window: Window::Entry,
@@ -34,13 +39,14 @@ impl Kind {
     };
 
     /// Every kind that a scheme of today is of, but for `none`.
-    pub const TODAY: [Self; 3] = [Self::EXIT, Self::PUT, Self::OWNER];
+    pub const TODAY: [Self; 4] = [Self::EXIT, Self::PUT, Self::OWNER, Self::FORECAST];
 
     /// Every kind that manages the registers, whether a scheme of today is of it or not.
-    pub const MANAGED: [Self; 6] = [
+    pub const MANAGED: [Self; 7] = [
         Self::EXIT,
         Self::PUT,
         Self::OWNER,
+        Self::FORECAST,
         Self {
             window: Window::Load,
             release: Release::Exit,
@@ -80,7 +86,7 @@ impl AnyScheme {
 }
 
 impl Forecast for AnyScheme {
-    fn decide(&mut self) -> Decision {
+    fn decide(&mut self, _: Resume) -> Decision {
         assert!(!self.in_window, "asked twice in one window");
         self.in_window = true;
         self.answer.expect("asked outside an entry")

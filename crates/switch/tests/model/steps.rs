@@ -69,7 +69,7 @@ impl Machine {
                 if self.guests[guest].guest.forecaster(Class::Fp).in_window {
                     steps.push(Step::Enter(core, None));
                 } else {
-                    let answers = [Decision::Load, Decision::Leave];
+                    let answers = [Decision::Load, Decision::Leave, Decision::Probe];
                     steps.extend(answers.map(|answer| Step::Enter(core, Some(answer))));
                 }
             }
@@ -157,8 +157,13 @@ impl Machine {
         let guest = self.current(core);
         let state = &mut self.guests[guest].guest;
         state.forecaster_mut(Class::Fp).answer = answer;
+        let begins = !state.forecaster(Class::Fp).in_window;
         let (moves, gate) = switch.enter(&mut self.cores[core].switch, state);
-        state.forecaster_mut(Class::Fp).answer = None;
+        let scheme = state.forecaster_mut(Class::Fp);
+        scheme.answer = None;
+        if begins {
+            self.guests[guest].probing = scheme.in_window && answer == Some(Decision::Probe);
+        }
         self.exchange(switch, core, moves);
         self.set_gate(core, gate);
         self.cores[core].phase = Phase::Running(guest);
@@ -184,6 +189,8 @@ impl Machine {
         self.carry_out(core, moves);
         if moves.load.is_some() {
             self.trap_loaded(guest);
+        } else {
+            self.trapped_in_place(guest);
         }
         self.check_counts(guest, Expected::default());
     }

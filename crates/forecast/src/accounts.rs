@@ -1,0 +1,321 @@
+//! The scheme `forecast`: accounts of what leaving registers out would have cost more than loading
+//! them, kept by what is known at an entry.
+
+use crate::{Decision, Evidence, Prices, Resume, floor::Floor, prices::CEILING};
+
+/// Accounts by why the guest came out last.
+const BROAD: usize = 16;
+
+/// Accounts by that and where the guest resumes.
+const NARROW: usize = 64;
+
+/// Bytes of code that count as one place to resume at: 1 << this.
+const PLACE: u32 = 6;
+
+/// The golden ratio's bits, which scatter numbers that are close to each other.
+const GOLDEN: u32 = 0x9e37_79b9;
+
+/// The accounts of one vCPU and class of registers.
+///
+/// Each decision belongs to two accounts, a broad and a narrow one. A use adds to them what a trap
+/// costs, a window without one takes away what a load wastes. What is seen of a probe counts for all
+/// the loads that it stands for. Their sum decides: from zero on, load.
+///
+/// Should that do worse than to load always or never, by more than a bound, the better of these two
+/// decides until it does better again.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Accounts {
+    broad: [i16; BROAD],
+    narrow: [i16; NARROW],
+    floor: Floor,
+    prices: Prices,
+    /// State of the generator that chooses the probes.
+    random: u32,
+    /// Windows that what is seen of the current one stands for.
+    weight: u16,
+    /// The accounts of the current decision.
+    at: (u8, u8),
+}
+
+impl Accounts {
+    /// Returns the accounts of a vCPU that has not run yet. `seed` chooses the windows that are probed.
+    pub const fn new(prices: Prices, seed: u32) -> Self {
+        Self {
+            broad: [prices.first; BROAD],
+            narrow: [0; NARROW],
+            floor: Floor::new(),
+            prices,
+            // Seeds that are close to each other begin far apart, and none at zero.
+            random: seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(GOLDEN),
+            weight: 1,
+            at: (0, 0),
+        }
+    }
+
+    /// The same with another seed.
+    #[must_use]
+    pub const fn with_seed(self, seed: u32) -> Self {
+        Self::new(self.prices, seed)
+    }
+
+    /// Decides at an entry that finds the registers elsewhere.
+    #[inline]
+    pub fn decide(&mut self, resume: Resume) -> Decision {
+        self.at = place(resume);
+        let sum = self.sum();
+        let sum = self.floor.decide(sum);
+        if sum < 0 {
+            self.weight = 1;
+            return Decision::Leave;
+        }
+        let spacing = self.prices.spacing(sum);
+        if self.one_in(spacing) {
+            self.weight = spacing as u16;
+            Decision::Probe
+        } else {
+            Decision::Load
+        }
+    }
+
+    /// Learns at the exit what could be seen.
+    #[inline]
+    pub fn learn(&mut self, evidence: Evidence) {
+        let used = match evidence {
+            Evidence::Used => true,
+            Evidence::Unused => false,
+            Evidence::Blind => return,
+        };
+        let prices = &self.prices;
+        let price = i32::from(if used { prices.late } else { -prices.wasted });
+        let change = price * i32::from(self.weight);
+        let floor = i32::from(prices.floor);
+        let load = self.sum() >= 0;
+        self.floor.learn(load, change);
+        let (broad, narrow) = self.accounts();
+        *broad = (i32::from(*broad) + change).min(CEILING).max(floor) as i16;
+        *narrow = (i32::from(*narrow) + change)
+            .min(2 * CEILING)
+            .max(2 * floor) as i16;
+    }
+
+    /// Returns the accounts of the current decision.
+    fn accounts(&mut self) -> (&mut i16, &mut i16) {
+        let (broad, narrow) = self.at;
+        (
+            &mut self.broad[usize::from(broad) % BROAD],
+            &mut self.narrow[usize::from(narrow) % NARROW],
+        )
+    }
+
+    fn sum(&mut self) -> i32 {
+        let (broad, narrow) = self.accounts();
+        i32::from(*broad) + i32::from(*narrow)
+    }
+
+    /// Returns true once in `spacing` times, by chance.
+    fn one_in(&mut self, spacing: u32) -> bool {
+        // Marsaglia's xorshift, "Xorshift RNGs", 2003.
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 17;
+        self.random ^= self.random << 5;
+        (u64::from(self.random) * u64::from(spacing)) >> 32 == 0
+    }
+}
+
+/// Returns the accounts that a decision belongs to.
+fn place(resume: Resume) -> (u8, u8) {
+    let key = (resume.pc >> PLACE) as u32 ^ u32::from(resume.exit) << 28;
+    let narrow = key.wrapping_mul(GOLDEN) >> 26;
+    (resume.exit, narrow as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use Decision::{Leave, Load, Probe};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::Costs;
+
+    /// A trap as dear as on a Cortex-A57 with VHE, where p* is 0.32.
+    const VHE: Costs = Costs {
+        trap: 752,
+        probe: 752,
+        save: 92,
+        load: 91,
+        gate: 9,
+        isb: 30,
+    };
+
+    /// A trap that is forwarded to another hypervisor.
+    const NESTED: Costs = Costs {
+        trap: 96_640,
+        probe: 96_640,
+        ..VHE
+    };
+
+    /// A trap that is cheaper than an exchange.
+    const CHEAP: Costs = Costs {
+        trap: 52,
+        probe: 64,
+        save: 20,
+        load: 20,
+        gate: 1,
+        isb: 1,
+    };
+
+    const ALL: [Costs; 3] = [CHEAP, VHE, NESTED];
+
+    fn resume(pc: u64, exit: u8) -> Resume {
+        Resume { pc, exit }
+    }
+
+    /// What a run over windows has come to.
+    #[derive(Clone, Copy, Debug, Default)]
+    struct Run {
+        leaves: u64,
+        loads: u64,
+        probes: u64,
+        /// What mistakes and probes cost: a use of what was left out T, a load of what is not used W, a
+        /// use of what is probed a probe.
+        cost: u64,
+        /// What always leaving them out would have cost, and what always loading.
+        never: u64,
+        always: u64,
+    }
+
+    fn run(costs: &Costs, seed: u32, windows: impl IntoIterator<Item = (Resume, bool)>) -> Run {
+        let mut accounts = Accounts::new(Prices::new(costs), seed);
+        let late = u64::from(costs.trap) + costs.unlock();
+        let wasted = 2 * costs.exchange();
+        let mut run = Run::default();
+        for (resume, used) in windows {
+            let decision = accounts.decide(resume);
+            let evidence = match (decision, used) {
+                (Load, _) => Evidence::Blind,
+                (_, true) => Evidence::Used,
+                (_, false) => Evidence::Unused,
+            };
+            run.leaves += u64::from(decision == Leave);
+            run.loads += u64::from(decision == Load);
+            run.probes += u64::from(decision == Probe);
+            run.cost += match (decision, used) {
+                (Leave, true) => late,
+                (Leave, false) | (Load, true) => 0,
+                (Load | Probe, false) => wasted,
+                (Probe, true) => u64::from(costs.probe) + u64::from(costs.gate),
+            };
+            run.never += if used { late } else { 0 };
+            run.always += if used { 0 } else { wasted };
+            accounts.learn(evidence);
+        }
+        run
+    }
+
+    #[test]
+    fn what_a_vcpu_remembers_is_small() {
+        assert!(size_of::<Accounts>() <= 256, "{}", size_of::<Accounts>());
+    }
+
+    #[test]
+    fn a_guest_that_never_uses_them_is_soon_left_alone() {
+        for costs in ALL {
+            let run = run(&costs, 1, (0..100_000).map(|_| (resume(0x1000, 3), false)));
+            assert!(run.cost <= 40 * run.always / 100, "{costs:?}: {run:?}");
+        }
+        // Where the trap is cheap there is nothing to find out first.
+        let run = run(&CHEAP, 1, (0..1000).map(|_| (resume(0x1000, 3), false)));
+        assert_eq!(run.cost, 0);
+    }
+
+    #[test]
+    fn a_guest_that_always_uses_them_is_soon_loaded_early() {
+        for costs in ALL {
+            let run = run(&costs, 1, (0..100_000).map(|_| (resume(0x1000, 3), true)));
+            assert_eq!(run.always, 0);
+            assert!(run.cost <= run.never / 20, "{costs:?}: {run:?}");
+            assert!(run.loads > 90_000, "{costs:?}: {run:?}");
+        }
+    }
+
+    /// Two places: at one they are always used, at the other never.
+    #[test]
+    fn it_tells_places_apart() {
+        for costs in [CHEAP, VHE] {
+            let windows = (0..20_000).map(|n| match n % 2 {
+                0 => (resume(0x1000, 3), true),
+                _ => (resume(0x8000, 3), false),
+            });
+            let run = run(&costs, 1, windows);
+            let fixed = run.never.min(run.always);
+            assert!(run.cost <= fixed / 8, "{costs:?}: {run:?}");
+        }
+    }
+
+    /// The same history, another machine, another decision.
+    #[test]
+    fn it_decides_by_the_costs() {
+        let windows = || (0..20_000).map(|n| (resume(0x1000, 3), n % 5 == 0));
+        let cheap = run(&CHEAP, 1, windows());
+        assert!(cheap.leaves > 19_000, "{cheap:?}");
+        let nested = run(&NESTED, 1, windows());
+        assert!(nested.leaves < 1000, "{nested:?}");
+    }
+
+    #[test]
+    fn what_behaves_otherwise_from_now_on_is_noticed() {
+        let windows = (0..40_000).map(|n| (resume(0x1000, 3), (n / 10_000) % 2 == 0));
+        for costs in [CHEAP, VHE] {
+            let run = run(&costs, 1, windows.clone());
+            assert!(
+                run.cost <= run.never.min(run.always) / 5,
+                "{costs:?}: {run:?}"
+            );
+        }
+    }
+
+    proptest! {
+        /// Nothing that happens behind an open gate matters.
+        #[test]
+        fn decisions_rest_on_visible_evidence_only(
+            seed: u32,
+            windows in proptest::collection::vec((0u64..4, 0u8..4, any::<bool>(), any::<bool>()), 0..3000),
+        ) {
+            let decisions = |flip_loads: bool| {
+                let mut accounts = Accounts::new(Prices::new(&VHE), seed);
+                let decide = |&(pc, exit, used, flip): &(u64, u8, bool, bool)| {
+                    let decision = accounts.decide(resume(pc << 12, exit));
+                    let used = used ^ (flip && flip_loads && decision == Load);
+                    accounts.learn(match (decision, used) {
+                        (Load, _) => Evidence::Blind,
+                        (_, true) => Evidence::Used,
+                        (_, false) => Evidence::Unused,
+                    });
+                    decision
+                };
+                windows.iter().map(decide).collect::<Vec<_>>()
+            };
+            prop_assert_eq!(decisions(true), decisions(false));
+        }
+
+        /// Accounts stay within their limits whatever comes, under any costs.
+        #[test]
+        fn no_account_overflows(
+            costs in any::<(u32, u32, u32, u32, u32, u32)>(),
+            seed: u32,
+            windows in proptest::collection::vec((any::<u64>(), any::<u8>(), any::<bool>()), 0..500),
+        ) {
+            let (trap, probe, save, load, gate, isb) = costs;
+            let costs = Costs { trap, probe, save, load, gate, isb };
+            let mut accounts = Accounts::new(Prices::new(&costs), seed);
+            for (pc, exit, used) in windows {
+                let decision = accounts.decide(resume(pc, exit));
+                accounts.learn(match (decision, used) {
+                    (Load, _) => Evidence::Blind,
+                    (_, true) => Evidence::Used,
+                    (_, false) => Evidence::Unused,
+                });
+            }
+        }
+    }
+}

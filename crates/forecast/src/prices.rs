@@ -1,0 +1,92 @@
+//! What right and wrong decisions are worth under given costs, in the unit of the accounts.
+
+use crate::Costs;
+
+/// The price of the dearer mistake. Accounts are kept in this unit, whatever that of the costs is.
+pub(crate) const UNIT: i32 = 1024;
+
+/// How many of the dearer mistakes in a row an account can hold.
+const LIMIT: i32 = 8;
+
+/// What a broad account never rises above; a narrow one reaches twice as far.
+pub(crate) const CEILING: i32 = LIMIT * UNIT;
+
+/// How many loads the derivation of the probes' spacing looks ahead: a habit that lasts this long is
+/// worth finding out about. A power of four, so that its root is one of two.
+const HORIZON: u64 = 1 << 12;
+
+/// The prices of mistakes, and how often to look whether there are any.
+///
+/// A guest that uses registers that were left out traps: `T = trap + gate + isb`. Loading them for a
+/// guest that does not use them wastes an exchange, and another one when whoever had them wants them
+/// back: `W = 2 (save + load)`. `docs/forecast.md` derives all that follows from these two.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub struct Prices {
+    /// T, where the larger of T and W is [`UNIT`].
+    pub(crate) late: i16,
+    /// W.
+    pub(crate) wasted: i16,
+    /// What a broad account never falls below.
+    pub(crate) floor: i16,
+    /// What accounts begin with.
+    pub(crate) first: i16,
+    /// Loads of which one is a probe, on average, while the account is about even.
+    pub(crate) dense: u16,
+    /// The same, more for a sum of [`CEILING`].
+    pub(crate) sparse: u16,
+}
+
+impl Prices {
+    /// Derives the prices from what trapping and moving one class of registers costs.
+    pub const fn new(costs: &Costs) -> Self {
+        let trap = costs.trap as u64 + costs.unlock();
+        let probe = costs.probe as u64 + costs.unlock();
+        let waste = 2 * costs.exchange();
+        let late = in_units(trap, trap, waste);
+        let wasted = in_units(waste, trap, waste);
+        let floor = larger(LIMIT * wasted, late / 2);
+        let first = if late > wasted { UNIT / 2 } else { -1 };
+        let waste = if waste == 0 { 1 } else { waste };
+        Self {
+            late: late as i16,
+            wasted: wasted as i16,
+            floor: -floor as i16,
+            first: if first < -floor { -floor } else { first } as i16,
+            dense: spacing(4 * probe / waste),
+            sparse: spacing((HORIZON * probe / waste).isqrt()),
+        }
+    }
+
+    /// Returns of how many loads one is to be a probe, where the accounts hold `sum` for loading.
+    #[inline]
+    pub(crate) fn spacing(&self, sum: i32) -> u32 {
+        let sure = sum as u32 * u32::from(self.sparse) / CEILING as u32;
+        (u32::from(self.dense) + sure).min(u16::MAX.into())
+    }
+}
+
+/// Returns `cost` in units of which the larger of the two others makes [`UNIT`]; at least one if there
+/// is any cost.
+const fn in_units(cost: u64, a: u64, b: u64) -> i32 {
+    let larger = if a > b { a } else { b };
+    if cost == 0 {
+        return 0;
+    }
+    let units = (cost * UNIT as u64 + larger / 2) / larger;
+    if units == 0 { 1 } else { units as i32 }
+}
+
+const fn larger(a: i32, b: i32) -> i32 {
+    if a > b { a } else { b }
+}
+
+/// Returns a spacing of probes within what is stored of it.
+const fn spacing(loads: u64) -> u16 {
+    if loads == 0 {
+        1
+    } else if loads > u16::MAX as u64 {
+        u16::MAX
+    } else {
+        loads as u16
+    }
+}

@@ -1,0 +1,170 @@
+//! The floor under `forecast`: whatever a guest does, it costs no more than a stated factor and a stated
+//! constant beyond the better one of always and never loading. `docs/forecast.md` has the proof.
+//!
+//! The sequences that are tried are generated, and then changed at random for as long as that makes them
+//! worse. `cargo test -p trapcast-forecast --test floor -- --nocapture` prints what was found.
+
+use trapcast_forecast::{Accounts, Costs, Decision, Evidence, Prices, Resume};
+
+/// Beyond the better fixed rule, at most: this times its cost,
+const FACTOR: f64 = 3.0;
+
+/// and this many of the dearer mistakes.
+const CONSTANT: f64 = 528.0;
+
+/// Seeds of the probes over which a cost is averaged.
+const SEEDS: u32 = 4;
+
+/// Windows of a sequence.
+const WINDOWS: usize = 8000;
+
+/// Changes that are tried to make a sequence worse.
+const CHANGES: usize = 600;
+
+/// Costs that differ in what is dearer, a trap or an exchange, and by how much.
+const COSTS: [Costs; 4] = [
+    costs(52, 64, 40),
+    costs(135, 135, 592),
+    costs(752, 752, 183),
+    costs(6413, 6413, 183),
+];
+
+const fn costs(trap: u32, probe: u32, exchange: u32) -> Costs {
+    Costs {
+        trap,
+        probe,
+        save: exchange / 2,
+        load: exchange - exchange / 2,
+        gate: 1,
+        isb: 1,
+    }
+}
+
+/// Marsaglia's xorshift.
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % limit
+    }
+}
+
+/// A stretch of windows: a pattern of uses that repeats, in some places of the guest.
+#[derive(Clone, Debug)]
+struct Stretch {
+    windows: usize,
+    /// Uses of eight windows, as bits.
+    pattern: u8,
+    /// After how many windows the pattern goes on.
+    slowness: usize,
+    places: u64,
+}
+
+impl Stretch {
+    fn any(random: &mut Random) -> Self {
+        let (length, slowness) = (1 + random.below(11), random.below(8));
+        Self {
+            windows: 1 + random.below(1 << length) as usize,
+            pattern: random.below(256) as u8,
+            slowness: 1 + random.below(1 << slowness) as usize,
+            places: 1 + random.below(100),
+        }
+    }
+
+    fn window(&self, n: usize) -> (Resume, bool) {
+        let place = n as u64 % self.places;
+        let resume = Resume {
+            pc: place << 6,
+            exit: (place % 11) as u8,
+        };
+        (resume, self.pattern >> (n / self.slowness % 8) & 1 == 1)
+    }
+}
+
+/// The windows of a sequence of stretches, which repeats.
+fn windows(stretches: &[Stretch]) -> impl Iterator<Item = (Resume, bool)> {
+    let once = |stretch: &Stretch| {
+        let stretch = stretch.clone();
+        (0..stretch.windows).map(move |n| stretch.window(n))
+    };
+    stretches.iter().flat_map(once).cycle().take(WINDOWS)
+}
+
+/// What `forecast` costs, on average, and the better fixed rule.
+fn measure(costs: &Costs, stretches: &[Stretch]) -> (f64, f64) {
+    let late = (u64::from(costs.trap) + costs.unlock()) as f64;
+    let wasted = (2 * costs.exchange()) as f64;
+    let exchange = costs.exchange() as f64;
+    let probe = f64::from(costs.probe + costs.gate);
+    let (mut cost, mut never, mut always) = (0.0, 0.0, 0.0);
+    for seed in 0..SEEDS {
+        let mut accounts = Accounts::new(Prices::new(costs), seed);
+        for (resume, used) in windows(stretches) {
+            let decision = accounts.decide(resume);
+            let mistake = match (decision, used) {
+                (Decision::Leave, true) => late,
+                (Decision::Leave, false) | (Decision::Load, true) => 0.0,
+                (Decision::Probe, true) => probe,
+                (Decision::Load | Decision::Probe, false) => wasted,
+            };
+            // What is used has to be loaded sooner or later.
+            let common = if used { exchange } else { 0.0 };
+            cost += common + mistake;
+            never += common + if used { late } else { 0.0 };
+            always += common + if used { 0.0 } else { wasted };
+            accounts.learn(match (decision, used) {
+                (Decision::Load, _) => Evidence::Blind,
+                (_, true) => Evidence::Used,
+                (_, false) => Evidence::Unused,
+            });
+        }
+    }
+    let seeds = f64::from(SEEDS);
+    (cost / seeds, f64::min(never, always) / seeds)
+}
+
+/// Looks for a bad sequence. Returns the largest part of the bound that was reached, and how.
+fn attack(costs: &Costs, seed: u64) -> (f64, f64, Vec<Stretch>) {
+    let dearer = (u64::from(costs.trap) + costs.unlock()).max(2 * costs.exchange()) as f64;
+    let badness = |stretches: &[Stretch]| {
+        let (cost, fixed) = measure(costs, stretches);
+        let bound = FACTOR * fixed + CONSTANT * dearer;
+        (cost / bound, cost / fixed.max(1.0))
+    };
+    let mut random = Random(0x2545_f491_4f6c_dd1d ^ seed << 32 | 1);
+    let mut worst: Vec<_> = (0..4).map(|_| Stretch::any(&mut random)).collect();
+    let mut found = badness(&worst);
+    for _ in 0..CHANGES {
+        let mut changed = worst.clone();
+        let place = random.below(changed.len() as u64) as usize;
+        match random.below(4) {
+            0 => changed.insert(place, Stretch::any(&mut random)),
+            1 if changed.len() > 1 => drop(changed.remove(place)),
+            2 => changed[place].windows = 1 + random.below(4000) as usize,
+            _ => changed[place] = Stretch::any(&mut random),
+        }
+        let next = badness(&changed);
+        if next.0 > found.0 {
+            (worst, found) = (changed, next);
+        }
+    }
+    (found.0, found.1, worst)
+}
+
+#[test]
+fn no_sequence_is_found_that_goes_beyond_the_bound() {
+    for costs in COSTS {
+        for seed in 1..=3 {
+            let (part, ratio, stretches) = attack(&costs, seed);
+            println!(
+                "trap {}, exchange {}, seed {seed}: {part:.3} of the bound, {ratio:.2} times the better fixed rule",
+                costs.trap,
+                costs.exchange(),
+            );
+            assert!(part <= 1.0, "{costs:?}, seed {seed}: {part}, {stretches:?}");
+        }
+    }
+}
