@@ -7,6 +7,7 @@
 //! | `disturb=SEED` | for tests: random slices of at most `slice`, moves, uses by the host | off |
 //! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
 //! | `costs=TRAP,PROBE,SAVE,LOAD,GATE,ISB` | what switching FP/SIMD costs, for `scheme=forecast` | none |
+//! | `publish=on\|off` | keep the report of every vCPU current while guests run | `off` |
 //! | `vmN.memory=SIZE` | RAM of the VM, such as `64M` or `1G` | `256M` |
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
 //! | `vmN.scheme=NAME` | when to switch the FP/SIMD registers | `until-put` |
@@ -56,6 +57,8 @@ pub struct Settings {
     pub record: bool,
     /// What trapping and moving the FP/SIMD registers costs, in any unit. The scheme `forecast` needs it.
     pub costs: Option<Costs>,
+    /// Bring the report of a vCPU up to date at each of its loads and at each interrupt, not only at the end.
+    pub publish: bool,
     vms: [VmSettings; MAX_VMS],
     /// How many VMs the command line speaks of: the largest N of a `vmN` and one.
     named: usize,
@@ -141,6 +144,7 @@ impl Default for Settings {
             disturb: None,
             record: false,
             costs: None,
+            publish: false,
             vms: [VmSettings::DEFAULT; MAX_VMS],
             named: 0,
         }
@@ -212,6 +216,7 @@ impl Settings {
         match key {
             "vhe" => self.vhe = switch(value)?,
             "record" => self.record = switch(value)?,
+            "publish" => self.publish = switch(value)?,
             "disturb" => self.disturb = Some(decimal(value).ok_or(Expected::Seed)?),
             "costs" => self.costs = Some(costs(value).ok_or(Expected::Costs)?),
             "slice" => {
@@ -325,8 +330,8 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting => f.write_str(
-                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off, costs= or one of a \
-                 VM such as vm0.scheme=until-put",
+                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off, publish=on|off, \
+                 costs= or one of a VM such as vm0.scheme=until-put",
             ),
             Self::VmSetting => f.write_str(
                 "one of memory=, vcpus=, scheme=, observe=, fp=, sve=, sme= and pmu= after the VM",

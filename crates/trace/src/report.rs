@@ -1,7 +1,10 @@
 //! The counters of a run: one header, then one record per core and one per vCPU.
 //!
-//! Those of a vCPU are brought up to date whenever it is put, those of a core at each interrupt and
-//! each put; all of them are final in [`State::Done`].
+//! Exits are counted here, and so is what cores do but for their instructions, which are brought up to date at
+//! each interrupt and each put. All else of a vCPU is copied here at the end; a hypervisor that is told to
+//! publish does so at each load of the vCPU and each interrupt, too. All is final in [`State::Done`].
+//!
+//! A reader of a running hypervisor may find a vCPU half copied: numbers that were copied never decrease.
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 

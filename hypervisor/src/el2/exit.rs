@@ -64,6 +64,7 @@ extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -
     vcpu.came_out(reason);
     core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
+    core.keep_current(vcpu);
     core.resume(vcpu, next, synced)
 }
 

@@ -113,8 +113,11 @@ pub struct Vcpu {
     pub number: u16,
     /// Its number in its core's queue.
     pub slot: usize,
-    /// What the lab reads of it. The state machine's counts are copied there at each put.
+    /// What the lab reads of it. Exits are counted there; the rest is copied there at the end, and before
+    /// if `publishes`.
     pub report: &'static mut VcpuReport,
+    /// Whether the report is kept current while the guest runs.
+    pub publishes: bool,
 }
 
 /// Returns a vCPU's side of the switch: forecasters that know what its registers cost.
@@ -173,6 +176,7 @@ impl Vcpu {
             number,
             slot: 0,
             report,
+            publishes: false,
         }
     }
 
@@ -276,6 +280,7 @@ impl Vcpu {
 
     /// Copies what was counted to where the lab reads it. `owner` says whether its FP/SIMD registers
     /// are in the core.
+    #[inline(never)]
     pub fn publish(&mut self, owner: bool) {
         let counts = &self.guest.counts;
         let report = &mut *self.report;
@@ -341,6 +346,7 @@ impl Core {
         let next_pointer = NonNull::from(&mut *next);
         let power_on = next.vm.state.lock().power_on[next.index].take();
         self.recorder.loaded(power_on.is_some());
+        self.keep_current(next);
         if self.resident != Some(next_pointer) || power_on.is_some() {
             if let Some(mut resident) = self.resident.take()
                 && resident != next_pointer
@@ -358,6 +364,14 @@ impl Core {
             // SAFETY: the resident vCPU was saved, and the caller enters this one.
             unsafe { next.load(self) }
             self.resident = Some(next_pointer);
+        }
+    }
+
+    /// Brings the report of `vcpu`, which runs here or is about to, up to date if it is to be kept so.
+    #[inline]
+    pub fn keep_current(&self, vcpu: &mut Vcpu) {
+        if vcpu.publishes {
+            vcpu.publish(self.switch.owner() == vcpu.guest.context());
         }
     }
 

@@ -44,12 +44,14 @@ pub fn create_all(
     console::expect_vms(vms.len());
     header.vms = vms.len() as u32;
     let mut reports = reports.iter_mut();
+    let publishes = settings.publish;
     for (number, (module, settings)) in board.guests.iter().zip(vms).enumerate() {
         let vectors = core.lengths.for_vm(number, settings);
         let vm = create(number, module, settings, vectors);
         for (index, report) in (0..settings.vcpus).zip(&mut reports) {
             let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, header.vcpus as u16, report)));
             let pointer = NonNull::from(&mut *vcpu);
+            vcpu.publishes = publishes;
             vcpu.slot = scheduler::lock().add(pointer, number);
             header.vcpus += 1;
         }
