@@ -21,10 +21,12 @@ pub mod schema;
 mod seal;
 #[cfg(test)]
 mod tests;
+mod windows;
 mod writer;
 
 pub use generate::{Shape, generate};
 pub use metadata::{FORMAT_VERSION, Metadata, Vcpu};
 pub use reader::RecordFile;
 pub use reseal::reseal;
+pub use windows::{Window, Windows};
 pub use writer::{End, ROW_GROUP, RecordWriter};

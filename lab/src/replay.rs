@@ -11,6 +11,7 @@
 //! | `machine` | one window by the state machine |
 //! | `table` | the same as a table, filled as it is used |
 //! | `batch` | windows cut up for the tables |
+//! | `follow` | one scheme over a record, and what it does with the registers in each window |
 //! | `lane` | one scheme over a record, by tables |
 //! | `windows` | what the windows did |
 //! | `strand` | what one thread does of all this |
@@ -23,6 +24,7 @@ mod batch;
 mod cost;
 mod counts;
 mod event;
+mod follow;
 mod lane;
 mod machine;
 mod oracle;
@@ -38,6 +40,8 @@ mod windows;
 pub use cost::{Moves, ratio};
 pub use counts::SchemeCounts;
 pub use event::Event;
+pub use follow::{Cause, Follower, Step};
+pub use machine::Owner;
 pub use outcome::{OracleOutcome, Outcome, SchemeOutcome, Standing};
 pub use parallel::{Part, replay};
 use rayon::prelude::*;

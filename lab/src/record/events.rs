@@ -301,7 +301,7 @@ impl Pages {
 }
 
 /// Refuses a number that is not below a limit.
-fn below(number: u32, limit: usize, name: &str) -> ParquetResult<()> {
+pub(super) fn below(number: u32, limit: usize, name: &str) -> ParquetResult<()> {
     if number as usize >= limit {
         return Err(general(format!(
             "column {name} has {number}, and there are {limit}"

@@ -148,6 +148,14 @@ impl RecordFile {
         }
     }
 
+    /// Whether the file has a column.
+    ///
+    /// # Panics
+    /// If no record has such a column.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.places[place_of(name)].is_some()
+    }
+
     /// Bytes that a column takes in the file.
     pub fn column_bytes(&self, column: usize) -> u64 {
         let chunks = self.footer.row_groups().iter();
@@ -236,7 +244,8 @@ impl RecordFile {
         Ok(levels.into_iter().map(value).collect())
     }
 
-    fn column<T: DataType>(
+    /// Begins to read a column of a row group, whose bytes are compared with their checksum first.
+    pub(super) fn column<T: DataType>(
         &self,
         group: usize,
         place: usize,
@@ -326,7 +335,7 @@ pub(super) fn general(sentence: String) -> ParquetError {
 }
 
 /// An error if a column has fewer values than its row group.
-fn short_if(short: bool) -> ParquetResult<()> {
+pub(super) fn short_if(short: bool) -> ParquetResult<()> {
     match short {
         true => Err(general("a column ends too early".to_string())),
         false => Ok(()),
@@ -334,7 +343,7 @@ fn short_if(short: bool) -> ParquetResult<()> {
 }
 
 /// Returns the kind of exit of a name.
-fn exit(name: &ByteArray) -> ParquetResult<u8> {
+pub(super) fn exit(name: &ByteArray) -> ParquetResult<u8> {
     let exit = EXIT_NAMES
         .iter()
         .position(|known| known.as_bytes() == name.data());

@@ -8,7 +8,11 @@ use trapcast_forecast::{Resume, Rule};
 use trapcast_switch::Counts;
 use trapcast_switch::{Class, Context, Core, Exchange, Forecast, Gate, GateRegister, Guest};
 
-use super::{Event, counts::SchemeCounts};
+use super::{
+    Event,
+    counts::SchemeCounts,
+    follow::{Cause, Step},
+};
 
 /// The gate of one core, and how often it was written since that was last asked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -60,34 +64,43 @@ impl GateState {
     }
 }
 
-/// Runs one window of `guest`, with all that comes before and after it by `flags` of [`Event`].
+/// Runs one window of `guest`, with all that comes before and after it by `flags` of [`Event`], and
+/// tells what became of the registers.
 /// Returns whose registers were in the core when the host used them itself, if it did.
 fn run<C: Context, F: Forecast>(
     core: &mut Core<C>,
     gate: &mut GateState,
     guest: &mut Guest<C, F>,
     (flags, resume): (u8, Resume),
+    mut tell: impl FnMut(Cause, Option<Exchange<C>>),
 ) -> Option<C> {
+    let mut carry_out = |gate: &mut GateState, cause, exchange| {
+        gate.exchange(exchange);
+        tell(cause, exchange);
+    };
     if flags & Event::POWERED_ON != 0 {
-        gate.exchange(core.evict(guest));
+        carry_out(gate, Cause::PowerOn, core.evict(guest));
     }
     let entry = core.enter(guest, || resume);
-    gate.exchange(entry.exchange);
+    let open = entry.gate != Gate::Closed;
+    carry_out(gate, Cause::Entry { open }, entry.exchange);
     gate.set(entry.gate);
     if flags & Event::USED != 0 && entry.gate == Gate::Closed {
         let trapped = core.trap(guest, Class::Fp);
-        gate.exchange(trapped.exchange);
+        carry_out(gate, Cause::Trap, trapped.exchange);
         gate.set(trapped.gate);
     }
-    gate.exchange(core.exit(guest));
+    carry_out(gate, Cause::Exit, core.exit(guest));
     let saved = (flags & Event::HOST != 0).then(|| {
         gate.unlock();
         let saved = core.host_begin().0;
-        let _ = core.host_end();
+        tell(Cause::Host, Some(Exchange::of_fp(saved, core.host_end())));
         saved
     });
     if flags & Event::PUT != 0 {
-        gate.exchange(core.put(guest));
+        let exchange = core.put(guest);
+        gate.exchange(exchange);
+        tell(Cause::Put, exchange);
     }
     saved
 }
@@ -162,22 +175,38 @@ impl<C: Context> Place<C> {
         vcpu: &mut Twin<C, F>,
         window: (u8, Resume),
     ) -> Option<C> {
+        self.told_window(vcpu, window, |_, _| ())
+    }
+
+    /// As [`window`](Self::window), and tells what became of the registers.
+    fn told_window<F: Forecast>(
+        &mut self,
+        vcpu: &mut Twin<C, F>,
+        window: (u8, Resume),
+        tell: impl FnMut(Cause, Option<Exchange<C>>),
+    ) -> Option<C> {
         let mut watched = self.core;
         let mut watched_gate = GateState::new(GateRegister::new(Gate::Closed));
-        let saved = run(&mut self.core, &mut self.gate, &mut vcpu.plain, window);
-        run(&mut watched, &mut watched_gate, &mut vcpu.observed, window);
+        let (core, gate) = (&mut self.core, &mut self.gate);
+        let saved = run(core, gate, &mut vcpu.plain, window, tell);
+        let (core, gate) = (&mut watched, &mut watched_gate);
+        run(core, gate, &mut vcpu.observed, window, |_, _| ());
         debug_assert!(watched == self.core, "the observer changed what moves");
         saved
     }
 
     /// `vcpu`, which was put on the core `old`, is to run here: if its registers may still be there, that
-    /// core is asked for them, and saves them if they are. What is counted stays in both.
-    pub fn fetch<F>(&self, old: &mut Self, vcpu: &mut Twin<C, F>) {
+    /// core is asked for them, and saves them if they are. What is counted stays in both. Returns what the
+    /// old core has moved.
+    pub fn fetch<F>(&self, old: &mut Self, vcpu: &mut Twin<C, F>) -> Option<Exchange<C>> {
         if self.core.elsewhere(&vcpu.plain).is_some() {
             let surrendered = old.core.surrender(vcpu.plain.context());
             old.gate.exchange(surrendered);
             vcpu.plain.arrived(surrendered.is_some());
             vcpu.observed.arrived(surrendered.is_some());
+            surrendered
+        } else {
+            None
         }
     }
 
@@ -189,7 +218,7 @@ impl<C: Context> Place<C> {
 
 /// Whose registers a core can hold.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-enum Owner {
+pub enum Owner {
     /// The host's of this core.
     Host(u8),
     /// Those of this vCPU.
@@ -263,15 +292,27 @@ impl<F: Forecast + Copy> Direct<F> {
 
     /// Replays windows of vCPU `number` on `core`, each by its flags and how the guest resumed.
     pub fn run(&mut self, number: u16, core: u8, windows: impl IntoIterator<Item = (u8, Resume)>) {
+        self.run_and_tell(number, core, windows, &mut |_| ());
+    }
+
+    /// As [`run`](Self::run), and tells what became of the registers of which core.
+    pub fn run_and_tell(
+        &mut self,
+        number: u16,
+        core: u8,
+        windows: impl IntoIterator<Item = (u8, Resume)>,
+        tell: &mut impl FnMut(Step),
+    ) {
         for next in self.cores.len()..=usize::from(core) {
             self.cores.push(Place::new(Owner::Host(next as u8)));
         }
         let core = usize::from(core);
         let index = self.place(number, core);
-        self.fetch(index, core);
+        self.fetch(index, core, tell);
         for window in windows {
             let vcpu = &mut self.vcpus[index];
-            let saved = self.cores[core].window(&mut vcpu.twin, window);
+            let tell = |cause, exchange| tell(Step::new(core, cause, exchange));
+            let saved = self.cores[core].told_window(&mut vcpu.twin, window, tell);
             self.cores[core].count_gate(&mut vcpu.more);
             if let Some(Owner::Vcpu(victim)) = saved {
                 let victim = self.place(victim, core);
@@ -281,11 +322,14 @@ impl<F: Forecast + Copy> Direct<F> {
     }
 
     /// The vCPU in `index` is to run on `core`.
-    fn fetch(&mut self, index: usize, core: usize) {
+    fn fetch(&mut self, index: usize, core: usize, tell: &mut impl FnMut(Step)) {
         let vcpu = &mut self.vcpus[index];
         let home = std::mem::replace(&mut vcpu.home, core);
         if let Ok([here, old]) = self.cores.get_disjoint_mut([core, home]) {
-            here.fetch(old, &mut vcpu.twin);
+            let fetched = here.fetch(old, &mut vcpu.twin);
+            if fetched.is_some() {
+                tell(Step::new(home, Cause::Fetch, fetched));
+            }
             old.count_gate(&mut vcpu.more);
         }
     }
