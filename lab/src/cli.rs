@@ -10,6 +10,7 @@ use trapcast_trace::report::MAX_CORES;
 use crate::{
     arch::Arch,
     machine::{Cpu, Size},
+    timeline::{self, TimelineArgs},
     torture,
     vectors::Length,
     workload::LINUX_BOOTARGS,
@@ -61,6 +62,9 @@ pub enum Command {
     /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
     #[command(after_help = PLANE_EXAMPLES)]
     Plane(PlaneArgs),
+    /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
+    #[command(after_help = timeline::EXAMPLES)]
+    Timeline(TimelineArgs),
     /// Shows how a study's replays agree with its live runs, count by count
     Agreement(AgreementArgs),
     /// Lists the cost profiles
@@ -416,7 +420,8 @@ fn schemes(name: &str) -> Result<Schemes, String> {
     scheme(name).map(|scheme| Schemes(vec![scheme]))
 }
 
-fn scheme(name: &str) -> Result<Scheme, String> {
+/// The scheme of a name.
+pub fn scheme(name: &str) -> Result<Scheme, String> {
     name.parse()
         .map_err(|error: trapcast_forecast::UnknownScheme| error.to_string())
 }

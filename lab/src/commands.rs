@@ -22,7 +22,7 @@ use crate::{
     record::{self, RecordFile, Shape, inspect},
     recording, replaying,
     results::{self, Results},
-    signals, study, table, torture,
+    signals, study, table, timeline, torture,
     vectors::RegisterFiles,
     workload::{self, Scale, Workload},
 };
@@ -43,6 +43,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),
+        Command::Timeline(arguments) => print(&timeline::run(&arguments)?),
         Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Profiles(arguments) => profiles(arguments.json),
         Command::Generate(arguments) => generate(&arguments),

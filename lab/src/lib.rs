@@ -35,6 +35,7 @@ pub mod run;
 pub mod signals;
 pub mod study;
 pub mod table;
+pub mod timeline;
 pub mod toolchain;
 pub mod torture;
 pub mod vectors;
