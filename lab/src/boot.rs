@@ -18,6 +18,7 @@ use crate::{
     memory::MemoryFile,
     paths::Paths,
     qemu::{Console, Qemu},
+    top::share::Announced,
     vectors::RegisterFiles,
 };
 
@@ -48,6 +49,8 @@ pub struct Boot {
     pub cores: u32,
     /// Whether the hypervisor uses VHE.
     pub vhe: bool,
+    /// Whether every window is watched.
+    pub observe: bool,
     /// Whether time is counted in instructions.
     pub icount: bool,
 }
@@ -69,7 +72,16 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
         slice: None,
         vms: vec![vm; boot.vms as usize],
     };
-    let prepared = machine.prepare(&hypervisor, "mon:stdio")?;
+    // For `trapcast top`, which reads the report while guests run.
+    let prepared = machine.prepare_with("publish=on", &hypervisor, "mon:stdio")?;
+    let vms = format!(
+        "VMs: {}, vCPUs of each: {}, scheme: {}",
+        boot.vms, boot.vcpus, boot.scheme
+    );
+    let announced = Announced::new(paths, boot.cpu.name(), &vms, &prepared.ram);
+    if let Err(error) = &announced {
+        eprintln!("trapcast: trapcast top will not find this hypervisor: {error}");
+    }
     if stdin().is_terminal() {
         eprintln!("trapcast: Ctrl-A x leaves, Ctrl-A c is QEMU's monitor");
     }
@@ -106,7 +118,7 @@ fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
         memory: boot.memory,
         vcpus: boot.vcpus,
         scheme: boot.scheme,
-        observe: false,
+        observe: boot.observe,
         pmu: false,
         registers: boot.registers,
     })

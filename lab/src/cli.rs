@@ -11,6 +11,7 @@ use crate::{
     arch::Arch,
     machine::{Cpu, Size},
     timeline::{self, TimelineArgs},
+    top::{self, TopArgs},
     torture,
     vectors::Length,
     workload::LINUX_BOOTARGS,
@@ -44,6 +45,9 @@ pub enum Command {
     /// Boots Linux guests with a live console on this terminal
     #[command(after_help = BOOT_EXAMPLES)]
     Boot(BootArgs),
+    /// Shows what a hypervisor that trapcast boot runs does, live
+    #[command(after_help = top::EXAMPLES)]
+    Top(TopArgs),
     /// Lists the workloads of the study
     Guests(GuestsArgs),
     /// Says what is missing on this machine, and the command that installs it
@@ -177,6 +181,9 @@ pub struct BootArgs {
     /// SME for each VM, likewise with the most bits of a streaming vector; needs --sve
     #[arg(long, value_name = "LENGTH", default_value = "off")]
     pub sme: Length,
+    /// Traps in every window, so that trapcast top knows which loads were of use
+    #[arg(long)]
+    pub observe: bool,
     /// Counts time in instructions, so that a run can be repeated exactly
     #[arg(long)]
     pub icount: bool,

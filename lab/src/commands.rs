@@ -22,7 +22,7 @@ use crate::{
     record::{self, RecordFile, Shape, inspect},
     recording, replaying,
     results::{self, Results},
-    signals, study, table, timeline, torture,
+    signals, study, table, timeline, top, torture,
     vectors::RegisterFiles,
     workload::{self, Scale, Workload},
 };
@@ -36,6 +36,7 @@ pub fn run(cli: Cli) -> Result<()> {
     let paths = || Paths::find(cli.target);
     match cli.command {
         Command::Boot(arguments) => boot_linux(arguments, &paths()?),
+        Command::Top(arguments) => top::run(&arguments, &paths()?),
         Command::Guests(arguments) => guests(arguments.json),
         Command::Doctor(arguments) => check_machine(arguments.json, &paths()?),
         Command::Study(arguments) => study_schemes(&arguments, &paths()?),
@@ -78,6 +79,7 @@ fn boot_linux(arguments: BootArgs, paths: &Paths) -> Result<()> {
         vcpus: arguments.vcpus,
         vms: arguments.vms,
         scheme: arguments.scheme,
+        observe: arguments.observe,
         icount: arguments.icount,
     };
     boot::boot(&boot, paths)

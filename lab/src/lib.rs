@@ -37,6 +37,7 @@ pub mod study;
 pub mod table;
 pub mod timeline;
 pub mod toolchain;
+pub mod top;
 pub mod torture;
 pub mod vectors;
 pub mod workload;

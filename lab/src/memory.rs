@@ -7,7 +7,7 @@ use std::{
     fs::File,
     io::Write,
     os::{fd::AsRawFd, unix::fs::FileExt},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use rustix::fs::{MemfdFlags, memfd_create};
@@ -47,6 +47,21 @@ impl MemoryFile {
         let fd = memfd_create("trapcast", MemfdFlags::CLOEXEC)
             .map_err(|error| cannot_make(error.into()))?;
         Ok(Self { file: fd.into() })
+    }
+
+    /// Opens a memory file by the [`path`](Self::path) that another process has told.
+    ///
+    /// # Errors
+    /// Where that process has ended, is another user's, or has another file there.
+    pub fn open(path: &Path) -> std::io::Result<Self> {
+        let is_one = std::fs::read_link(path)?
+            .to_string_lossy()
+            .starts_with("/memfd:trapcast");
+        if !is_one {
+            return Err(std::io::Error::other("the board's RAM is gone"));
+        }
+        let file = File::open(path)?;
+        Ok(Self { file })
     }
 
     /// The path by which other processes of the same user open the file, as long as it lives.

@@ -138,7 +138,8 @@ fn outcome(finished: Finished, mailbox: &Mailbox) -> Result<Outcome> {
     })
 }
 
-fn unreadable(error: ReadError) -> String {
+/// Why a mailbox cannot be read, as a sentence.
+pub fn unreadable(error: ReadError) -> String {
     match error {
         ReadError::NoMagic => "the hypervisor did not start".to_string(),
         ReadError::Version(version) => format!(

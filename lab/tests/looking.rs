@@ -1,7 +1,8 @@
-//! The command that shows runs, `timeline`, from outside: what it writes and refuses.
+//! The commands that show runs, `timeline` and `top`, from outside: what they write, show and refuse.
 
 use std::{
     fs,
+    io::{Read, Write},
     path::Path,
     process::{Command, Output, Stdio},
     thread,
@@ -10,7 +11,17 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use trapcast::record::{self, Shape};
+use trapcast::{
+    memory::MemoryFile,
+    paths::Paths,
+    record::{self, Shape},
+    top::share::Announced,
+};
+use trapcast_trace::{
+    MAILBOX_OFFSET, MAILBOX_SIZE,
+    report::{self, Header, State, VCPUS_OFFSET, VcpuReport},
+};
+use zerocopy::{FromZeros, IntoBytes};
 
 fn command(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_trapcast"));
@@ -70,10 +81,16 @@ fn names(directory: &Path) -> Vec<String> {
 
 #[test]
 fn the_help_teaches() {
-    for (command, wanted) in [(
-        "timeline",
-        ["ui.perfetto.dev", "docs/timeline.md", "--from 120.5"],
-    )] {
+    for (command, wanted) in [
+        (
+            "timeline",
+            ["ui.perfetto.dev", "docs/timeline.md", "--from 120.5"],
+        ),
+        (
+            "top",
+            ["q leaves", "--once --json", "trapcast boot --observe"],
+        ),
+    ] {
         let (help, _) = told(Path::new("/"), &[command, "--help"]);
         for wanted in wanted {
             assert!(help.contains(wanted), "{command}: {wanted}: {help}");
@@ -194,4 +211,162 @@ fn an_interrupt_leaves_no_trace() {
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(names(path), ["a.parquet"]);
+}
+
+/// A board's RAM with the mailbox of one VM that has been entered so often.
+fn board(state: State, entries: u64) -> MemoryFile {
+    let ram = MemoryFile::zeroed(MAILBOX_OFFSET + MAILBOX_SIZE).unwrap();
+    let header = Header {
+        magic: report::MAGIC,
+        version: report::VERSION,
+        state: state as u32,
+        cores: 1,
+        vms: 1,
+        vcpus: 1,
+        ..Header::new_zeroed()
+    };
+    ram.write_at(header.as_bytes(), MAILBOX_OFFSET).unwrap();
+    count(&ram, entries);
+    ram
+}
+
+fn count(ram: &MemoryFile, entries: u64) {
+    let vcpu = VcpuReport {
+        scheme: trapcast_forecast::Scheme::Owner as u32,
+        entries,
+        ..VcpuReport::new_zeroed()
+    };
+    ram.write_at(vcpu.as_bytes(), MAILBOX_OFFSET + VCPUS_OFFSET as u64)
+        .unwrap();
+}
+
+fn announce(directory: &Path, ram: &MemoryFile) -> Announced {
+    let paths = Paths::find(Some(directory.to_path_buf())).unwrap();
+    Announced::new(&paths, "max", "VMs: 1", ram).unwrap()
+}
+
+#[test]
+fn top_prints_a_snapshot_of_the_only_hypervisor() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    assert!(refused(path, &["top"]).contains("no hypervisor runs"));
+    let output = trapcast(path, &["top", "--interval", "0"]);
+    let sentence = String::from_utf8(output.stderr).unwrap();
+    assert!(sentence.contains("from 0.1 to 3600"), "{sentence}");
+
+    let ram = board(State::Running, 5);
+    let _announced = announce(path, &ram);
+    let top = command(path, &["top", "--json", "--interval", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    thread::sleep(Duration::from_millis(300));
+    count(&ram, 105);
+    let output = top.wait_with_output().unwrap();
+    let snapshot: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(snapshot["pid"], std::process::id());
+    assert_eq!(
+        (&snapshot["state"], &snapshot["cpu"]),
+        (&"running".into(), &"max".into())
+    );
+    let vcpu = &snapshot["vcpus"][0];
+    assert_eq!(vcpu["counters"]["entries"], 105);
+    assert!(
+        vcpu["rates"]["entries"].as_f64().unwrap() <= 100.0,
+        "{vcpu}"
+    );
+    assert_eq!(vcpu["hit_share"], Value::Null);
+
+    let pid = std::process::id().to_string();
+    let (text, _) = told(path, &["top", &pid, "--interval", "0.1"]);
+    assert!(
+        text.contains("entries/s") && text.contains("owner"),
+        "{text}"
+    );
+    assert!(refused(path, &["top", "1"]).contains("process 1 runs no hypervisor"));
+}
+
+#[test]
+fn top_says_why_there_is_nothing_to_see() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let ram = board(State::Running, 5);
+    let header = Header {
+        magic: report::MAGIC,
+        version: report::VERSION + 1,
+        ..Header::new_zeroed()
+    };
+    ram.write_at(header.as_bytes(), MAILBOX_OFFSET).unwrap();
+    let _announced = announce(path, &ram);
+    let output = trapcast(path, &["top", "--once"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("run make build"), "{told}");
+}
+
+/// Runs `trapcast top` on a terminal of its own, types `keys` once it shows its table, and returns what came to
+/// the terminal: the screen, the exit status, and the terminal's settings after that.
+fn on_a_terminal(directory: &Path, keys: &[u8]) -> String {
+    let program = env!("CARGO_BIN_EXE_trapcast");
+    let line = format!(
+        "stty rows 30 cols 120; {program} --target {} top --interval 0.1; echo status=$?; stty -a",
+        directory.display()
+    );
+    let mut script = Command::new("script")
+        .args(["-qec", &line, "/dev/null"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut output = script.stdout.take().unwrap();
+    let mut input = script.stdin.take().unwrap();
+    let mut is_typed = keys.is_empty();
+    let mut shown = String::new();
+    let mut chunk = [0; 4096];
+    while let Ok(length @ 1..) = output.read(&mut chunk) {
+        shown += &String::from_utf8_lossy(&chunk[..length]);
+        // A terminal that is still in its own mode would take Ctrl-C for itself.
+        if !is_typed && shown.contains("entries/s") {
+            input.write_all(keys).unwrap();
+            is_typed = true;
+        }
+    }
+    script.wait().unwrap();
+    shown
+}
+
+#[test]
+fn top_gives_the_terminal_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let ram = board(State::Running, 5);
+    let _announced = announce(directory.path(), &ram);
+    for key in [&b"q"[..], b"\x03"] {
+        let shown = on_a_terminal(directory.path(), key);
+        let (enter, leave) = ("\u{1b}[?1049h", "\u{1b}[?1049l");
+        let after = shown
+            .split(leave)
+            .nth(1)
+            .unwrap_or_else(|| panic!("{shown}"));
+        assert!(
+            shown.contains(enter) && shown.contains("entries/s"),
+            "{shown}"
+        );
+        assert!(after.contains("status=0"), "{shown}");
+        assert!(
+            after.contains(" icanon") && after.contains(" echo "),
+            "{shown}"
+        );
+    }
+}
+
+#[test]
+fn top_ends_with_the_hypervisor() {
+    let directory = tempfile::tempdir().unwrap();
+    let ram = board(State::Done, 5);
+    let _announced = announce(directory.path(), &ram);
+    let shown = on_a_terminal(directory.path(), b"");
+    assert!(
+        shown.contains("has ended") && shown.contains("status=0"),
+        "{shown}"
+    );
 }

@@ -6,6 +6,7 @@
 mod built;
 mod commands;
 mod cores;
+mod looking;
 mod runs;
 mod studies;
 #[path = "../support/mod.rs"]
@@ -41,5 +42,6 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     studies::trials(&mut add);
     commands::trials(&mut add);
     typing::trials(&mut add);
+    looking::trials(&mut add);
     trials
 }

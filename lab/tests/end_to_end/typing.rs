@@ -93,7 +93,7 @@ fn beside_one_who_does_not_read(paths: &Paths) -> Outcomes {
 }
 
 /// What a pipe brings, collected by a thread of its own.
-fn read_in_background(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
+pub fn read_in_background(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>> {
     let collected = Arc::new(Mutex::new(String::new()));
     let into = Arc::clone(&collected);
     thread::spawn(move || {
@@ -106,7 +106,7 @@ fn read_in_background(mut pipe: impl Read + Send + 'static) -> Arc<Mutex<String>
     collected
 }
 
-fn wait_for(console: &Mutex<String>, expected: &str) -> Outcomes {
+pub fn wait_for(console: &Mutex<String>, expected: &str) -> Outcomes {
     let limit = Instant::now() + Duration::from_secs(60);
     while Instant::now() < limit {
         if console.lock().expect("no reader panics").contains(expected) {
