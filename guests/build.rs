@@ -35,6 +35,8 @@ fn main() {
         "-zmax-page-size=65536",
         "--strip-all",
     ] {
-        println!("cargo:rustc-link-arg-bin=linux-simd={argument}");
+        for program in ["linux-simd", "linux-seed"] {
+            println!("cargo:rustc-link-arg-bin={program}={argument}");
+        }
     }
 }
