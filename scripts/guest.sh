@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Downloads the packages of the Linux guests: Debian's kernels for arm64 (cloud) and armhf (armmp-lpae),
-# and a static busybox for each.
+# a static busybox for each, and the arm64 programs that the study runs.
 #
 # apt does it in a state of its own under target/guest, so that the machine's architectures,
 # sources and installed packages stay as they are; apt checks the signatures. Mirror and suite are
@@ -9,6 +9,7 @@
 # Leaves in target/guest:
 #   arm64   Image, busybox, versions.json
 #   armhf   zImage, busybox-armhf, versions-armhf.json
+#   arm64   userland, a tree of the programs and their libraries; versions-userland.json
 #
 # usage: scripts/guest.sh
 # environment:
@@ -31,6 +32,22 @@ choose() {
     armhf) meta=linux-image-armmp-lpae kernel=zImage busybox=busybox-armhf versions=versions-armhf.json ;;
     esac
 }
+
+# The programs of the study, and the libraries that these need. The lab takes from them what each image
+# needs, and names a library that is not there.
+userland_packages=(
+    rt-tests libnuma1
+    openssl libssl3
+    zstd xz-utils gzip libzstd1 liblz4-1 liblzma5 zlib1g
+    sqlite3 libsqlite3-0 libreadline8 libtinfo6
+    python3.11-minimal libpython3.11-minimal libexpat1
+    perl-base libcrypt1
+    redis-server redis-tools libatomic1 liblzf1 libjemalloc2 libsystemd0 libcap2 libgcrypt20 libgpg-error0
+    cpp-12 libisl23 libmpc3 libmpfr6 libgmp10
+    stress-ng libapparmor1 libbsd0 libmd0 libegl1 libgles2 libglvnd0 libgbm1 libdrm2 libwayland-server0
+    libffi8 libjudydebian1 libjpeg62-turbo libkmod2 libsctp1 libxxhash0
+    libc6 libgcc-s1 libstdc++6
+)
 
 have() { [ -s "$guest/$kernel" ] && [ -s "$guest/$busybox" ] && [ -s "$guest/$versions" ]; }
 
@@ -79,9 +96,9 @@ is_kernel() {
     esac
 }
 
-# Downloads the guest of $arch.
-download() {
-    local package image program uri suite
+# Makes an apt for $arch in a new directory, $work, and reads the package lists.
+prepare_apt() {
+    local uri suite
     work=$(mktemp -d "$guest/.work.XXXXXX")
     apt=$work/apt
     mkdir -p "$work/debs" "$apt/none" "$apt/state/lists/partial" "$apt/cache/archives/partial"
@@ -93,6 +110,12 @@ download() {
     say "reading the package lists for $arch of: $(paste -sd, <<<"$sources")"
     # One list that a mirror has out of step does no harm, as long as another has the packages.
     apt_here apt-get update >/dev/null || say "going on without the lists that apt could not read"
+}
+
+# Downloads the kernel and the busybox of $arch.
+download() {
+    local package image program
+    prepare_apt
 
     package=$(field Depends $meta | grep -o 'linux-image-[^ ,]*' | head -n 1)
     [ -n "$package" ] || fail "the lists that apt could read have no $meta; its message stands above"
@@ -120,6 +143,39 @@ JSON
     say "ready: $(tr -d '\n' <"$guest/$versions")"
 }
 
+# Whether the tree is there and of all these packages.
+have_userland() {
+    local package
+    [ -d "$guest/userland/usr" ] || return
+    for package in "${userland_packages[@]}"; do
+        grep -qs "^  \"$package\": " "$guest/versions-userland.json" || return
+    done
+}
+
+# Downloads the programs, all at once, and unpacks them into one tree.
+download_userland() {
+    local package
+    arch=arm64
+    prepare_apt
+    say "downloading ${#userland_packages[@]} packages of programs for $arch"
+    (cd "$work/debs" && apt_here apt-get download "${userland_packages[@]}" >/dev/null) ||
+        fail "apt could not download the programs; its message stands above"
+    say "unpacking $(du -sh "$work/debs" | cut -f 1)"
+    for package in "$work"/debs/*.deb; do
+        dpkg-deb -x "$package" "$work/userland"
+    done
+    # What no program reads.
+    rm -rf "$work/userland/usr/share" "$work/userland/var"
+    for package in "$work"/debs/*.deb; do
+        dpkg-deb -W --showformat '  "${Package}": "${Version}"\n' "$package"
+    done | sed '$!s/$/,/; 1s/^/{\n/; $s/$/\n}/' >"$work/versions-userland.json"
+    rm -rf "$guest/userland"
+    mv "$work/userland" "$guest/userland"
+    mv -f "$work/versions-userland.json" "$guest/versions-userland.json"
+    rm -rf "$work"
+    say "ready: $guest/userland"
+}
+
 missing=()
 for name in arm64 armhf; do
     choose $name
@@ -129,6 +185,11 @@ for name in arm64 armhf; do
         missing+=($name)
     fi
 done
+if have_userland; then
+    say "already there: $guest/userland"
+else
+    missing+=(userland)
+fi
 [ ${#missing[@]} != 0 ] || exit 0
 
 for tool in apt-get apt-cache dpkg-deb flock; do
@@ -147,7 +208,11 @@ sources=$(archives)
 work=
 trap '[ -z "$work" ] || rm -rf "$work"' EXIT
 for name in "${missing[@]}"; do
-    choose "$name"
     # Another call may have been faster.
-    have || download
+    if [ "$name" = userland ]; then
+        have_userland || download_userland
+    else
+        choose "$name"
+        have || download
+    fi
 done
