@@ -246,15 +246,21 @@ pub struct JsonArgs {
 /// Arguments of `trapcast study`.
 #[derive(Debug, Args)]
 pub struct StudyArgs {
-    /// Shorter workloads: a table in under three minutes
-    #[arg(long)]
+    /// Shorter workloads, and fewer: a table in under three minutes
+    #[arg(long, conflicts_with = "full")]
     pub quick: bool,
-    /// Only this workload; may be repeated [default: all, see trapcast guests]
+    /// All workloads that there are
+    #[arg(long)]
+    pub full: bool,
+    /// Only this workload; may be repeated [default: most, see trapcast guests]
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
     /// Only this scheme; may be repeated [default: all]
     #[arg(long, value_name = "NAME", value_parser = scheme)]
     pub scheme: Vec<Scheme>,
+    /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    pub slice: Option<u32>,
     /// The core
     #[command(flatten)]
     pub core: CoreArgs,
@@ -272,7 +278,7 @@ pub struct StudyArgs {
 /// Arguments of `trapcast record`.
 #[derive(Debug, Args)]
 pub struct RecordArgs {
-    /// Workloads [default: all, see trapcast guests]
+    /// Workloads [default: those of a study, see trapcast guests]
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,
     /// Shorter workloads
@@ -281,6 +287,9 @@ pub struct RecordArgs {
     /// How FP/SIMD registers are switched while recording; what a scheme moves costs the guest time
     #[arg(long, value_name = "NAME", default_value = "owner", value_parser = scheme)]
     pub scheme: Scheme,
+    /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
+    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    pub slice: Option<u32>,
     /// The core
     #[command(flatten)]
     pub core: CoreArgs,

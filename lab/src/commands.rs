@@ -24,7 +24,7 @@ use crate::{
     results::{self, Results},
     signals, study, table, timeline, top, torture,
     vectors::RegisterFiles,
-    workload::{self, Scale, Workload},
+    workload::{self, Extent, Scale, Workload},
 };
 
 /// Does what the command line says.
@@ -128,7 +128,7 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         .unwrap_or_else(|| paths.target().join("study"));
     let plan = study::Plan {
         records: output.join("records"),
-        workloads: workloads(&arguments.workload)?,
+        workloads: workloads(&arguments.workload, extent(arguments.quick, arguments.full))?,
         schemes: if arguments.scheme.is_empty() {
             Scheme::ALL.to_vec()
         } else {
@@ -137,6 +137,7 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         cpu: cpu(arguments.core),
         vhe: arguments.core.vhe(cpu(arguments.core))?,
         scale: scale(arguments.quick),
+        slice: arguments.slice,
         jobs: arguments.jobs.map_or_else(cores, usize::from),
     };
     let results = study::study(&plan, paths)?;
@@ -188,12 +189,20 @@ fn agreement_rows(results: &serde_json::Value) -> Result<Vec<agreement::Row>> {
     serde_json::from_value(results["results"].clone()).map_err(Error::run)
 }
 
-/// The workloads of these names, or all.
-fn workloads(names: &[String]) -> Result<Vec<&'static Workload>> {
+/// The workloads of these names, or those of a study of this extent.
+fn workloads(names: &[String], extent: Extent) -> Result<Vec<&'static Workload>> {
     if names.is_empty() {
-        return Ok(workload::ALL.iter().collect());
+        return Ok(workload::within(extent));
     }
     names.iter().map(|name| workload::find(name)).collect()
+}
+
+const fn extent(quick: bool, full: bool) -> Extent {
+    match (quick, full) {
+        (true, _) => Extent::Quick,
+        (false, true) => Extent::Full,
+        (false, false) => Extent::Default,
+    }
 }
 
 const fn scale(quick: bool) -> Scale {
@@ -202,11 +211,12 @@ const fn scale(quick: bool) -> Scale {
 
 fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
     let plan = recording::Plan {
-        workloads: workloads(&arguments.workloads)?,
+        workloads: workloads(&arguments.workloads, extent(arguments.quick, false))?,
         scheme: arguments.scheme,
         cpu: cpu(arguments.core),
         vhe: arguments.core.vhe(cpu(arguments.core))?,
         scale: scale(arguments.quick),
+        slice: arguments.slice,
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         output: arguments
             .output

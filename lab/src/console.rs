@@ -2,6 +2,9 @@
 
 use crate::initrd::DONE_MARKER;
 
+/// Lines that are shown of a guest that did not come to its end.
+const LAST_LINES: usize = 12;
+
 /// What the lines of one run say about the integrity of its guests.
 #[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub struct Findings {
@@ -32,6 +35,8 @@ pub enum Expected {
     LinuxProcesses,
     /// Linux's marker alone.
     LinuxMarker,
+    /// The last line of the init that runs Debian's programs, and the marker.
+    Program,
 }
 
 /// Reads a console to its end.
@@ -54,6 +59,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
                 findings.marker(vm, &lines);
             }
             Expected::LinuxMarker => findings.marker(vm, &lines),
+            Expected::Program => findings.debian(vm, &lines),
         }
         findings.first_mismatch(&lines);
     }
@@ -101,6 +107,20 @@ impl Findings {
             };
             self.failures
                 .push(format!("vm{vm}: {name} did not come to its end{which}"));
+        }
+    }
+
+    /// Looks for the end of Debian's programs, and says what went wrong in their own words.
+    fn debian(&mut self, vm: usize, lines: &[&str]) {
+        self.program(vm, lines, "program", 1);
+        self.marker(vm, lines);
+        let wrong = lines.iter().filter(|line| line.contains(": MISMATCH "));
+        self.failures
+            .extend(wrong.map(|line| format!("vm{vm}: {line}")));
+        if !lines.iter().any(|line| line.trim() == DONE_MARKER) {
+            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+            self.failures
+                .push(format!("vm{vm} said at last:\n  {}", last.join("\n  ")));
         }
     }
 

@@ -81,7 +81,11 @@ pub fn build(busybox: &Path, task: Task<'_>) -> Result<Vec<u8>> {
     archive.finish()
 }
 
-fn read(path: &Path) -> Result<Vec<u8>> {
+/// Reads a part of an image.
+///
+/// # Errors
+/// [`Error::Input`] where it cannot be read.
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|error| {
         Error::input(format!(
             "cannot read {}: {error}; trapcast doctor says what is missing",
@@ -90,35 +94,47 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     })
 }
 
+/// An initrd that is being built: a cpio archive in memory.
 #[derive(Default)]
-struct Archive {
+pub(crate) struct Archive {
     bytes: Vec<u8>,
     entries: u32,
 }
 
 impl Archive {
-    fn directory(&mut self, name: &str) -> Result<()> {
+    pub(crate) fn directory(&mut self, name: &str) -> Result<()> {
         self.add(name, 0o040_755, &[])
     }
 
-    fn program(&mut self, name: &str, content: &[u8]) -> Result<()> {
+    pub(crate) fn program(&mut self, name: &str, content: &[u8]) -> Result<()> {
         self.add(name, 0o100_755, content)
     }
 
-    fn add(&mut self, name: &str, mode: u32, mut content: &[u8]) -> Result<()> {
+    pub(crate) fn link(&mut self, name: &str, target: &str) -> Result<()> {
+        self.add(name, 0o120_777, target.as_bytes())
+    }
+
+    /// Adds a character device.
+    pub(crate) fn device(&mut self, name: &str, major: u32, minor: u32) -> Result<()> {
+        let entry = newc::Builder::new(name).mode(0o020_666);
+        self.write(entry.rdev_major(major).rdev_minor(minor), name, &[])
+    }
+
+    fn add(&mut self, name: &str, mode: u32, content: &[u8]) -> Result<()> {
+        self.write(newc::Builder::new(name).mode(mode), name, content)
+    }
+
+    fn write(&mut self, entry: newc::Builder, name: &str, mut content: &[u8]) -> Result<()> {
         let size = u32::try_from(content.len())
             .map_err(|_| Error::input(format!("{name} is too large for an initrd")))?;
         self.entries += 1;
-        let mut entry = newc::Builder::new(name)
-            .ino(self.entries)
-            .mode(mode)
-            .write(&mut self.bytes, size);
+        let mut entry = entry.ino(self.entries).write(&mut self.bytes, size);
         std::io::copy(&mut content, &mut entry).map_err(Error::run)?;
         entry.finish().map_err(Error::run)?;
         Ok(())
     }
 
-    fn finish(self) -> Result<Vec<u8>> {
+    pub(crate) fn finish(self) -> Result<Vec<u8>> {
         newc::trailer(self.bytes).map_err(Error::run)
     }
 }

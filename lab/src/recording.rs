@@ -34,6 +34,8 @@ pub struct Plan {
     pub vhe: bool,
     /// How long the workloads are.
     pub scale: Scale,
+    /// How long a vCPU may run while others wait, in microseconds, whatever the workload has.
+    pub slice: Option<u32>,
     /// QEMUs at once.
     pub jobs: usize,
     /// Where the files go.
@@ -95,7 +97,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
             vhe: plan.vhe,
             icount: true,
             record: true,
-            slice: None,
+            slice: plan.slice.or(workload.slice),
             vms: images.vms(workload, plan.scheme, true, plan.scale),
         };
         let about = About {

@@ -38,6 +38,8 @@ pub struct Results {
     pub vhe: bool,
     /// How long the workloads were.
     pub scale: Scale,
+    /// How long a vCPU could run while others waited, in microseconds, if that was asked for.
+    pub slice: Option<u32>,
     /// One per workload and scheme that ran.
     pub results: Vec<SchemeResult>,
     /// Runs that failed: what and why.
@@ -57,8 +59,10 @@ pub struct Versions {
     pub qemu: String,
     /// The compiler that built the hypervisor and the guests.
     pub rustc: Option<String>,
-    /// What `scripts/guest.sh` wrote.
+    /// What `scripts/guest.sh` wrote of the kernel and busybox.
     pub guest: serde_json::Value,
+    /// What it wrote of Debian's programs.
+    pub userland: serde_json::Value,
 }
 
 /// One scheme on one workload.
@@ -185,7 +189,11 @@ impl Versions {
     /// # Errors
     /// Where there is no QEMU.
     pub fn look(paths: &Paths) -> Result<Self> {
-        let guest = std::fs::read_to_string(paths.target().join("guest/versions.json")).ok();
+        let written = |file: &str| {
+            let text = std::fs::read_to_string(paths.target().join("guest").join(file)).ok();
+            text.and_then(|text| serde_json::from_str(&text).ok())
+                .unwrap_or_default()
+        };
         Ok(Self {
             trapcast: env!("CARGO_PKG_VERSION"),
             commit: toolchain::first_line(
@@ -195,9 +203,8 @@ impl Versions {
             ),
             qemu: qemu::version()?,
             rustc: toolchain::version(paths),
-            guest: guest
-                .and_then(|text| serde_json::from_str(&text).ok())
-                .unwrap_or_default(),
+            guest: written("versions.json"),
+            userland: written("versions-userland.json"),
         })
     }
 }

@@ -38,6 +38,8 @@ pub struct Plan {
     pub vhe: bool,
     /// How long the workloads are.
     pub scale: Scale,
+    /// How long a vCPU may run while others wait, in microseconds, whatever the workload has.
+    pub slice: Option<u32>,
     /// QEMUs at once.
     pub jobs: usize,
     /// Where the records of the observed runs go.
@@ -88,7 +90,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
             vhe: plan.vhe,
             icount: true,
             record: job.observe,
-            slice: None,
+            slice: plan.slice.or(job.workload.slice),
             vms: images.vms(job.workload, job.scheme, job.observe, plan.scale),
         };
         let outcome = if job.observe {
@@ -115,6 +117,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
         cpu: plan.cpu.name(),
         vhe: plan.vhe,
         scale: plan.scale,
+        slice: plan.slice,
         results: Vec::new(),
         failures: Vec::new(),
         timing: timing(&outcomes),
@@ -312,6 +315,7 @@ mod tests {
             cpu: Cpu::NeoverseN1,
             vhe: true,
             scale: Scale::QUICK,
+            slice: None,
             jobs: 2,
             records: PathBuf::new(),
         }

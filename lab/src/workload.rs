@@ -1,6 +1,8 @@
 //! What can be run: the guests of a study, by name.
 
-use std::sync::Arc;
+mod programs;
+
+use std::{collections::BTreeMap, sync::Arc};
 
 use trapcast_forecast::Scheme;
 
@@ -12,6 +14,7 @@ use crate::{
     machine::Vm,
     memory::MemoryFile,
     paths::Paths,
+    program::{self, Program},
     vectors::RegisterFiles,
 };
 
@@ -36,6 +39,19 @@ enum Guest {
     Linux,
     /// The same with two vCPUs, and the short script whatever the scale.
     LinuxSmp,
+    /// Linux with Debian's programs.
+    Program(&'static Program),
+}
+
+/// The smallest study that a workload is part of, unless it is asked for by name.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Extent {
+    /// The quick one.
+    Quick,
+    /// The default one.
+    Default,
+    /// The one of all workloads.
+    Full,
 }
 
 /// A workload.
@@ -48,6 +64,10 @@ pub struct Workload {
     guests: &'static [Guest],
     /// Cores of the board.
     pub cores: u32,
+    /// How long a vCPU may run while others wait, in microseconds, if not as the hypervisor has it.
+    pub slice: Option<u32>,
+    /// The smallest study that it is part of.
+    pub extent: Extent,
     /// Whether the scheme `none` must be caught on it: several users of the registers share a core.
     pub must_catch_none: bool,
 }
@@ -61,6 +81,8 @@ pub struct Scale {
     pub linux_rounds: u32,
     /// Rounds of Linux's SIMD program.
     pub simd_rounds: u32,
+    /// Rounds of Debian's programs.
+    pub program_rounds: u32,
 }
 
 impl Scale {
@@ -69,6 +91,7 @@ impl Scale {
         windows: 8000,
         linux_rounds: 6,
         simd_rounds: 400,
+        program_rounds: 3,
     };
 
     /// A study to look at.
@@ -76,11 +99,29 @@ impl Scale {
         windows: 1000,
         linux_rounds: 1,
         simd_rounds: 20,
+        program_rounds: 1,
     };
 }
 
 /// Every workload, in the order in which tables show them.
-pub const ALL: &[Workload] = &[
+pub const ALL: &[Workload] = &join::<{ MADE.len() + programs::ALL.len() }>(MADE, programs::ALL);
+
+const fn join<const N: usize>(first: &[Workload], second: &[Workload]) -> [Workload; N] {
+    let mut all = [first[0]; N];
+    let mut index = 0;
+    while index < N {
+        all[index] = if index < first.len() {
+            first[index]
+        } else {
+            second[index - first.len()]
+        };
+        index += 1;
+    }
+    all
+}
+
+/// Those that are made for a purpose: bare-metal guests in known patterns, Linux with a script.
+const MADE: &[Workload] = &[
     checker(
         "never",
         "never uses the registers",
@@ -150,6 +191,7 @@ pub const ALL: &[Workload] = &[
         ],
         cores: 1,
         must_catch_none: true,
+        ..PLAIN
     },
     checker(
         "linux",
@@ -166,6 +208,7 @@ pub const ALL: &[Workload] = &[
         ],
         cores: 1,
         must_catch_none: true,
+        ..PLAIN
     },
     Workload {
         name: "four-on-2",
@@ -173,6 +216,7 @@ pub const ALL: &[Workload] = &[
         guests: FOUR,
         cores: 2,
         must_catch_none: true,
+        ..PLAIN
     },
     Workload {
         name: "smp-on-2",
@@ -184,6 +228,7 @@ pub const ALL: &[Workload] = &[
         ],
         cores: 2,
         must_catch_none: true,
+        ..PLAIN
     },
     Workload {
         name: "smp-on-4",
@@ -191,6 +236,7 @@ pub const ALL: &[Workload] = &[
         guests: &[Guest::LinuxSmp, FOUR[0], FOUR[1], FOUR[2], FOUR[3]],
         cores: 4,
         must_catch_none: true,
+        ..PLAIN
     },
 ];
 
@@ -202,14 +248,31 @@ const FOUR: &[Guest] = &[
     Guest::Checker("workload=bursts"),
 ];
 
+/// What most workloads have in common.
+const PLAIN: Workload = Workload {
+    name: "",
+    about: "",
+    guests: &[],
+    cores: 1,
+    slice: None,
+    extent: Extent::Quick,
+    must_catch_none: false,
+};
+
 const fn checker(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
     Workload {
         name,
         about,
         guests,
-        cores: 1,
-        must_catch_none: false,
+        ..PLAIN
     }
+}
+
+/// The workloads of a study of this extent.
+pub fn within(extent: Extent) -> Vec<&'static Workload> {
+    ALL.iter()
+        .filter(|workload| workload.extent <= extent)
+        .collect()
 }
 
 /// Finds a workload by its name.
@@ -235,6 +298,7 @@ impl Workload {
             Guest::Checker(_) => 1,
             Guest::LinuxSmp => 8,
             Guest::Linux => 20,
+            Guest::Program(_) => 10,
         };
         self.guests.iter().map(weight).sum()
     }
@@ -244,6 +308,7 @@ impl Workload {
         let expected = |guest: &Guest| match guest {
             Guest::Checker(_) => Expected::Checker,
             Guest::Linux | Guest::LinuxSmp => Expected::LinuxScript,
+            Guest::Program(_) => Expected::Program,
         };
         self.guests.iter().map(expected).collect()
     }
@@ -255,6 +320,7 @@ pub struct Images {
     checker: Image,
     linux: Option<Linux>,
     linux_smp: Option<Linux>,
+    programs: BTreeMap<&'static str, Linux>,
 }
 
 /// Linux's kernel and initrd, and how large that is.
@@ -275,6 +341,7 @@ impl Images {
             checker: Image::open(&paths.built("checker")?)?,
             linux: with_script(Guest::Linux, scale)?,
             linux_smp: with_script(Guest::LinuxSmp, Scale::QUICK)?,
+            programs: programs(paths, workloads)?,
         })
     }
 
@@ -326,12 +393,35 @@ impl Images {
                     ..common(kernel)
                 }
             }
+            Guest::Program(program) => {
+                let (kernel, initrd, size) = &self.programs[program.name];
+                Vm {
+                    initrd: Some(Arc::clone(initrd)),
+                    initrd_size: *size,
+                    bootargs: program.bootargs(scale.program_rounds, seed),
+                    memory: program.memory,
+                    ..common(kernel)
+                }
+            }
         }
     }
 }
 
+/// The images of the programs of these workloads.
+fn programs(paths: &Paths, workloads: &[&Workload]) -> Result<BTreeMap<&'static str, Linux>> {
+    let mut programs = BTreeMap::new();
+    for guest in workloads.iter().flat_map(|workload| workload.guests) {
+        if let Guest::Program(program) = guest
+            && !programs.contains_key(program.name)
+        {
+            let image = program::Builder::new(paths)?.image(program)?;
+            programs.insert(program.name, with_initrd(paths, &image)?);
+        }
+    }
+    Ok(programs)
+}
+
 fn linux(paths: &Paths, scale: Scale) -> Result<Linux> {
-    let kernel = Image::open(&paths.guest("Image")?)?;
     let initrd = initrd::build(
         &paths.guest("busybox")?,
         Task::Script {
@@ -340,9 +430,13 @@ fn linux(paths: &Paths, scale: Scale) -> Result<Linux> {
             simd: &paths.built("linux-simd")?,
         },
     )?;
+    with_initrd(paths, &initrd)
+}
+
+fn with_initrd(paths: &Paths, initrd: &[u8]) -> Result<Linux> {
     Ok((
-        kernel,
-        Arc::new(MemoryFile::with_content(&initrd)?),
+        Image::open(&paths.guest("Image")?)?,
+        Arc::new(MemoryFile::with_content(initrd)?),
         initrd.len() as u64,
     ))
 }
@@ -365,7 +459,7 @@ mod tests {
 
     #[test]
     fn only_workloads_that_share_a_core_must_catch_none() {
-        for workload in ALL {
+        for workload in MADE {
             assert_eq!(
                 workload.must_catch_none,
                 workload.guests.len() > 1,

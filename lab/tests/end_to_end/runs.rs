@@ -23,6 +23,7 @@ pub const SCALE: Scale = Scale {
     windows: 700,
     linux_rounds: 1,
     simd_rounds: 10,
+    program_rounds: 1,
 };
 
 /// How long a run may take before it counts as hanging.

@@ -33,6 +33,7 @@ fn small_study(paths: &Paths, records: &Path) -> Result<serde_json::Value, Faile
         cpu: Cpu::NeoverseN1,
         vhe: true,
         scale: SCALE,
+        slice: None,
         jobs: 2,
         records: records.to_path_buf(),
     };

@@ -1,0 +1,163 @@
+//! Debian's programs that a Linux guest runs: what is in their images, and what they do.
+//!
+//! A script is one round, and checks each result. How many rounds there are, and the seed, are words of
+//! the kernel's command line: an image serves every scale.
+
+mod image;
+
+pub use image::{Builder, build};
+
+/// What every kernel under a program is told. Left out is what takes long at a boot and serves no program
+/// here: the kernel's tests of its own ciphers, which use the registers all that time, and the preparation
+/// of its tracers and of BPF's types. So a boot takes an eighth of the instructions.
+const BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0 cryptomgr.notests \
+                        initcall_blacklist=trace_eval_init,tracer_init_tracefs,init_blk_tracer,\
+                        init_kprobe_trace,cubictcp_register";
+
+/// One program, or a few that belong together, on a guest of its own.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Program {
+    /// Its name.
+    pub name: &'static str,
+    /// What one round does.
+    pub script: &'static str,
+    /// Files and directories of Debian's packages that it needs, besides libraries that programs name.
+    pub files: &'static [&'static str],
+    /// Bytes of the guest's memory.
+    pub memory: u64,
+    /// What its kernel is told besides.
+    pub bootargs: &'static str,
+}
+
+const fn program(
+    name: &'static str,
+    script: &'static str,
+    files: &'static [&'static str],
+) -> Program {
+    Program {
+        name,
+        script,
+        files,
+        memory: 128 << 20,
+        bootargs: "",
+    }
+}
+
+/// OpenSSL's ciphers and hashes.
+pub const OPENSSL: Program = program(
+    "openssl",
+    include_str!("program/openssl.sh"),
+    &["usr/bin/openssl"],
+);
+
+/// Three compressors.
+pub const COMPRESS: Program = program(
+    "compress",
+    include_str!("program/compress.sh"),
+    &["usr/bin/zstd", "usr/bin/xz", "bin/gzip"],
+);
+
+/// A database.
+pub const SQLITE: Program = program(
+    "sqlite",
+    include_str!("program/sqlite.sh"),
+    &["usr/bin/sqlite3"],
+);
+
+/// Python, which compiles the modules that it starts with.
+pub const PYTHON: Program = program(
+    "python",
+    include_str!("program/python.sh"),
+    &["usr/bin/python3.11", "usr/lib/python3.11/encodings"],
+);
+
+/// Perl without modules.
+pub const PERL: Program = program("perl", include_str!("program/perl.sh"), &["usr/bin/perl"]);
+
+/// A server and its clients over the loopback interface.
+pub const REDIS: Program = program(
+    "redis",
+    include_str!("program/redis.sh"),
+    &[
+        "usr/bin/redis-server",
+        "usr/bin/redis-cli",
+        "usr/bin/redis-benchmark",
+    ],
+);
+
+/// GCC's compiler proper.
+pub const GCC: Program = Program {
+    memory: 256 << 20,
+    ..program(
+        "gcc",
+        include_str!("program/gcc.sh"),
+        &["usr/lib/gcc/aarch64-linux-gnu/12/cc1"],
+    )
+};
+
+/// The scheduler's benchmark of the rt-tests.
+pub const HACKBENCH: Program = program(
+    "hackbench",
+    include_str!("program/hackbench.sh"),
+    &["usr/bin/hackbench"],
+);
+
+/// The rt-tests' threads that sleep and wake.
+pub const CYCLICTEST: Program = program(
+    "cyclictest",
+    include_str!("program/cyclictest.sh"),
+    &["usr/bin/cyclictest"],
+);
+
+/// Stressors that compute with the registers.
+pub const STRESS_FP: Program = program(
+    "stress-fp",
+    include_str!("program/stress-fp.sh"),
+    &["usr/bin/stress-ng"],
+);
+
+/// Stressors that switch contexts, as lmbench's lat_ctx and lat_pipe do.
+pub const STRESS_SWITCH: Program = program(
+    "stress-switch",
+    include_str!("program/stress-switch.sh"),
+    &["usr/bin/stress-ng"],
+);
+
+/// A shell that counts.
+pub const SHELL: Program = program("shell", include_str!("program/shell.sh"), &[]);
+
+/// A guest with nothing to do, whose kernel keeps its tick.
+pub const IDLE: Program = Program {
+    bootargs: "nohz=off",
+    ..program("idle", include_str!("program/idle.sh"), &[])
+};
+
+/// The boot, and nothing after it.
+pub const BOOT: Program = program("boot", "", &[]);
+
+/// All of them.
+pub const ALL: &[&Program] = &[
+    &OPENSSL,
+    &COMPRESS,
+    &SQLITE,
+    &PYTHON,
+    &PERL,
+    &REDIS,
+    &GCC,
+    &HACKBENCH,
+    &CYCLICTEST,
+    &STRESS_FP,
+    &STRESS_SWITCH,
+    &SHELL,
+    &IDLE,
+    &BOOT,
+];
+
+impl Program {
+    /// What its kernel is told: how often the script runs, and the seed, which Linux hands on to the init
+    /// as variables.
+    pub fn bootargs(&self, rounds: u32, seed: u64) -> String {
+        let own = self.bootargs;
+        format!("{BOOTARGS} {own} rounds={rounds} seed={seed}").replace("  ", " ")
+    }
+}
