@@ -4,6 +4,8 @@
 //! the kernel's command line: an image serves every scale.
 
 mod image;
+#[cfg(test)]
+mod tests;
 
 pub use image::{Builder, build};
 
@@ -27,7 +29,12 @@ pub struct Program {
     pub memory: u64,
     /// What its kernel is told besides.
     pub bootargs: &'static str,
+    /// Milliseconds of the guest's time that a round may take, beside two other guests on its core.
+    pub patience: u32,
 }
+
+/// Milliseconds of the guest's time that the boots of three guests on a core may take together.
+const BOOT_PATIENCE: u32 = 600;
 
 const fn program(
     name: &'static str,
@@ -40,6 +47,7 @@ const fn program(
         files,
         memory: 128 << 20,
         bootargs: "",
+        patience: 500,
     }
 }
 
@@ -87,7 +95,7 @@ pub const REDIS: Program = program(
 
 /// GCC's compiler proper.
 pub const GCC: Program = Program {
-    memory: 256 << 20,
+    memory: 256 << 20, // the initrd is as large as the compiler, and unpacked beside itself
     ..program(
         "gcc",
         include_str!("program/gcc.sh"),
@@ -129,6 +137,7 @@ pub const SHELL: Program = program("shell", include_str!("program/shell.sh"), &[
 /// A guest with nothing to do, whose kernel keeps its tick.
 pub const IDLE: Program = Program {
     bootargs: "nohz=off",
+    patience: 1500,
     ..program("idle", include_str!("program/idle.sh"), &[])
 };
 
@@ -154,10 +163,12 @@ pub const ALL: &[&Program] = &[
 ];
 
 impl Program {
-    /// What its kernel is told: how often the script runs, and the seed, which Linux hands on to the init
-    /// as variables.
+    /// What its kernel is told, among that, for the init: how often the script runs, the seed, and after
+    /// how many milliseconds to give up. Linux hands words that it does not know on as variables.
     pub fn bootargs(&self, rounds: u32, seed: u64) -> String {
         let own = self.bootargs;
-        format!("{BOOTARGS} {own} rounds={rounds} seed={seed}").replace("  ", " ")
+        let patience = BOOT_PATIENCE + rounds * self.patience;
+        format!("{BOOTARGS} {own} rounds={rounds} seed={seed} patience={patience}")
+            .replace("  ", " ")
     }
 }

@@ -37,11 +37,11 @@ const DEVICES: [(&str, u32, u32); 5] = [
 /// Where the parts of images are.
 #[derive(Clone, Debug)]
 pub struct Builder {
-    busybox: PathBuf,
-    seed: PathBuf,
-    userland: PathBuf,
-    versions: PathBuf,
-    cache: PathBuf,
+    pub(super) busybox: PathBuf,
+    pub(super) seed: PathBuf,
+    pub(super) userland: PathBuf,
+    pub(super) versions: PathBuf,
+    pub(super) cache: PathBuf,
 }
 
 impl Builder {

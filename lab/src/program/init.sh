@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The init of guests that run Debian's programs: runs /script, which is one round, as often as $rounds says.
-# $rounds and $seed are words of the kernel's command line.
+# $rounds, $seed and $patience are words of the kernel's command line.
 export PATH=/bin:/usr/bin HOME=/tmp LC_ALL=C PYTHONHASHSEED=$seed PERL_HASH_SEED=$seed
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
@@ -17,6 +17,8 @@ md5() {
     set -- $(md5sum)
     echo $1
 }
+# A guest that lost its registers may wait for what never comes.
+(usleep ${patience}000; echo "program: did not end within $patience ms"; poweroff -f) &
 round=0
 while [ $round -lt $rounds ]; do
     . /script
