@@ -15,7 +15,7 @@ help: ## Lists the targets
 setup: ## Installs what is missing: QEMU, Rust for EL2 and for AArch32
 	@scripts/setup.sh
 
-guest: ## Downloads the Linux guests: Debian's kernels and busybox for arm64 and armhf
+guest: ## Downloads the Linux guests: Debian's kernels and busybox, and programs
 	@scripts/guest.sh
 
 build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
@@ -28,8 +28,8 @@ el2: setup
 lab: setup
 	cargo build --target-dir target -p trapcast
 
-study: build guest ## Runs every workload under every scheme; QUICK=1 takes shorter workloads
-	$(LAB) study $(if $(QUICK),--quick)
+study: build guest ## Runs every workload under every scheme; QUICK=1 takes fewer and shorter ones, FULL=1 all
+	$(LAB) study $(if $(QUICK),--quick) $(if $(FULL),--full)
 
 bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
 	$(LAB) bench

@@ -249,7 +249,7 @@ pub struct StudyArgs {
     /// Shorter workloads, and fewer: a table in under three minutes
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
-    /// All workloads that there are
+    /// All workloads that there are; Debian's programs run longer
     #[arg(long)]
     pub full: bool,
     /// Only this workload; may be repeated [default: most, see trapcast guests]

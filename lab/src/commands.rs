@@ -126,9 +126,10 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         .output
         .clone()
         .unwrap_or_else(|| paths.target().join("study"));
+    let extent = extent(arguments.quick, arguments.full);
     let plan = study::Plan {
         records: output.join("records"),
-        workloads: workloads(&arguments.workload, extent(arguments.quick, arguments.full))?,
+        workloads: workloads(&arguments.workload, extent)?,
         schemes: if arguments.scheme.is_empty() {
             Scheme::ALL.to_vec()
         } else {
@@ -136,7 +137,7 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         },
         cpu: cpu(arguments.core),
         vhe: arguments.core.vhe(cpu(arguments.core))?,
-        scale: scale(arguments.quick),
+        scale: scale(extent),
         slice: arguments.slice,
         jobs: arguments.jobs.map_or_else(cores, usize::from),
     };
@@ -205,17 +206,22 @@ const fn extent(quick: bool, full: bool) -> Extent {
     }
 }
 
-const fn scale(quick: bool) -> Scale {
-    if quick { Scale::QUICK } else { Scale::FULL }
+const fn scale(extent: Extent) -> Scale {
+    match extent {
+        Extent::Quick => Scale::QUICK,
+        Extent::Default => Scale::FULL,
+        Extent::Full => Scale::LONG,
+    }
 }
 
 fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
+    let extent = extent(arguments.quick, false);
     let plan = recording::Plan {
-        workloads: workloads(&arguments.workloads, extent(arguments.quick, false))?,
+        workloads: workloads(&arguments.workloads, extent)?,
         scheme: arguments.scheme,
         cpu: cpu(arguments.core),
         vhe: arguments.core.vhe(cpu(arguments.core))?,
-        scale: scale(arguments.quick),
+        scale: scale(extent),
         slice: arguments.slice,
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         output: arguments

@@ -61,6 +61,7 @@ pub fn checks(paths: &Paths) -> Vec<Check> {
             shown(Arch::Armhf.busybox(paths)),
             "scripts/guest.sh",
         ),
+        Check::new("Debian's programs", userland(paths), "scripts/guest.sh"),
         Check::new("hypervisor", shown(paths.hypervisor()), "make build"),
     ];
     for (name, program) in [("guest: checker", "checker"), ("guest: bench", "bench")] {
@@ -75,6 +76,11 @@ pub fn checks(paths: &Paths) -> Vec<Check> {
     checks.push(Check::new(
         "guest: linux-simd",
         shown(paths.built("linux-simd")),
+        "make build",
+    ));
+    checks.push(Check::new(
+        "guest: linux-seed",
+        shown(paths.built("linux-seed")),
         "make build",
     ));
     checks
@@ -102,6 +108,14 @@ fn kernel(arch: Arch, paths: &Paths) -> Result<String> {
         .as_str()
         .unwrap_or("of unknown version");
     Ok(format!("{package}, {} bytes", image.file_size))
+}
+
+fn userland(paths: &Paths) -> Result<String> {
+    let versions = std::fs::read_to_string(paths.guest("versions-userland.json")?);
+    let versions: serde_json::Value =
+        serde_json::from_str(&versions.unwrap_or_default()).unwrap_or_default();
+    let packages = versions.as_object().map_or(0, serde_json::Map::len);
+    Ok(format!("{packages} packages"))
 }
 
 fn shown(path: Result<PathBuf>) -> Result<String> {

@@ -194,6 +194,7 @@ mod tests {
             cpu: "max",
             vhe: true,
             scale: Scale::QUICK,
+            slice: None,
             results: vec![
                 result("linux", "per-entry", true),
                 result("linux", "none", false),

@@ -1,5 +1,6 @@
 //! What can be run: the guests of a study, by name.
 
+mod made;
 mod programs;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -91,7 +92,13 @@ impl Scale {
         windows: 8000,
         linux_rounds: 6,
         simd_rounds: 400,
-        program_rounds: 3,
+        program_rounds: 2,
+    };
+
+    /// The study of all workloads, in which Debian's programs do more.
+    pub const LONG: Self = Self {
+        program_rounds: 12,
+        ..Self::FULL
     };
 
     /// A study to look at.
@@ -104,7 +111,8 @@ impl Scale {
 }
 
 /// Every workload, in the order in which tables show them.
-pub const ALL: &[Workload] = &join::<{ MADE.len() + programs::ALL.len() }>(MADE, programs::ALL);
+pub const ALL: &[Workload] =
+    &join::<{ made::ALL.len() + programs::ALL.len() }>(made::ALL, programs::ALL);
 
 const fn join<const N: usize>(first: &[Workload], second: &[Workload]) -> [Workload; N] {
     let mut all = [first[0]; N];
@@ -120,134 +128,6 @@ const fn join<const N: usize>(first: &[Workload], second: &[Workload]) -> [Workl
     all
 }
 
-/// Those that are made for a purpose: bare-metal guests in known patterns, Linux with a script.
-const MADE: &[Workload] = &[
-    checker(
-        "never",
-        "never uses the registers",
-        &[Guest::Checker("workload=never")],
-    ),
-    checker(
-        "always",
-        "uses them in every window",
-        &[Guest::Checker("workload=always")],
-    ),
-    checker(
-        "alternating",
-        "uses them in every second window",
-        &[Guest::Checker("workload=alternating")],
-    ),
-    checker(
-        "random-5",
-        "uses them by chance, in 5 % of windows",
-        &[Guest::Checker("workload=random p=5")],
-    ),
-    checker(
-        "random-29",
-        "uses them by chance, in 29 % of windows",
-        &[Guest::Checker("workload=random p=29")],
-    ),
-    checker(
-        "random-50",
-        "uses them by chance, in 50 % of windows",
-        &[Guest::Checker("workload=random p=50")],
-    ),
-    checker(
-        "random-83",
-        "uses them by chance, in 83 % of windows",
-        &[Guest::Checker("workload=random p=83")],
-    ),
-    checker(
-        "random-95",
-        "uses them by chance, in 95 % of windows",
-        &[Guest::Checker("workload=random p=95")],
-    ),
-    checker(
-        "bursts",
-        "uses them in runs of windows",
-        &[Guest::Checker("workload=bursts")],
-    ),
-    checker(
-        "resume-point",
-        "kernel-like code that does not, user-like code that does",
-        &[Guest::Checker("workload=resume-point")],
-    ),
-    checker(
-        "random-29-long",
-        "as random-29, with a WFI in every fourth window only",
-        &[Guest::Checker("workload=random p=29 exits=4")],
-    ),
-    checker(
-        "bursts-long",
-        "as bursts, with a WFI in every fourth window only",
-        &[Guest::Checker("workload=bursts exits=4")],
-    ),
-    Workload {
-        name: "pair",
-        about: "two bare-metal guests on one core that use them in every window",
-        guests: &[
-            Guest::Checker("workload=always"),
-            Guest::Checker("workload=always exits=4"),
-        ],
-        cores: 1,
-        must_catch_none: true,
-        ..PLAIN
-    },
-    checker(
-        "linux",
-        "Linux: busybox programs with and without floating point, and one in SIMD",
-        &[Guest::Linux],
-    ),
-    Workload {
-        name: "linux-mix",
-        about: "two Linux VMs and a bare-metal guest on one core",
-        guests: &[
-            Guest::Linux,
-            Guest::Linux,
-            Guest::Checker("workload=random p=50"),
-        ],
-        cores: 1,
-        must_catch_none: true,
-        ..PLAIN
-    },
-    Workload {
-        name: "four-on-2",
-        about: "four bare-metal guests on two cores",
-        guests: FOUR,
-        cores: 2,
-        must_catch_none: true,
-        ..PLAIN
-    },
-    Workload {
-        name: "smp-on-2",
-        about: "Linux with two vCPUs, and two bare-metal guests, on two cores",
-        guests: &[
-            Guest::LinuxSmp,
-            Guest::Checker("workload=always"),
-            Guest::Checker("workload=random p=50"),
-        ],
-        cores: 2,
-        must_catch_none: true,
-        ..PLAIN
-    },
-    Workload {
-        name: "smp-on-4",
-        about: "Linux with two vCPUs, and four bare-metal guests, on four cores",
-        guests: &[Guest::LinuxSmp, FOUR[0], FOUR[1], FOUR[2], FOUR[3]],
-        cores: 4,
-        must_catch_none: true,
-        ..PLAIN
-    },
-];
-
-/// Bare-metal guests that use the registers in different ways.
-const FOUR: &[Guest] = &[
-    Guest::Checker("workload=always"),
-    Guest::Checker("workload=always exits=4"),
-    Guest::Checker("workload=random p=50"),
-    Guest::Checker("workload=bursts"),
-];
-
 /// What most workloads have in common.
 const PLAIN: Workload = Workload {
     name: "",
@@ -258,15 +138,6 @@ const PLAIN: Workload = Workload {
     extent: Extent::Quick,
     must_catch_none: false,
 };
-
-const fn checker(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
-    Workload {
-        name,
-        about,
-        guests,
-        ..PLAIN
-    }
-}
 
 /// The workloads of a study of this extent.
 pub fn within(extent: Extent) -> Vec<&'static Workload> {
@@ -298,7 +169,7 @@ impl Workload {
             Guest::Checker(_) => 1,
             Guest::LinuxSmp => 8,
             Guest::Linux => 20,
-            Guest::Program(_) => 10,
+            Guest::Program(_) => 12,
         };
         self.guests.iter().map(weight).sum()
     }
@@ -459,7 +330,7 @@ mod tests {
 
     #[test]
     fn only_workloads_that_share_a_core_must_catch_none() {
-        for workload in MADE {
+        for workload in made::ALL {
             assert_eq!(
                 workload.must_catch_none,
                 workload.guests.len() > 1,

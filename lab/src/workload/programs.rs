@@ -11,12 +11,12 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&BOOT)],
         "Debian's kernel from its first instruction to power-off",
-        Extent::Quick,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&IDLE)],
         "an idle Linux that keeps its tick of 4 ms",
-        Extent::Quick,
+        Extent::Default,
     ),
     one(
         &[Guest::Program(&OPENSSL)],
@@ -26,7 +26,7 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&COMPRESS)],
         "zstd, xz and gzip, there and back",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&SQLITE)],
@@ -36,22 +36,22 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&PYTHON)],
         "Python: fractions, a dictionary, strings",
-        Extent::Quick,
+        Extent::Default,
     ),
     one(
         &[Guest::Program(&PERL)],
         "Perl: a hash, a regular expression, fractions",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&REDIS)],
         "Redis and redis-benchmark over loopback",
-        Extent::Quick,
+        Extent::Default,
     ),
     one(
         &[Guest::Program(&GCC)],
         "GCC's cc1 -O2 on a small program",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&HACKBENCH)],
@@ -66,30 +66,30 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&STRESS_FP)],
         "stress-ng: Fourier transform, vectors",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&STRESS_SWITCH)],
         "stress-ng: context switches and a pipe, as lmbench has them",
-        Extent::Default,
+        Extent::Full,
     ),
     mix(
         "mix-simd",
         "OpenSSL beside a shell that counts, in slices of 10 ms",
         SIMD_BESIDE_NONE,
         10_000,
-        Extent::Default,
+        Extent::Full,
     ),
     mix(
         "mix-simd-4ms",
-        "the same in slices of 4 ms",
+        "OpenSSL beside a shell that counts, in slices of 4 ms",
         SIMD_BESIDE_NONE,
         4_000,
         Extent::Full,
     ),
     mix(
         "mix-simd-1ms",
-        "the same in slices of 1 ms",
+        "OpenSSL beside a shell that counts, in slices of 1 ms",
         SIMD_BESIDE_NONE,
         1_000,
         Extent::Default,
@@ -99,7 +99,7 @@ pub(super) const ALL: &[Workload] = &[
         "Python beside an idle Linux that keeps its tick",
         &[Guest::Program(&PYTHON), Guest::Program(&IDLE)],
         10_000,
-        Extent::Default,
+        Extent::Full,
     ),
     mix(
         "mix-three",

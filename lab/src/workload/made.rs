@@ -1,0 +1,141 @@
+//! The workloads that are made for the study: bare-metal guests that use the registers in known patterns, and
+//! Linux with a script.
+
+use super::{Guest, PLAIN, Workload};
+
+/// All of them.
+pub(super) const ALL: &[Workload] = &[
+    checker(
+        "never",
+        "never uses the registers",
+        &[Guest::Checker("workload=never")],
+    ),
+    checker(
+        "always",
+        "uses them in every window",
+        &[Guest::Checker("workload=always")],
+    ),
+    checker(
+        "alternating",
+        "uses them in every second window",
+        &[Guest::Checker("workload=alternating")],
+    ),
+    checker(
+        "random-5",
+        "uses them by chance, in 5 % of windows",
+        &[Guest::Checker("workload=random p=5")],
+    ),
+    checker(
+        "random-29",
+        "uses them by chance, in 29 % of windows",
+        &[Guest::Checker("workload=random p=29")],
+    ),
+    checker(
+        "random-50",
+        "uses them by chance, in 50 % of windows",
+        &[Guest::Checker("workload=random p=50")],
+    ),
+    checker(
+        "random-83",
+        "uses them by chance, in 83 % of windows",
+        &[Guest::Checker("workload=random p=83")],
+    ),
+    checker(
+        "random-95",
+        "uses them by chance, in 95 % of windows",
+        &[Guest::Checker("workload=random p=95")],
+    ),
+    checker(
+        "bursts",
+        "uses them in runs of windows",
+        &[Guest::Checker("workload=bursts")],
+    ),
+    checker(
+        "resume-point",
+        "kernel-like code that does not, user-like code that does",
+        &[Guest::Checker("workload=resume-point")],
+    ),
+    checker(
+        "random-29-long",
+        "as random-29, with a WFI in every fourth window only",
+        &[Guest::Checker("workload=random p=29 exits=4")],
+    ),
+    checker(
+        "bursts-long",
+        "as bursts, with a WFI in every fourth window only",
+        &[Guest::Checker("workload=bursts exits=4")],
+    ),
+    Workload {
+        name: "pair",
+        about: "two bare-metal guests on one core that use them in every window",
+        guests: &[
+            Guest::Checker("workload=always"),
+            Guest::Checker("workload=always exits=4"),
+        ],
+        cores: 1,
+        must_catch_none: true,
+        ..PLAIN
+    },
+    checker(
+        "linux",
+        "Linux: busybox programs with and without floating point, and one in SIMD",
+        &[Guest::Linux],
+    ),
+    Workload {
+        name: "linux-mix",
+        about: "two Linux VMs and a bare-metal guest on one core",
+        guests: &[
+            Guest::Linux,
+            Guest::Linux,
+            Guest::Checker("workload=random p=50"),
+        ],
+        cores: 1,
+        must_catch_none: true,
+        ..PLAIN
+    },
+    Workload {
+        name: "four-on-2",
+        about: "four bare-metal guests on two cores",
+        guests: FOUR,
+        cores: 2,
+        must_catch_none: true,
+        ..PLAIN
+    },
+    Workload {
+        name: "smp-on-2",
+        about: "Linux with two vCPUs, and two bare-metal guests, on two cores",
+        guests: &[
+            Guest::LinuxSmp,
+            Guest::Checker("workload=always"),
+            Guest::Checker("workload=random p=50"),
+        ],
+        cores: 2,
+        must_catch_none: true,
+        ..PLAIN
+    },
+    Workload {
+        name: "smp-on-4",
+        about: "Linux with two vCPUs, and four bare-metal guests, on four cores",
+        guests: &[Guest::LinuxSmp, FOUR[0], FOUR[1], FOUR[2], FOUR[3]],
+        cores: 4,
+        must_catch_none: true,
+        ..PLAIN
+    },
+];
+
+/// Bare-metal guests that use the registers in different ways.
+const FOUR: &[Guest] = &[
+    Guest::Checker("workload=always"),
+    Guest::Checker("workload=always exits=4"),
+    Guest::Checker("workload=random p=50"),
+    Guest::Checker("workload=bursts"),
+];
+
+const fn checker(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
+    Workload {
+        name,
+        about,
+        guests,
+        ..PLAIN
+    }
+}
