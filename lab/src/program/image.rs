@@ -48,7 +48,7 @@ impl Builder {
     /// Takes what `scripts/guest.sh` and `make build` leave.
     ///
     /// # Errors
-    /// [`Error::Input`] where something is missing.
+    /// [`Error::Input`](crate::error::Error::Input) where something is missing.
     pub fn new(paths: &Paths) -> Result<Self> {
         let guest = paths.target().join("guest");
         Ok(Self {
@@ -112,7 +112,7 @@ impl Builder {
 /// Builds the image of a program, the same bytes from the same parts.
 ///
 /// # Errors
-/// [`Error::Input`] where a part is missing or of no use.
+/// [`Error::Input`](crate::error::Error::Input) where a part is missing or of no use.
 pub fn build(
     busybox: &Path,
     seed: &Path,
