@@ -1,7 +1,7 @@
 //! The workloads that are made for the study: bare-metal guests that use the registers in known patterns, and
 //! Linux with a script.
 
-use super::{Guest, PLAIN, Workload};
+use super::{Extent, Guest, PLAIN, Workload};
 
 /// All of them.
 pub(super) const ALL: &[Workload] = &[
@@ -76,6 +76,42 @@ pub(super) const ALL: &[Workload] = &[
         must_catch_none: true,
         ..PLAIN
     },
+    Workload {
+        extent: Extent::Full,
+        ..shared(
+            "shared-never",
+            "a guest that never uses the registers, beside one that always does",
+            &[Guest::Checker("workload=never"), ALWAYS],
+        )
+    },
+    shared(
+        "shared-alternating",
+        "one that uses them in every second window, beside one that always does",
+        &[Guest::Checker("workload=alternating"), ALWAYS],
+    ),
+    shared(
+        "shared-random-29",
+        "one that uses them by chance in 29 % of windows, beside one that always does",
+        &[Guest::Checker("workload=random p=29"), ALWAYS],
+    ),
+    Workload {
+        extent: Extent::Full,
+        ..shared(
+            "shared-random-83",
+            "one that uses them by chance in 83 % of windows, beside one that always does",
+            &[Guest::Checker("workload=random p=83"), ALWAYS],
+        )
+    },
+    shared(
+        "shared-bursts",
+        "one that uses them in runs of windows, beside one that always does",
+        &[Guest::Checker("workload=bursts"), ALWAYS],
+    ),
+    shared(
+        "shared-resume-point",
+        "one whose use shows in where it resumes, beside one that always uses them",
+        &[Guest::Checker("workload=resume-point"), ALWAYS],
+    ),
     checker(
         "linux",
         "Linux: busybox programs with and without floating point, and one in SIMD",
@@ -130,6 +166,18 @@ const FOUR: &[Guest] = &[
     Guest::Checker("workload=random p=50"),
     Guest::Checker("workload=bursts"),
 ];
+
+/// A bare-metal guest that uses the registers in every window.
+const ALWAYS: Guest = Guest::Checker("workload=always");
+
+/// Two guests on one core, each of which finds the other's registers there.
+const fn shared(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
+    Workload {
+        must_catch_none: true,
+        extent: Extent::Default,
+        ..checker(name, about, guests)
+    }
+}
 
 const fn checker(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
     Workload {
