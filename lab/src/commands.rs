@@ -273,7 +273,8 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
         return print_json(&replayed);
     }
     let texts: Vec<String> = replayed.iter().map(replaying::render).collect();
-    print(&texts.join("\n"))
+    let means = replaying::render_means(&replayed).unwrap_or_default();
+    print(&(texts.join("\n") + &means))
 }
 
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {

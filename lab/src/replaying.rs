@@ -18,7 +18,7 @@ use crate::{
 
 mod table;
 
-pub use table::render;
+pub use table::{render, render_means};
 
 /// What a replay of one file has found out.
 #[derive(Clone, Debug, Serialize)]

@@ -132,7 +132,54 @@ fn several_profiles(profiles: &[ProfileRow]) -> String {
         + LEGEND
 }
 
+/// Shows how the schemes stand over several files: for each profile the geometric mean of their costs
+/// over the oracle's. Nothing for a single file, or without a profile.
+pub fn render_means(all: &[Replayed]) -> Option<String> {
+    let [first, _, ..] = all else { return None };
+    let schemes: Vec<&str> = first
+        .profiles
+        .first()?
+        .schemes
+        .iter()
+        .map(|row| row.scheme)
+        .collect();
+    let headings = std::iter::once("profile").chain(schemes.iter().copied());
+    let mut table = table(headings.map(String::from));
+    for (number, profile) in first.profiles.iter().enumerate() {
+        let cells = (0..schemes.len()).map(|scheme| {
+            let costs = all
+                .iter()
+                .map(|each| &each.profiles[number].schemes[scheme]);
+            ratio_cell(geometric_mean(costs.map(|cost| cost.over_oracle)), factor)
+        });
+        table.add_row([Cell::new(&profile.profile)].into_iter().chain(cells));
+    }
+    Some(format!(
+        "\nall {} files: cost over the oracle's, geometric mean\n{table}\n",
+        all.len()
+    ))
+}
+
+/// The geometric mean of some ratios, if there are all of them.
+fn geometric_mean(ratios: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
+    let count = ratios.len();
+    let logarithms: Option<f64> = ratios.map(|ratio| Some(ratio?.ln())).sum();
+    Some((logarithms? / count as f64).exp())
+}
+
 const LEGEND: &str = "\
 oracle: the cheapest decisions in hindsight; better fixed: the cheaper one of eager and per-entry. none
 switches nothing, so its cost says nothing: it loses registers.
 ";
+
+#[cfg(test)]
+mod tests {
+    use super::geometric_mean;
+
+    #[test]
+    fn a_mean_is_of_all_or_of_none() {
+        let mean = |ratios: &[Option<f64>]| geometric_mean(ratios.iter().copied());
+        assert!((mean(&[Some(2.0), Some(8.0)]).unwrap() - 4.0).abs() < 1e-9);
+        assert_eq!(mean(&[Some(2.0), None]), None);
+    }
+}
