@@ -141,14 +141,14 @@ mod tests {
                 .iter()
                 .filter(|command| **command == "make build")
                 .count(),
-            5
+            6
         );
         assert_eq!(
             missing
                 .iter()
                 .filter(|command| **command == "scripts/guest.sh")
                 .count(),
-            4
+            5
         );
         let text = render(&checks);
         assert!(text.contains("MISSING  hypervisor"), "{text}");
