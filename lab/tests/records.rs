@@ -148,14 +148,15 @@ fn a_replay_counts_every_scheme_and_says_what_it_costs() {
     assert_eq!(file["entry_windows"]["used"], windows["used"]);
     let schemes = file["schemes"].as_array().unwrap();
     let costs = file["profiles"][0]["schemes"].as_array().unwrap();
-    assert_eq!((schemes.len(), costs.len()), (8, 8));
+    assert_eq!((schemes.len(), costs.len()), (9, 9));
     for (scheme, cost) in schemes.iter().zip(costs) {
         let count = |name: &str| scheme["counts"][name].as_u64().unwrap();
         let loads = scheme["loads"].as_u64().unwrap();
         assert_eq!(loads, count("traps") + count("eager_loads"), "{scheme}");
         let exchanges = loads + count("give_backs") + count("host_evictions");
         let gate = 4 * count("gate_writes") + 7 * count("isbs");
-        assert_eq!(cost["cost"], 100 * count("traps") + 50 * exchanges + gate);
+        let traps = 100 * count("traps") + 90 * count("probes");
+        assert_eq!(cost["cost"], traps + 50 * exchanges + gate);
         match (cost["scheme"].as_str(), cost["over_oracle"].as_f64()) {
             // It is wrong, so it stands beside nothing.
             (Some("none"), over_oracle) => assert_eq!(over_oracle, None),
@@ -213,7 +214,7 @@ fn a_replay_takes_several_files_schemes_and_profiles() {
         assert!(file["profiles"][0]["schemes"][1]["over_fixed"].is_f64());
     }
     let all = json(path, &["replay", "b.parquet", "--scheme", "all", "--json"]);
-    assert_eq!(all[0]["schemes"].as_array().unwrap().len(), 8);
+    assert_eq!(all[0]["schemes"].as_array().unwrap().len(), 9);
 }
 
 #[test]
@@ -420,7 +421,7 @@ fn an_interrupt_while_a_record_is_made_leaves_no_file() {
 fn an_agreement_is_shown_from_results_and_nothing_else() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let moved = |traps: u64| serde_json::json!({"traps": traps, "loads": 10, "saves": 9, "wasted_loads": 0});
+    let moved = |traps: u64| serde_json::json!({"traps": traps, "probes": 0, "loads": 10, "saves": 9, "wasted_loads": 0});
     let row = serde_json::json!({"workload": "pair", "scheme": "owner", "agreement": {
         "live": moved(200), "recorded": moved(201), "own": moved(201),
         "reference": "owner", "replayed": moved(201),
