@@ -60,7 +60,7 @@ pub(super) fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
                 let name = format!(
                     "rule of {scheme} on {cpu}, beside none's ({with} with gate and learning)"
                 );
-                goal(name, decision.rule, 20.0);
+                goal(name, decision.rule, most_of(scheme));
             }
         }
     }
@@ -72,6 +72,14 @@ pub(super) fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
         );
     }
     goals
+}
+
+/// What a scheme's rule may take, in instructions: that of `forecast` decides and learns by tables.
+const fn most_of(scheme: Scheme) -> f64 {
+    match scheme {
+        Scheme::Forecast => 60.0,
+        _ => 20.0,
+    }
 }
 
 /// What the decision about a window that moves nothing takes, in instructions.
