@@ -52,12 +52,6 @@ impl Accounts {
         }
     }
 
-    /// The same with another seed.
-    #[must_use]
-    pub const fn with_seed(self, seed: u32) -> Self {
-        Self::new(self.prices, seed)
-    }
-
     /// Decides at an entry that finds the registers elsewhere.
     #[inline]
     pub fn decide(&mut self, resume: Resume) -> Decision {

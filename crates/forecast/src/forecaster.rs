@@ -23,15 +23,6 @@ impl Forecaster {
         }
     }
 
-    /// The same with another seed, which only `forecast` has.
-    #[must_use]
-    pub const fn with_seed(self, seed: u32) -> Self {
-        match self {
-            Self::Rule(rule) => Self::Rule(rule),
-            Self::Accounts(accounts) => Self::Accounts(accounts.with_seed(seed)),
-        }
-    }
-
     /// Returns the scheme that this forecaster follows.
     pub const fn scheme(&self) -> Scheme {
         match self {

@@ -1,8 +1,6 @@
 //! What the state machine asks of a guest's forecaster.
 
-use trapcast_forecast::{
-    Accounts, Decision, Evidence, Forecaster, Release, Resume, Rule, Scheme, Window,
-};
+use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Resume, Rule, Window};
 
 /// A scheme at work for one vCPU: it decides at the start of each window and learns at its end.
 ///
@@ -38,26 +36,6 @@ impl Forecast for Rule {
 
     fn release(&self) -> Release {
         self.scheme().release()
-    }
-}
-
-impl Forecast for Accounts {
-    #[inline]
-    fn decide(&mut self, resume: Resume) -> Decision {
-        self.decide(resume)
-    }
-
-    #[inline]
-    fn learn(&mut self, evidence: Evidence) {
-        self.learn(evidence);
-    }
-
-    fn window(&self) -> Window {
-        Scheme::Forecast.window()
-    }
-
-    fn release(&self) -> Release {
-        Scheme::Forecast.release()
     }
 }
 

@@ -1,7 +1,7 @@
 //! One scheme over a record, window by window: what the state machine does with the registers, told as
 //! it happens.
 
-use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Scheme};
+use trapcast_forecast::{Costs, Resume, Scheme};
 use trapcast_switch::Exchange;
 
 use super::{
@@ -59,18 +59,15 @@ impl Step {
 /// One scheme over a record, every window by the state machine, which tells what it does.
 #[derive(Debug)]
 pub struct Follower {
-    direct: Direct<Forecaster>,
+    direct: Direct,
     batch: Batch,
 }
 
 impl Follower {
     /// Returns a replay of `scheme`, where switching costs this, that has seen nothing yet.
     pub fn new(scheme: Scheme, costs: &Costs) -> Self {
-        let forecaster = Forecaster::new(scheme, Prices::new(costs), 0);
         Self {
-            direct: Direct::with(forecaster, |forecaster, vcpu| {
-                forecaster.with_seed(vcpu.into())
-            }),
+            direct: Direct::new(scheme, costs),
             batch: Batch::default(),
         }
     }

@@ -3,7 +3,7 @@
 
 use std::hash::Hash;
 
-use trapcast_forecast::{Resume, Rule};
+use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
 #[cfg(test)]
 use trapcast_switch::Counts;
 use trapcast_switch::{Class, Context, Core, Exchange, Forecast, Gate, GateRegister, Guest};
@@ -229,9 +229,9 @@ impl Context for Owner {}
 
 /// A vCPU and what the state machine does not count of it itself.
 #[derive(Debug)]
-struct Vcpu<F> {
+struct Vcpu {
     number: u16,
-    twin: Twin<Owner, F>,
+    twin: Twin<Owner, Forecaster>,
     /// The core that it ran on last.
     home: usize,
     more: SchemeCounts,
@@ -242,32 +242,32 @@ struct Vcpu<F> {
 /// Slower than the tables, which rest on few states coming up again and again, but it serves any
 /// scheme: one whose memory takes more values than windows visit twice, say.
 #[derive(Debug)]
-pub(super) struct Direct<F> {
-    /// What the vCPU of this number begins with.
-    forecaster: fn(F, u16) -> F,
-    prototype: F,
-    vcpus: Vec<Vcpu<F>>,
+pub(super) struct Direct {
+    scheme: Scheme,
+    prices: Prices,
+    vcpus: Vec<Vcpu>,
     /// By number of the vCPU: its place in `vcpus`.
     places: Vec<Option<usize>>,
     /// By number of the core.
     cores: Vec<Place<Owner>>,
 }
 
-impl<F: Forecast + Copy> Direct<F> {
-    /// Returns a replay that has seen nothing yet, of vCPUs with forecasters like `prototype`.
-    pub const fn new(prototype: F) -> Self {
-        Self::with(prototype, |prototype, _| prototype)
-    }
-
-    /// The same, with forecasters that `forecaster` makes of `prototype` and each vCPU's number.
-    pub const fn with(prototype: F, forecaster: fn(F, u16) -> F) -> Self {
+impl Direct {
+    /// Returns a replay of `scheme` that has seen nothing yet. What switching costs is for `forecast`
+    /// alone.
+    pub const fn new(scheme: Scheme, costs: &Costs) -> Self {
         Self {
-            forecaster,
-            prototype,
+            scheme,
+            prices: Prices::new(costs),
             vcpus: Vec::new(),
             places: Vec::new(),
             cores: Vec::new(),
         }
+    }
+
+    /// Returns the scheme.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
     }
 
     /// Returns the place of vCPU `number`, which is on core `home` if it has not run yet.
@@ -277,12 +277,11 @@ impl<F: Forecast + Copy> Direct<F> {
             self.places.resize(index + 1, None);
         }
         *self.places[index].get_or_insert_with(|| {
+            // The number is the seed at EL2, too.
+            let forecaster = Forecaster::new(self.scheme, self.prices, number.into());
             self.vcpus.push(Vcpu {
                 number,
-                twin: Twin::new(
-                    Owner::Vcpu(number),
-                    (self.forecaster)(self.prototype, number),
-                ),
+                twin: Twin::new(Owner::Vcpu(number), forecaster),
                 home,
                 more: SchemeCounts::default(),
             });

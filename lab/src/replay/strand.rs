@@ -1,6 +1,6 @@
 //! A part of a replay that one thread does: some schemes, some oracles, perhaps the windows.
 
-use trapcast_forecast::{Accounts, Costs, Prices, Resume, Rule, Scheme};
+use trapcast_forecast::{Costs, Resume, Scheme};
 
 use super::{
     Event, Method, Outcome,
@@ -21,8 +21,8 @@ const PIECE: usize = 1 << 13;
 pub(super) struct Strand {
     batch: Batch,
     lanes: Vec<Lane>,
-    direct: Vec<(Scheme, Direct<Rule>)>,
-    forecasts: Vec<(Costs, Direct<Accounts>)>,
+    direct: Vec<Direct>,
+    forecasts: Vec<(Costs, Direct)>,
     oracles: Vec<Oracle>,
     windows: Option<WindowCount>,
 }
@@ -44,16 +44,14 @@ impl Strand {
     pub fn add_scheme(&mut self, scheme: Scheme, method: Method) {
         match method {
             Method::Tables => self.lanes.push(Lane::new(scheme)),
-            Method::Direct => self.direct.push((scheme, Direct::new(Rule::new(scheme)))),
+            // A rule knows no costs.
+            Method::Direct => self.direct.push(Direct::new(scheme, &Costs::FREE)),
         }
     }
 
     /// Adds the scheme `forecast`, as it decides under these costs.
     pub fn add_forecast(&mut self, costs: Costs) {
-        let prices = Prices::new(&costs);
-        let direct = Direct::with(Accounts::new(prices, 0), |accounts, vcpu| {
-            accounts.with_seed(vcpu.into())
-        });
+        let direct = Direct::new(Scheme::Forecast, &costs);
         self.forecasts.push((costs, direct));
     }
 
@@ -77,7 +75,7 @@ impl Strand {
             self.batch.fill(piece)?;
             Lane::run_all(&mut self.lanes, &self.batch);
             for (run, symbols) in self.batch.runs() {
-                for (_, direct) in &mut self.direct {
+                for direct in &mut self.direct {
                     let flags = symbols.iter().flat_map(|&symbol| batch::flags(symbol));
                     let windows = flags.map(|flags| (flags, Resume::default()));
                     direct.run(run.vcpu, run.core, windows);
@@ -102,12 +100,12 @@ impl Strand {
         let direct = self
             .direct
             .into_iter()
-            .map(|(scheme, direct)| (scheme, direct.finish()));
+            .map(|direct| (direct.scheme(), direct.finish()));
         for (scheme, vcpus) in lanes.chain(direct) {
             outcome.schemes.push(SchemeOutcome::new(scheme, vcpus));
         }
         for (costs, direct) in self.forecasts {
-            let found = SchemeOutcome::new(Scheme::Forecast, direct.finish());
+            let found = SchemeOutcome::new(direct.scheme(), direct.finish());
             outcome.schemes.push(SchemeOutcome {
                 costs: Some(costs),
                 ..found

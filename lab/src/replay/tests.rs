@@ -5,7 +5,7 @@ mod brute;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use trapcast_forecast::{Costs, Release, Resume, Rule, Scheme};
+use trapcast_forecast::{Costs, Release, Resume, Scheme};
 use trapcast_switch::Tally;
 
 use super::{Event, Method, Outcome, Part, Replay, SchemeCounts, machine::Direct, replay};
@@ -148,7 +148,7 @@ proptest! {
     fn watching_changes_no_count(events in records()) {
         let outcome = by_tables(&events, &[]);
         for of_scheme in &outcome.schemes {
-            let mut direct = Direct::new(Rule::new(of_scheme.scheme));
+            let mut direct = Direct::new(of_scheme.scheme, &Costs::FREE);
             for event in &events {
                 direct.run(event.vcpu(), event.core(), [(event.flags(), Resume::default())]);
             }
