@@ -19,6 +19,7 @@ pub mod initrd;
 pub mod kvm;
 pub mod machine;
 pub mod memory;
+pub mod output;
 pub mod parallel;
 pub mod paths;
 pub mod plane;

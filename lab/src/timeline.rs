@@ -3,9 +3,7 @@
 //! `docs/timeline.md` says what its tracks show.
 
 use std::{
-    fs::Permissions,
     io::{BufWriter, IsTerminal, Write, stderr},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
@@ -16,6 +14,7 @@ use trapcast_forecast::Scheme;
 
 use crate::{
     error::{Error, Result},
+    output,
     record::RecordFile,
     signals,
 };
@@ -206,24 +205,13 @@ fn same_file(one: &Path, other: &Path) -> bool {
 
 /// Begins a file that takes its name only in the end.
 fn create(path: &Path) -> Result<BufWriter<NamedTempFile>> {
-    let failed = |error: &dyn std::fmt::Display| {
+    let failed = |error| {
         Error::input(format!(
             "cannot write {}: {error}; name another place by -o",
             path.display()
         ))
     };
-    if path.is_dir() {
-        return Err(failed(&"it is a directory"));
-    }
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-    let file = tempfile::Builder::new()
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(directory)
-        .map_err(|error| failed(&error))?;
+    let file = output::begin(path).map_err(failed)?;
     Ok(BufWriter::with_capacity(1 << 20, file))
 }
 

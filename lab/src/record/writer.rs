@@ -1,9 +1,8 @@
 //! Writes a record file.
 
 use std::{
-    fs::{File, Permissions},
+    fs::File,
     io::{BufWriter, Write},
-    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
@@ -19,7 +18,10 @@ use super::{
     schema::{COLUMNS, Column},
     seal,
 };
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    output,
+};
 
 /// Windows of a row group. Each is decoded by one thread at a time, and costs a dictionary per
 /// column: a million keep the file small and still give every core of a large machine its share of
@@ -78,19 +80,7 @@ impl RecordWriter {
         let failed = |error: &dyn std::fmt::Display| {
             Error::input(format!("cannot write {}: {error}", path.display()))
         };
-        if path.is_dir() {
-            return Err(failed(&"it is a directory"));
-        }
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        std::fs::create_dir_all(directory).map_err(|error| failed(&error))?;
-        // What the umask leaves of it: a record is for others to read, too.
-        let file = tempfile::Builder::new()
-            .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(directory)
-            .map_err(|error| failed(&error))?;
+        let file = output::begin(path).map_err(|error| failed(&error))?;
         let encoder = Encoder::new(BufWriter::new(file), columns, row_group)
             .map_err(|error| failed(&error))?;
         let (parcels, queue) = sync_channel(ROW_GROUP / PARCEL);
