@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{Read, Write},
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     thread,
     time::{Duration, Instant},
 };
@@ -23,20 +23,9 @@ use trapcast_trace::{
 };
 use zerocopy::{FromZeros, IntoBytes};
 
-fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trapcast"));
-    command
-        .current_dir(directory)
-        .arg("--target")
-        .arg(directory)
-        .args(arguments)
-        .stdin(Stdio::null());
-    command
-}
+mod outside;
 
-fn trapcast(directory: &Path, arguments: &[&str]) -> Output {
-    command(directory, arguments).output().unwrap()
-}
+use outside::{command, files, refused, trapcast};
 
 /// Runs a command that must succeed, and returns what it printed and what it said besides.
 fn told(directory: &Path, arguments: &[&str]) -> (String, String) {
@@ -44,17 +33,6 @@ fn told(directory: &Path, arguments: &[&str]) -> (String, String) {
     let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap());
     assert!(output.status.success(), "{arguments:?}: {err}");
     (out, err)
-}
-
-/// Runs a command that must be refused with one sentence and exit status 2, and returns it.
-fn refused(directory: &Path, arguments: &[&str]) -> String {
-    let output = trapcast(directory, arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-    assert_eq!(output.stdout, b"", "{arguments:?}");
-    let sentence = told.strip_prefix("trapcast: error: ").unwrap_or(&told);
-    assert_eq!(sentence.lines().count(), 1, "{arguments:?}: {told}");
-    sentence.trim_end().to_string()
 }
 
 fn generate(directory: &Path, name: &str, windows: u64, replay_only: bool) {
@@ -69,14 +47,6 @@ fn generate(directory: &Path, name: &str, windows: u64, replay_only: bool) {
 
 fn trace(path: &Path) -> Value {
     serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
-}
-
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
-    let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
-    names.sort();
-    names
 }
 
 #[test]
@@ -164,7 +134,7 @@ fn what_cannot_be_shown_is_refused_and_nothing_is_left() {
     damaged[100] ^= 1;
     fs::write(path.join("damaged.parquet"), damaged).unwrap();
     fs::create_dir(path.join("place")).unwrap();
-    let before = names(path);
+    let before = files(path);
     for (arguments, wanted) in [
         (&["replays.parquet"][..], "made for replays only"),
         (&["text.parquet"], "text.parquet"),
@@ -183,7 +153,7 @@ fn what_cannot_be_shown_is_refused_and_nothing_is_left() {
     ] {
         let sentence = refused(path, &[&["timeline"], arguments].concat());
         assert!(sentence.contains(wanted), "{wanted}: {sentence}");
-        assert_eq!(names(path), before, "{arguments:?}");
+        assert_eq!(files(path), before, "{arguments:?}");
     }
     let output = trapcast(path, &["timeline", "a.parquet", "--scheme", "lazy"]);
     let told = String::from_utf8(output.stderr).unwrap();
@@ -205,12 +175,12 @@ fn an_interrupt_leaves_no_trace() {
         .unwrap();
     let limit = Instant::now() + Duration::from_secs(60);
     // The unfinished file has another name.
-    while names(path).len() == 1 && Instant::now() < limit {
+    while files(path).len() == 1 && Instant::now() < limit {
         thread::sleep(Duration::from_millis(1));
     }
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(names(path), ["a.parquet"]);
+    assert_eq!(files(path), ["a.parquet"]);
 }
 
 /// A board's RAM with the mailbox of one VM that has been entered so often.

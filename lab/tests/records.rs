@@ -4,13 +4,17 @@
 use std::{
     fs,
     path::Path,
-    process::{Command, Output, Stdio},
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use trapcast::record::{self, Shape};
+
+mod outside;
+
+use outside::{files, refused, trapcast};
 
 const MINE: &str = r#"
 name = "mine"
@@ -26,16 +30,6 @@ load = 30
 gate = 4
 isb = 7
 "#;
-
-fn trapcast(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_trapcast"))
-        .current_dir(directory)
-        .arg("--target")
-        .arg(directory)
-        .args(arguments)
-        .output()
-        .unwrap()
-}
 
 /// Runs a command that must succeed, and returns what it printed.
 fn printed(directory: &Path, arguments: &[&str]) -> String {
@@ -59,17 +53,6 @@ fn json(directory: &Path, arguments: &[&str]) -> Value {
     serde_json::from_str(&printed(directory, arguments)).unwrap()
 }
 
-/// Runs a command that must be refused with one sentence and exit status 2, and returns it.
-fn refused(directory: &Path, arguments: &[&str]) -> String {
-    let output = trapcast(directory, arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
-    assert_eq!(output.stdout, b"", "{arguments:?}");
-    let sentence = told.strip_prefix("trapcast: error: ").unwrap_or(&told);
-    assert_eq!(sentence.lines().count(), 1, "{arguments:?}: {told}");
-    sentence.trim_end().to_string()
-}
-
 /// A directory with records `a.parquet` and `b.parquet`.
 fn records() -> tempfile::TempDir {
     let directory = tempfile::tempdir().unwrap();
@@ -83,14 +66,6 @@ fn records() -> tempfile::TempDir {
         record::generate(&directory.path().join(name), shape).unwrap();
     }
     directory
-}
-
-fn files(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
-    let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
-    names.sort();
-    names
 }
 
 #[test]

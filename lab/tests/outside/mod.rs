@@ -1,0 +1,44 @@
+//! The command as users run it, for the tests that look at it from outside.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+};
+
+/// Returns a command line of trapcast in this directory, which is its target directory, too.
+pub fn command(directory: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_trapcast"));
+    command
+        .current_dir(directory)
+        .arg("--target")
+        .arg(directory)
+        .args(arguments)
+        .stdin(Stdio::null());
+    command
+}
+
+/// Runs it.
+pub fn trapcast(directory: &Path, arguments: &[&str]) -> Output {
+    command(directory, arguments).output().unwrap()
+}
+
+/// Runs a command that must be refused with one sentence and exit status 2, and returns it.
+pub fn refused(directory: &Path, arguments: &[&str]) -> String {
+    let output = trapcast(directory, arguments);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+    assert_eq!(output.stdout, b"", "{arguments:?}");
+    let sentence = told.strip_prefix("trapcast: error: ").unwrap_or(&told);
+    assert_eq!(sentence.lines().count(), 1, "{arguments:?}: {told}");
+    sentence.trim_end().to_string()
+}
+
+/// The names of what is in a directory, in order.
+pub fn files(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();
+    let mut names: Vec<_> = entries.map(|entry| name(entry.unwrap())).collect();
+    names.sort();
+    names
+}
