@@ -4,10 +4,10 @@
 use crate::{Decision, Evidence, Prices, Resume, floor::Floor, prices::CEILING};
 
 /// Accounts by why the guest came out last.
-const BROAD: usize = 16;
+pub(crate) const BROAD: usize = 16;
 
 /// Accounts by that and where the guest resumes.
-const NARROW: usize = 64;
+pub(crate) const NARROW: usize = 64;
 
 /// Bytes of code that count as one place to resume at: 1 << this.
 const PLACE: u32 = 6;
@@ -17,96 +17,130 @@ const GOLDEN: u32 = 0x9e37_79b9;
 
 /// The accounts of one vCPU and class of registers.
 ///
-/// Each decision belongs to two accounts, a broad and a narrow one. A use adds to them what a trap
-/// costs, a window without one takes away what a load wastes. What is seen of a probe counts for all
-/// the loads that it stands for. Their sum decides: from zero on, load.
+/// A use adds to an account what a trap costs, a window without one takes away what a load wastes.
+/// What is seen of a probe counts for all the loads that it stands for. From zero on, load: by the
+/// narrow account of the place where the guest resumes if it has one, else by the broad one of the
+/// reason why it came out.
 ///
 /// Should that do worse than to load always or never, by more than a bound, the better of these two
 /// decides until it does better again.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Accounts {
-    broad: [i16; BROAD],
     narrow: [i16; NARROW],
+    broad: [i16; BROAD],
+    /// Whose the narrow accounts are.
+    tags: [u8; NARROW],
     floor: Floor,
     prices: Prices,
     /// State of the generator that chooses the probes.
     random: u32,
-    /// Windows that what is seen of the current one stands for.
+    /// Windows that what is seen of the current one stands for; zero if nothing is to be seen any more.
     weight: u16,
-    /// The accounts of the current decision.
-    at: (u8, u8),
+    /// The current decision's accounts.
+    at: At,
+    /// Those of the decision before, if it left the registers out and the current one took its place
+    /// before they were used.
+    before: At,
 }
+
+/// What tells the accounts of a decision: from the lowest bit on, the number of the narrow one in six,
+/// its tag in six, and the number of the broad one in four.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+struct At(u16);
 
 impl Accounts {
     /// Returns the accounts of a vCPU that has not run yet. `seed` chooses the windows that are probed.
     pub const fn new(prices: Prices, seed: u32) -> Self {
         Self {
-            broad: [prices.first; BROAD],
             narrow: [0; NARROW],
+            broad: [prices.first(); BROAD],
+            tags: [At::NONE.tag(); NARROW],
             floor: Floor::new(),
             prices,
             // Seeds that are close to each other begin far apart, and none at zero.
             random: seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(GOLDEN),
-            weight: 1,
-            at: (0, 0),
+            weight: 0,
+            at: At::NONE,
+            before: At::NONE,
         }
     }
 
     /// Decides at an entry that finds the registers elsewhere.
     #[inline]
     pub fn decide(&mut self, resume: Resume) -> Decision {
-        self.at = place(resume);
-        let sum = self.sum();
-        let sum = self.floor.decide(sum);
-        if sum < 0 {
+        self.before = if self.weight != 0 { self.at } else { At::NONE };
+        self.at = At::new(resume);
+        let balance = self.floor.decide(self.balance(self.at));
+        if balance < 0 {
             self.weight = 1;
             return Decision::Leave;
         }
-        let spacing = self.prices.spacing(sum);
+        let spacing = self.prices.spacing(balance);
         if self.one_in(spacing) {
             self.weight = spacing as u16;
             Decision::Probe
         } else {
+            self.weight = 0;
             Decision::Load
         }
     }
 
-    /// Learns at the exit what could be seen.
+    /// Learns what could be seen of the last decision, once it is known. Of a decision to leave the
+    /// registers out that the next one takes the place of, it is that next one's use that tells.
     #[inline]
     pub fn learn(&mut self, evidence: Evidence) {
-        let used = match evidence {
-            Evidence::Used => true,
-            Evidence::Unused => false,
-            Evidence::Blind => return,
+        let weight = i32::from(core::mem::take(&mut self.weight));
+        let load = self.balance(self.at) >= 0;
+        match evidence {
+            Evidence::Used => {
+                let late = i32::from(self.prices.late);
+                self.floor.learn(load, late * weight);
+                self.book(self.at, late * weight);
+                if self.before != At::NONE {
+                    self.book(self.before, late);
+                }
+            }
+            Evidence::Unused => {
+                let wasted = i32::from(self.prices.wasted);
+                self.floor.learn(load, -wasted * weight);
+                self.book(self.at, -wasted * weight);
+            }
+            Evidence::Blind => {}
+        }
+    }
+
+    /// Returns the balance of the account that a decision goes by.
+    #[inline]
+    fn balance(&self, at: At) -> i32 {
+        let balance = if self.tags[at.narrow()] == at.tag() {
+            self.narrow[at.narrow()]
+        } else {
+            self.broad[at.broad()]
         };
-        let prices = &self.prices;
-        let price = i32::from(if used { prices.late } else { -prices.wasted });
-        let change = price * i32::from(self.weight);
-        let floor = i32::from(prices.floor);
-        let load = self.sum() >= 0;
-        self.floor.learn(load, change);
-        let (broad, narrow) = self.accounts();
-        *broad = (i32::from(*broad) + change).min(CEILING).max(floor) as i16;
-        *narrow = (i32::from(*narrow) + change)
-            .min(2 * CEILING)
-            .max(2 * floor) as i16;
+        i32::from(balance)
     }
 
-    /// Returns the accounts of the current decision.
-    fn accounts(&mut self) -> (&mut i16, &mut i16) {
-        let (broad, narrow) = self.at;
-        (
-            &mut self.broad[usize::from(broad) % BROAD],
-            &mut self.narrow[usize::from(narrow) % NARROW],
-        )
-    }
-
-    fn sum(&mut self) -> i32 {
-        let (broad, narrow) = self.accounts();
-        i32::from(*broad) + i32::from(*narrow)
+    /// Adds to the accounts of a decision.
+    #[inline]
+    fn book(&mut self, at: At, change: i32) {
+        let (narrow, broad) = (&mut self.narrow[at.narrow()], &mut self.broad[at.broad()]);
+        let tag = &mut self.tags[at.narrow()];
+        let lowest = i32::from(self.prices.floor);
+        let was_right = (*broad >= 0) == (change >= 0);
+        *broad = limited(i32::from(*broad) + change, lowest, CEILING);
+        if *tag != at.tag() {
+            // A place gets an account of its own while there is one, and later if the broad one was
+            // wrong about it.
+            if *tag != At::NONE.tag() && was_right {
+                return;
+            }
+            (*tag, *narrow) = (at.tag(), 0);
+        }
+        *narrow = limited(i32::from(*narrow) + change, 2 * lowest, 2 * CEILING);
     }
 
     /// Returns true once in `spacing` times, by chance.
+    #[inline]
     fn one_in(&mut self, spacing: u32) -> bool {
         // Marsaglia's xorshift, "Xorshift RNGs", 2003.
         self.random ^= self.random << 13;
@@ -116,11 +150,34 @@ impl Accounts {
     }
 }
 
-/// Returns the accounts that a decision belongs to.
-fn place(resume: Resume) -> (u8, u8) {
-    let key = (resume.pc >> PLACE) as u32 ^ u32::from(resume.exit) << 28;
-    let narrow = key.wrapping_mul(GOLDEN) >> 26;
-    (resume.exit, narrow as u8)
+impl At {
+    /// No decision's: its tag is nobody's.
+    const NONE: Self = Self(0);
+
+    #[inline]
+    fn new(resume: Resume) -> Self {
+        let exit = u32::from(resume.exit) << 28;
+        let hash = ((resume.pc >> PLACE) as u32 ^ exit).wrapping_mul(GOLDEN);
+        // The highest bits are scattered best; the lowest one of the tag is set.
+        Self((exit >> 16 | hash >> 20 | 1 << 6) as u16)
+    }
+
+    const fn narrow(self) -> usize {
+        self.0 as usize % NARROW
+    }
+
+    const fn tag(self) -> u8 {
+        (self.0 >> 6) as u8 & 0x3f
+    }
+
+    const fn broad(self) -> usize {
+        (self.0 >> 12) as usize
+    }
+}
+
+#[inline]
+fn limited(balance: i32, lowest: i32, highest: i32) -> i16 {
+    balance.min(highest).max(lowest) as i16
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What right and wrong decisions are worth under given costs, in the unit of the accounts.
 
-use crate::Costs;
+use crate::{Costs, accounts::BROAD};
 
 /// The price of the dearer mistake. Accounts are kept in this unit, whatever that of the costs is.
 pub(crate) const UNIT: i32 = 1024;
@@ -15,6 +15,9 @@ pub(crate) const CEILING: i32 = LIMIT * UNIT;
 /// worth finding out about. A power of four, so that its root is one of two.
 const HORIZON: u64 = 1 << 12;
 
+/// How many of these are booked to one broad account, where they spread over all of them.
+const VISITS: i32 = HORIZON as i32 / BROAD as i32;
+
 /// The prices of mistakes, and how often to look whether there are any.
 ///
 /// A guest that uses registers that were left out traps: `T = trap + gate + isb`. Loading them for a
@@ -28,8 +31,6 @@ pub struct Prices {
     pub(crate) wasted: i16,
     /// What a broad account never falls below.
     pub(crate) floor: i16,
-    /// What accounts begin with.
-    pub(crate) first: i16,
     /// Loads of which one is a probe, on average, while the account is about even.
     pub(crate) dense: u16,
     /// The same, more for a sum of [`CEILING`].
@@ -45,15 +46,26 @@ impl Prices {
         let late = in_units(trap, trap, waste);
         let wasted = in_units(waste, trap, waste);
         let floor = larger(LIMIT * wasted, late / 2);
-        let first = if late > wasted { UNIT / 2 } else { -1 };
         let waste = if waste == 0 { 1 } else { waste };
         Self {
             late: late as i16,
             wasted: wasted as i16,
             floor: -floor as i16,
-            first: if first < -floor { -floor } else { first } as i16,
             dense: spacing(4 * probe / waste),
             sparse: spacing((HORIZON * probe / waste).isqrt()),
+        }
+    }
+
+    /// Returns what a broad account begins with.
+    ///
+    /// To leave the registers out shows what a window does, and costs T at most; to load them shows
+    /// nothing, and costs W in each window that does not use them. Where the loads of a habit cost more
+    /// than one trap, it is better to look first.
+    pub(crate) const fn first(&self) -> i16 {
+        if self.late as i32 <= VISITS * self.wasted as i32 {
+            -1
+        } else {
+            (UNIT / 2) as i16
         }
     }
 

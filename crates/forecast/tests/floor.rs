@@ -61,7 +61,12 @@ struct Stretch {
     /// After how many windows the pattern goes on.
     slowness: usize,
     places: u64,
+    /// Windows from one put to the next: somebody else has the registers then.
+    absence: usize,
 }
+
+/// One window: how the guest resumes, whether it uses the registers, whether it is put and loses them.
+type Window = (Resume, bool, bool);
 
 impl Stretch {
     fn any(random: &mut Random) -> Self {
@@ -71,26 +76,40 @@ impl Stretch {
             pattern: random.below(256) as u8,
             slowness: 1 + random.below(1 << slowness) as usize,
             places: 1 + random.below(100),
+            absence: 1 + random.below(4) as usize,
         }
     }
 
-    fn window(&self, n: usize) -> (Resume, bool) {
+    fn window(&self, n: usize) -> Window {
         let place = n as u64 % self.places;
         let resume = Resume {
             pc: place << 6,
             exit: (place % 11) as u8,
         };
-        (resume, self.pattern >> (n / self.slowness % 8) & 1 == 1)
+        let used = self.pattern >> (n / self.slowness % 8) & 1 == 1;
+        (resume, used, n % self.absence == self.absence - 1)
     }
 }
 
 /// The windows of a sequence of stretches, which repeats.
-fn windows(stretches: &[Stretch]) -> impl Iterator<Item = (Resume, bool)> {
+fn windows(stretches: &[Stretch]) -> impl Iterator<Item = Window> {
     let once = |stretch: &Stretch| {
         let stretch = stretch.clone();
         (0..stretch.windows).map(move |n| stretch.window(n))
     };
     stretches.iter().flat_map(once).cycle().take(WINDOWS)
+}
+
+/// What became of the registers since they were lost.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Since {
+    /// They are elsewhere, and were not used.
+    Nothing,
+    /// They were loaded, and not used yet; behind the closed gate or not.
+    Loaded {
+        probing: bool,
+    },
+    Used,
 }
 
 /// What `forecast` costs, on average, and the better fixed rule.
@@ -102,24 +121,51 @@ fn measure(costs: &Costs, stretches: &[Stretch]) -> (f64, f64) {
     let (mut cost, mut never, mut always) = (0.0, 0.0, 0.0);
     for seed in 0..SEEDS {
         let mut accounts = Accounts::new(Prices::new(costs), seed);
-        for (resume, used) in windows(stretches) {
-            let decision = accounts.decide(resume);
-            let mistake = match (decision, used) {
-                (Decision::Leave, true) => late,
-                (Decision::Leave, false) | (Decision::Load, true) => 0.0,
-                (Decision::Probe, true) => probe,
-                (Decision::Load | Decision::Probe, false) => wasted,
-            };
-            // What is used has to be loaded sooner or later.
-            let common = if used { exchange } else { 0.0 };
-            cost += common + mistake;
-            never += common + if used { late } else { 0.0 };
-            always += common + if used { 0.0 } else { wasted };
-            accounts.learn(match (decision, used) {
-                (Decision::Load, _) => Evidence::Blind,
-                (_, true) => Evidence::Used,
-                (_, false) => Evidence::Unused,
-            });
+        let mut since = Since::Nothing;
+        for (resume, used, put) in windows(stretches) {
+            if since == Since::Nothing {
+                since = match accounts.decide(resume) {
+                    Decision::Leave => Since::Nothing,
+                    Decision::Load => Since::Loaded { probing: false },
+                    Decision::Probe => Since::Loaded { probing: true },
+                };
+            }
+            if used && since != Since::Used {
+                cost += match since {
+                    Since::Nothing => late,
+                    Since::Loaded { probing: true } => probe,
+                    _ => 0.0,
+                };
+                accounts.learn(match since {
+                    Since::Loaded { probing: false } => Evidence::Blind,
+                    _ => Evidence::Used,
+                });
+                since = Since::Used;
+            }
+            if put {
+                match since {
+                    // What is used has to be loaded sooner or later.
+                    Since::Used => {
+                        cost += exchange;
+                        never += exchange + late;
+                        always += exchange;
+                    }
+                    Since::Nothing => {
+                        always += wasted;
+                        accounts.learn(Evidence::Unused);
+                    }
+                    Since::Loaded { probing } => {
+                        cost += wasted;
+                        always += wasted;
+                        accounts.learn(if probing {
+                            Evidence::Unused
+                        } else {
+                            Evidence::Blind
+                        });
+                    }
+                }
+                since = Since::Nothing;
+            }
         }
     }
     let seeds = f64::from(SEEDS);

@@ -222,15 +222,21 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         ready: Option<Class>,
         resume: impl FnOnce() -> Resume,
     ) -> Option<Class> {
-        if let Some(early) = self.window.early {
-            return early;
-        }
         let mut asked = ClassSet::up_to(Some(self.most));
         if self.windows == Window::Absence {
             asked = asked.without(ClassSet::up_to(ready));
             if asked.is_empty() {
                 return None;
             }
+            if self.window.probes {
+                if !asked.contains(Class::Fp) {
+                    return None;
+                }
+                // Somebody took the registers before the guest had used them.
+                self.end_window();
+            }
+        } else if let Some(early) = self.window.early {
+            return early;
         }
         self.decide(asked, resume())
     }
@@ -238,17 +244,21 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     /// Begins a window with decisions on these classes. Returns up to which class to load.
     #[inline]
     fn decide(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
-        let mut early = None;
+        let (mut early, mut probes) = (None, false);
         if asked.contains(Class::Fp) {
             let decision = self.forecaster_mut(Class::Fp).decide(resume);
-            self.window.probes = decision == Decision::Probe;
+            probes = decision == Decision::Probe;
             early = (decision != Decision::Leave).then_some(Class::Fp);
         }
         if self.most.is_above_fp() {
             early = self.decide_above(asked, resume).or(early);
         }
-        self.window.asked = asked;
-        self.window.early = Some(early);
+        self.window = WindowState {
+            early: Some(early),
+            asked,
+            probes,
+            ..WindowState::default()
+        };
         early
     }
 
@@ -336,7 +346,12 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     /// Notes an exit and, where the scheme's windows end there, ends the window.
     #[inline(always)]
     pub(crate) fn exited(&mut self) {
-        if self.windows != Window::Load && self.window.early.is_some() {
+        let ends = match self.windows {
+            Window::Entry => true,
+            Window::Load => false,
+            Window::Absence => !self.window.trapped.is_empty(),
+        };
+        if ends {
             self.end_window();
         }
     }

@@ -88,7 +88,7 @@ pub struct GuestState {
     pub guest: Guest<Context, AnyScheme>,
     pub shape: Shape,
     /// Classes that it used in its scheme's window, as bits.
-    used: u8,
+    pub used: u8,
 }
 
 /// What went wrong.

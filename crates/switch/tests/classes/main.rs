@@ -103,14 +103,20 @@ impl Classes {
                     state.forecaster_mut(class).answer = Some(answer);
                 }
                 let entry = m.cores[core].switch.enter(state, Resume::default);
+                let mut begins = false;
                 for class in Class::ALL {
-                    state.forecaster_mut(class).answer = None;
+                    let scheme = state.forecaster_mut(class);
+                    scheme.answer = None;
+                    begins |= std::mem::take(&mut scheme.asked);
+                }
+                m.check_evidence(guest);
+                if begins {
+                    m.guests[guest].used = 0;
                 }
                 m.carry_out(core, self.exchange(entry.exchange));
                 self.set_gate(m, core, entry.gate);
                 m.cores[core].phase = Phase::Running(guest);
                 m.run(core, guest);
-                m.check_evidence(guest);
             }
             Step::Use(core, class, shape) => {
                 let guest = current(core);
@@ -249,10 +255,10 @@ impl Model for Classes {
                     steps.push(Step::Host(core));
                 }
                 Phase::Loaded(guest) => {
-                    if m.guests[guest].guest.forecaster(Class::Fp).in_window {
-                        steps.push(Step::Enter(core, [Decision::Leave; 3]));
-                    } else {
+                    if m.guests[guest].guest.forecaster(Class::Fp).may_be_asked() {
                         steps.extend(answers(self.most).map(|answers| Step::Enter(core, answers)));
+                    } else {
+                        steps.push(Step::Enter(core, [Decision::Leave; 3]));
                     }
                     steps.extend([Step::Put(core), Step::Host(core), Step::PowerOn(core)]);
                 }

@@ -86,6 +86,13 @@ pub struct GuestState {
     unseen: u64,
 }
 
+impl GuestState {
+    /// Its scheme was asked, or its window has ended.
+    pub fn begin_window(&mut self, probing: bool) {
+        (self.trapped, self.used, self.probing) = (false, false, probing);
+    }
+}
+
 /// What the machine itself found wrong.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Wrong {
@@ -295,7 +302,7 @@ impl Machine {
         // What it does between two windows is nobody's business.
         let state = &mut self.guests[guest];
         if !state.guest.forecaster(Class::Fp).in_window {
-            (state.trapped, state.used, state.probing) = (false, false, false);
+            state.begin_window(false);
         }
     }
 }

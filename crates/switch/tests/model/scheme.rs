@@ -70,6 +70,8 @@ pub struct AnyScheme {
     pub answer: Option<Decision>,
     /// A window has begun and not ended.
     pub in_window: bool,
+    /// It was asked in the current step.
+    pub asked: bool,
     /// What it was told in the current step.
     pub evidence: Option<Evidence>,
 }
@@ -80,15 +82,25 @@ impl AnyScheme {
             kind,
             answer: None,
             in_window: false,
+            asked: false,
             evidence: None,
         }
+    }
+
+    /// Returns whether the next entry may begin a window.
+    pub fn may_be_asked(&self) -> bool {
+        !self.in_window || self.kind.window == Window::Absence
     }
 }
 
 impl Forecast for AnyScheme {
     fn decide(&mut self, _: Resume) -> Decision {
-        assert!(!self.in_window, "asked twice in one window");
+        assert!(
+            !self.in_window || self.may_be_asked(),
+            "asked twice in one window"
+        );
         self.in_window = true;
+        self.asked = true;
         self.answer.expect("asked outside an entry")
     }
 

@@ -66,11 +66,15 @@ impl Machine {
                     Step::Put(core),
                     Step::Evict(core, guest),
                 ]);
-                if self.guests[guest].guest.forecaster(Class::Fp).in_window {
-                    steps.push(Step::Enter(core, None));
-                } else {
+                if self.guests[guest]
+                    .guest
+                    .forecaster(Class::Fp)
+                    .may_be_asked()
+                {
                     let answers = [Decision::Load, Decision::Leave, Decision::Probe];
                     steps.extend(answers.map(|answer| Step::Enter(core, Some(answer))));
+                } else {
+                    steps.push(Step::Enter(core, None));
                 }
             }
             Phase::Running(_) => {
@@ -157,13 +161,10 @@ impl Machine {
         let guest = self.current(core);
         let state = &mut self.guests[guest].guest;
         state.forecaster_mut(Class::Fp).answer = answer;
-        let begins = !state.forecaster(Class::Fp).in_window;
         let (moves, gate) = switch.enter(&mut self.cores[core].switch, state);
         let scheme = state.forecaster_mut(Class::Fp);
         scheme.answer = None;
-        if begins {
-            self.guests[guest].probing = scheme.in_window && answer == Some(Decision::Probe);
-        }
+        let begins = std::mem::take(&mut scheme.asked);
         self.exchange(switch, core, moves);
         self.set_gate(core, gate);
         self.cores[core].phase = Phase::Running(guest);
@@ -175,6 +176,9 @@ impl Machine {
                 ..Expected::default()
             },
         );
+        if begins {
+            self.guests[guest].begin_window(answer == Some(Decision::Probe));
+        }
     }
 
     fn use_registers(&mut self, switch: Switch, core: usize) {
