@@ -12,6 +12,12 @@ pub(crate) const NARROW: usize = 64;
 /// Bytes of code that count as one place to resume at: 1 << this.
 const PLACE: u32 = 6;
 
+/// Set in [`Accounts::weight`] if the place has an account, and the floor does not decide.
+const QUICK: u16 = 1 << 15;
+
+/// The tag of an account that no place has yet.
+const NOBODY: u8 = u8::MAX;
+
 /// The golden ratio's bits, which scatter numbers that are close to each other.
 const GOLDEN: u32 = 0x9e37_79b9;
 
@@ -34,12 +40,11 @@ pub struct Accounts {
     prices: Prices,
     /// State of the generator that chooses the probes.
     random: u32,
-    /// Windows that what is seen of the current one stands for; zero if nothing is to be seen any more.
+    /// Windows that what is seen of the current decision stands for, and [`QUICK`].
     weight: u16,
-    /// The current decision's accounts.
+    /// The current decision's accounts, until something is learnt of it.
     at: At,
-    /// Those of the decision before, if it left the registers out and the current one took its place
-    /// before they were used.
+    /// Those of the decision before, if the current one took its place.
     before: At,
 }
 
@@ -54,12 +59,12 @@ impl Accounts {
         Self {
             narrow: [0; NARROW],
             broad: [prices.first(); BROAD],
-            tags: [At::NONE.tag(); NARROW],
+            tags: [NOBODY; NARROW],
             floor: Floor::new(),
             prices,
             // Seeds that are close to each other begin far apart, and none at zero.
             random: seed.wrapping_mul(2).wrapping_add(1).wrapping_mul(GOLDEN),
-            weight: 0,
+            weight: 1,
             at: At::NONE,
             before: At::NONE,
         }
@@ -68,80 +73,102 @@ impl Accounts {
     /// Decides at an entry that finds the registers elsewhere.
     #[inline]
     pub fn decide(&mut self, resume: Resume) -> Decision {
-        self.before = if self.weight != 0 { self.at } else { At::NONE };
+        self.before = self.at;
         self.at = At::new(resume);
-        let balance = self.floor.decide(self.balance(self.at));
+        let (balance, quick) = match self.floor.decides() {
+            Some(balance) => (balance, 0),
+            None if self.has_account(self.at) => (self.narrow[self.at.narrow()], QUICK),
+            None => (self.broad[self.at.broad()], 0),
+        };
         if balance < 0 {
-            self.weight = 1;
+            self.weight = quick | 1;
             return Decision::Leave;
         }
-        let spacing = self.prices.spacing(balance);
+        let spacing = self.prices.spacing(balance.into());
+        self.weight = quick | spacing;
         if self.one_in(spacing) {
-            self.weight = spacing as u16;
             Decision::Probe
         } else {
-            self.weight = 0;
             Decision::Load
         }
     }
 
-    /// Learns what could be seen of the last decision, once it is known. Of a decision to leave the
-    /// registers out that the next one takes the place of, it is that next one's use that tells.
+    /// Learns what could be seen of the last decision, once it is known. A decision that another one
+    /// takes the place of before that is not told of, but shares in that one's use.
     #[inline]
     pub fn learn(&mut self, evidence: Evidence) {
-        let weight = i32::from(core::mem::take(&mut self.weight));
-        let load = self.balance(self.at) >= 0;
+        let at = core::mem::replace(&mut self.at, At::NONE);
         match evidence {
-            Evidence::Used => {
-                let late = i32::from(self.prices.late);
-                self.floor.learn(load, late * weight);
-                self.book(self.at, late * weight);
-                if self.before != At::NONE {
-                    self.book(self.before, late);
-                }
-            }
-            Evidence::Unused => {
-                let wasted = i32::from(self.prices.wasted);
-                self.floor.learn(load, -wasted * weight);
-                self.book(self.at, -wasted * weight);
-            }
+            Evidence::Unused => self.was_unused(at),
+            Evidence::Used => self.was_used(at),
             Evidence::Blind => {}
         }
     }
 
-    /// Returns the balance of the account that a decision goes by.
     #[inline]
-    fn balance(&self, at: At) -> i32 {
-        let balance = if self.tags[at.narrow()] == at.tag() {
-            self.narrow[at.narrow()]
-        } else {
-            self.broad[at.broad()]
-        };
-        i32::from(balance)
+    fn was_unused(&mut self, at: At) {
+        let waste = i32::from(self.prices.wasted) * i32::from(self.weight & !QUICK);
+        if self.weight & QUICK == 0 {
+            return self.was_unused_elsewhere(at, waste);
+        }
+        let lowest = i32::from(self.prices.lowest);
+        let account = &mut self.narrow[at.narrow()];
+        let load = *account >= 0;
+        *account = (i32::from(*account) - waste).max(lowest) as i16;
+        if self.floor.fell(load, waste) {
+            self.floor.consider(-waste);
+        }
     }
 
-    /// Adds to the accounts of a decision.
-    #[inline]
-    fn book(&mut self, at: At, change: i32) {
-        let (narrow, broad) = (&mut self.narrow[at.narrow()], &mut self.broad[at.broad()]);
-        let tag = &mut self.tags[at.narrow()];
-        let lowest = i32::from(self.prices.floor);
-        let was_right = (*broad >= 0) == (change >= 0);
-        *broad = limited(i32::from(*broad) + change, lowest, CEILING);
-        if *tag != at.tag() {
-            // A place gets an account of its own while there is one, and later if the broad one was
-            // wrong about it.
-            if *tag != At::NONE.tag() && was_right {
-                return;
-            }
-            (*tag, *narrow) = (at.tag(), 0);
+    #[inline(never)]
+    fn was_unused_elsewhere(&mut self, at: At, waste: i32) {
+        let load = self.book(at, -waste);
+        self.floor.fell(load, waste);
+        self.floor.consider(-waste);
+    }
+
+    /// Apart, as it comes with a trap: the way of what is not used stays short.
+    #[inline(never)]
+    fn was_used(&mut self, at: At) {
+        let late = i32::from(self.prices.late);
+        let seen = late * i32::from(self.weight & !QUICK);
+        let load = self.book(at, seen);
+        self.floor.rose(load, seen);
+        self.floor.consider(seen);
+        if self.before != At::NONE {
+            self.book(self.before, late);
         }
-        *narrow = limited(i32::from(*narrow) + change, 2 * lowest, 2 * CEILING);
+    }
+
+    /// Adds to the account that a decision goes by. Returns whether that spoke for loading.
+    ///
+    /// A place without an account gets one while there are some, and later if the broad one was wrong
+    /// about it.
+    fn book(&mut self, at: At, change: i32) -> bool {
+        let is_own = self.has_account(at);
+        let (narrow, broad) = (&mut self.narrow[at.narrow()], &mut self.broad[at.broad()]);
+        let lowest = i32::from(self.prices.lowest);
+        let changed = |balance: i16| (i32::from(balance) + change).min(CEILING).max(lowest) as i16;
+        let account = if is_own { &mut *narrow } else { broad };
+        let load = *account >= 0;
+        *account = changed(*account);
+        let tag = &mut self.tags[at.narrow()];
+        if !is_own && (*tag == NOBODY || load != (change > 0)) {
+            *tag = at.tag();
+            *narrow = changed(0);
+        }
+        load
+    }
+
+    /// Returns whether a decision goes by its place's own account.
+    #[inline]
+    fn has_account(&self, at: At) -> bool {
+        self.tags[at.narrow()] == at.tag()
     }
 
     /// Returns true once in `spacing` times, by chance.
     #[inline]
-    fn one_in(&mut self, spacing: u32) -> bool {
+    fn one_in(&mut self, spacing: u16) -> bool {
         // Marsaglia's xorshift, "Xorshift RNGs", 2003.
         self.random ^= self.random << 13;
         self.random ^= self.random >> 17;
@@ -151,15 +178,15 @@ impl Accounts {
 }
 
 impl At {
-    /// No decision's: its tag is nobody's.
+    /// No decision's. That one in thousands comes to the same does no harm: it is only taken for none.
     const NONE: Self = Self(0);
 
     #[inline]
     fn new(resume: Resume) -> Self {
-        let exit = u32::from(resume.exit) << 28;
-        let hash = ((resume.pc >> PLACE) as u32 ^ exit).wrapping_mul(GOLDEN);
-        // The highest bits are scattered best; the lowest one of the tag is set.
-        Self((exit >> 16 | hash >> 20 | 1 << 6) as u16)
+        let exit = u32::from(resume.exit);
+        let hash = ((resume.pc >> PLACE) as u32 ^ exit << 28).wrapping_mul(GOLDEN);
+        // The highest bits are scattered best.
+        Self((exit << 12 | hash >> 20) as u16)
     }
 
     const fn narrow(self) -> usize {
@@ -173,11 +200,6 @@ impl At {
     const fn broad(self) -> usize {
         (self.0 >> 12) as usize
     }
-}
-
-#[inline]
-fn limited(balance: i32, lowest: i32, highest: i32) -> i16 {
-    balance.min(highest).max(lowest) as i16
 }
 
 #[cfg(test)]

@@ -36,7 +36,7 @@ impl Forecaster {
     pub fn decide(&mut self, resume: Resume) -> Decision {
         match self {
             Self::Rule(rule) => rule.decide(),
-            Self::Accounts(accounts) => accounts.decide(resume),
+            Self::Accounts(accounts) => decide(accounts, resume),
         }
     }
 
@@ -45,7 +45,19 @@ impl Forecaster {
     pub fn learn(&mut self, evidence: Evidence) {
         match self {
             Self::Rule(rule) => rule.learn(evidence),
-            Self::Accounts(accounts) => accounts.learn(evidence),
+            Self::Accounts(accounts) => learn(accounts, evidence),
         }
     }
+}
+
+// Apart, so that the way of the rules stays short.
+
+#[inline(never)]
+fn decide(accounts: &mut Accounts, resume: Resume) -> Decision {
+    accounts.decide(resume)
+}
+
+#[inline(never)]
+fn learn(accounts: &mut Accounts, evidence: Evidence) {
+    accounts.learn(evidence);
 }

@@ -6,9 +6,9 @@ use crate::{Costs, accounts::BROAD};
 pub(crate) const UNIT: i32 = 1024;
 
 /// How many of the dearer mistakes in a row an account can hold.
-const LIMIT: i32 = 8;
+const LIMIT: i32 = 16;
 
-/// What a broad account never rises above; a narrow one reaches twice as far.
+/// What an account never rises above.
 pub(crate) const CEILING: i32 = LIMIT * UNIT;
 
 /// How many loads the derivation of the probes' spacing looks ahead: a habit that lasts this long is
@@ -17,6 +17,9 @@ const HORIZON: u64 = 1 << 12;
 
 /// How many of these are booked to one broad account, where they spread over all of them.
 const VISITS: i32 = HORIZON as i32 / BROAD as i32;
+
+/// The sparsest probes: one of so many loads.
+const MOST: u32 = u16::MAX as u32 >> 1;
 
 /// The prices of mistakes, and how often to look whether there are any.
 ///
@@ -29,11 +32,11 @@ pub struct Prices {
     pub(crate) late: i16,
     /// W.
     pub(crate) wasted: i16,
-    /// What a broad account never falls below.
-    pub(crate) floor: i16,
+    /// What an account never falls below.
+    pub(crate) lowest: i16,
     /// Loads of which one is a probe, on average, while the account is about even.
     pub(crate) dense: u16,
-    /// The same, more for a sum of [`CEILING`].
+    /// The same, more for a balance of [`CEILING`].
     pub(crate) sparse: u16,
 }
 
@@ -45,12 +48,12 @@ impl Prices {
         let waste = 2 * costs.exchange();
         let late = in_units(trap, trap, waste);
         let wasted = in_units(waste, trap, waste);
-        let floor = larger(LIMIT * wasted, late / 2);
+        let depth = larger(LIMIT * wasted, late / 2);
         let waste = if waste == 0 { 1 } else { waste };
         Self {
             late: late as i16,
             wasted: wasted as i16,
-            floor: -floor as i16,
+            lowest: -depth as i16,
             dense: spacing(4 * probe / waste),
             sparse: spacing((HORIZON * probe / waste).isqrt()),
         }
@@ -69,11 +72,12 @@ impl Prices {
         }
     }
 
-    /// Returns of how many loads one is to be a probe, where the accounts hold `sum` for loading.
+    /// Returns of how many loads one is to be a probe, where an account holds `balance` for loading; a
+    /// number of 15 bits.
     #[inline]
-    pub(crate) fn spacing(&self, sum: i32) -> u32 {
-        let sure = sum as u32 * u32::from(self.sparse) / CEILING as u32;
-        (u32::from(self.dense) + sure).min(u16::MAX.into())
+    pub(crate) fn spacing(&self, balance: i32) -> u16 {
+        let sure = balance as u32 * u32::from(self.sparse) / CEILING as u32;
+        (u32::from(self.dense) + sure).min(MOST) as u16
     }
 }
 
@@ -96,8 +100,8 @@ const fn larger(a: i32, b: i32) -> i32 {
 const fn spacing(loads: u64) -> u16 {
     if loads == 0 {
         1
-    } else if loads > u16::MAX as u64 {
-        u16::MAX
+    } else if loads > MOST as u64 {
+        MOST as u16
     } else {
         loads as u16
     }

@@ -114,8 +114,7 @@ impl<C: Context> Core<C> {
         resume: impl FnOnce() -> Resume,
     ) -> Entry<C> {
         let ready = self.ready(guest);
-        let early = guest.early(ready, resume);
-        match early {
+        match guest.early(ready, resume) {
             Some(class) if is_less(ready, class) => {
                 let exchange = self.bring(guest, class);
                 guest.count_eager_load(exchange.loaded);

@@ -78,8 +78,8 @@ pub struct Guest<C, F = Forecaster> {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 #[repr(align(8))]
 struct WindowState {
-    /// What was decided: to load the registers early, up to this class. `None` between a window's end
-    /// and the next decision.
+    /// What was decided for all entries of the window: to load the registers early, up to this class.
+    /// `None` between a window's end and the next decision, and where each entry may be asked.
     early: Option<Option<Class>>,
     /// The classes that were decided on.
     asked: ClassSet,
@@ -215,15 +215,20 @@ impl<C: Context, F> Guest<C, F> {
 
 impl<C: Context, F: Forecast> Guest<C, F> {
     /// Returns up to which class the registers are to be loaded in the current window, which this
-    /// entry begins if there is none. They are `ready` so far.
-    #[inline]
+    /// entry begins if there is none, or if it finds registers elsewhere and is to be asked then. They
+    /// are `ready` so far.
+    #[inline(always)]
     pub(crate) fn early(
         &mut self,
         ready: Option<Class>,
         resume: impl FnOnce() -> Resume,
     ) -> Option<Class> {
+        if let Some(early) = self.window.early {
+            return early;
+        }
         let mut asked = ClassSet::up_to(Some(self.most));
-        if self.windows == Window::Absence {
+        let shared = self.windows != Window::Absence;
+        if !shared {
             asked = asked.without(ClassSet::up_to(ready));
             if asked.is_empty() {
                 return None;
@@ -235,38 +240,46 @@ impl<C: Context, F: Forecast> Guest<C, F> {
                 // Somebody took the registers before the guest had used them.
                 self.end_window();
             }
-        } else if let Some(early) = self.window.early {
-            return early;
         }
-        self.decide(asked, resume())
+        let early = if self.most.is_above_fp() {
+            self.decide(asked, resume())
+        } else {
+            let decision = self.forecaster_mut(Class::Fp).decide(resume());
+            self.begin_window(asked, decision)
+        };
+        if shared {
+            self.window.early = Some(early);
+        }
+        early
+    }
+
+    /// Begins a window with this decision on FP/SIMD. Returns up to which class to load.
+    #[inline]
+    fn begin_window(&mut self, asked: ClassSet, decision: Decision) -> Option<Class> {
+        self.window = WindowState {
+            asked,
+            probes: decision == Decision::Probe,
+            ..WindowState::default()
+        };
+        (decision != Decision::Leave).then_some(Class::Fp)
     }
 
     /// Begins a window with decisions on these classes. Returns up to which class to load.
-    #[inline]
+    #[inline(never)]
     fn decide(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
-        let (mut early, mut probes) = (None, false);
-        if asked.contains(Class::Fp) {
-            let decision = self.forecaster_mut(Class::Fp).decide(resume);
-            probes = decision == Decision::Probe;
-            early = (decision != Decision::Leave).then_some(Class::Fp);
-        }
-        if self.most.is_above_fp() {
-            early = self.decide_above(asked, resume).or(early);
-        }
-        self.window = WindowState {
-            early: Some(early),
-            asked,
-            probes,
-            ..WindowState::default()
+        let decision = if asked.contains(Class::Fp) {
+            self.forecaster_mut(Class::Fp).decide(resume)
+        } else {
+            Decision::Leave
         };
-        early
+        let early = self.begin_window(asked, decision);
+        self.decide_above(asked, resume).or(early)
     }
 
     /// Decides about the classes above FP/SIMD: returns the highest that is to be loaded.
     ///
     /// A probe leaves them out. They could not stay in the CPU behind a gate that is open for FP/SIMD:
     /// what writes V clears the rest of Z.
-    #[inline(never)]
     fn decide_above(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
         let mut early = None;
         for class in self.most.above_fp() {
@@ -280,7 +293,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
 
     /// Notes an entry, before which the registers were loaded or not, and which the scheme left `open`
     /// so far. Returns how the gate has to stand.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn entered(&mut self, loaded: bool, open: Option<Class>) -> Gate {
         self.counts.entries += 1;
         let open = if self.window.probes { None } else { open };
@@ -375,7 +388,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         if self.observed {
             self.observe_put();
         }
-        if self.window.early.is_some() {
+        if !self.window.asked.is_empty() {
             self.end_window();
         }
     }
