@@ -16,11 +16,11 @@ fn main() {
 mod guest {
     //! What runs on the board.
 
-    use trapcast_guests::board::cpus;
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::wide::{Task, Wide};
     use trapcast_guests::board::window::{self, Found, Opening};
+    use trapcast_guests::board::{console, cpus};
     use trapcast_guests::bootargs::Checker as Settings;
     use trapcast_guests::classes::Class;
     use trapcast_guests::memory::{self, FreshPages};
@@ -108,6 +108,9 @@ mod guest {
                 "start cpu={cpu} workload={workload} seed={seed} windows={windows} exits={exits} \
                  p={percent}"
             );
+            if cpu == 0 {
+                console::mark();
+            }
             let plan = Plan::new(workload, self.seed, percent).with_most_work(work);
             for (index, window) in (0..windows).zip(plan) {
                 self.run_window(index, &window);
