@@ -30,7 +30,7 @@ pub struct Checker {
     /// `work=N`: the most instructions of integer work before a use, and after it; not more than 2^32 - 1.
     pub work: u64,
     /// `timer=MICROSECONDS`: the virtual timer expires after at most so many, by chance, again and again,
-    /// and how late its interrupts come is counted; no window ends by a WFI. At most a second.
+    /// and how late its interrupts come is counted; no window ends by a WFI. At most 100, so that what a guest beside this one delays is told apart.
     pub timer: Option<u64>,
     /// `fault=N`: window N, if it uses the registers, leaves a wrong bit in one of them, so that a
     /// test can see the checker report it at the next use.
@@ -103,7 +103,7 @@ impl Checker {
                     settings.work = number("work", value)?.min(u32::MAX.into());
                 }
                 Some(("timer", value)) => {
-                    settings.timer = Some(number("timer", value)?.min(1_000_000));
+                    settings.timer = Some(number("timer", value)?.min(100));
                 }
                 Some(("fault", value)) => settings.fault = Some(number("fault", value)?),
                 None if word == "verbose" => settings.verbose = true,

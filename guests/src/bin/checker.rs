@@ -117,7 +117,7 @@ mod guest {
             let plan = Plan::new(workload, self.seed, percent).with_most_work(work);
             for (index, window) in (0..windows).zip(plan) {
                 if let Some(longest) = self.settings.timer {
-                    delays::run_on(|| 1 + self.distances.below(timer::ticks(longest).max(1)));
+                    delays::go_on(|| 1 + self.distances.below(timer::ticks(longest).max(1)));
                 }
                 self.run_window(index, &window);
                 if index % WINDOWS_PER_PAGE == WINDOWS_PER_PAGE - 1 {

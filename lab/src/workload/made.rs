@@ -121,7 +121,7 @@ pub(super) const ALL: &[Workload] = &[
         )
     },
     Workload {
-        // Much longer than what the guest takes for a delay of the hypervisor's.
+        // Many of them, each much longer than what the guest takes for a delay of the hypervisor's.
         slice: Some(1000),
         ..shared(
             "shared-timer",
