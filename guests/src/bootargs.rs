@@ -8,7 +8,7 @@ use crate::plan::{WORK_INSTRUCTIONS, Workload};
 use crate::rng;
 
 /// The keys that [`Checker`] knows.
-const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, work, fault, verbose, \
+const CHECKER_KEYS: &str = "workload, seed, windows, exits, p, work, timer, fault, verbose, \
      registers, sve-percent, sme-percent, vl, svl";
 
 /// The keys that [`Bench`] knows.
@@ -29,6 +29,9 @@ pub struct Checker {
     pub percent: u64,
     /// `work=N`: the most instructions of integer work before a use, and after it; not more than 2^32 - 1.
     pub work: u64,
+    /// `timer=MICROSECONDS`: the virtual timer expires after at most so many, by chance, again and again,
+    /// and how late its interrupts come is counted; no window ends by a WFI. At most 100, so that what a guest beside this one delays is told apart.
+    pub timer: Option<u64>,
     /// `fault=N`: window N, if it uses the registers, leaves a wrong bit in one of them, so that a
     /// test can see the checker report it at the next use.
     pub fault: Option<u64>,
@@ -54,6 +57,7 @@ impl Checker {
         exits: 1,
         percent: 50,
         work: WORK_INSTRUCTIONS.1,
+        timer: None,
         fault: None,
         verbose: false,
         registers: RegisterSet::Fp,
@@ -97,6 +101,9 @@ impl Checker {
                 Some(("svl", value)) => settings.streaming_length = length("svl", value)?,
                 Some(("work", value)) => {
                     settings.work = number("work", value)?.min(u32::MAX.into());
+                }
+                Some(("timer", value)) => {
+                    settings.timer = Some(number("timer", value)?.min(100));
                 }
                 Some(("fault", value)) => settings.fault = Some(number("fault", value)?),
                 None if word == "verbose" => settings.verbose = true,
@@ -268,7 +275,7 @@ mod tests {
 
     #[test]
     fn every_checker_key_counts() {
-        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 work=70 fault=5 \
+        let bootargs = "workload=bursts seed=7  windows=20 exits=3 p=29 work=70 timer=8 fault=5 \
                         verbose registers=sme sve-percent=1 sme-percent=2 vl=384 svl=vary";
         let expected = Checker {
             workload: Workload::Bursts,
@@ -277,6 +284,7 @@ mod tests {
             exits: 3,
             percent: 29,
             work: 70,
+            timer: Some(8),
             fault: Some(5),
             verbose: true,
             registers: RegisterSet::Sme,

@@ -6,6 +6,7 @@
 //! | `slice=MICROSECONDS` | how long a vCPU may run while others wait | 10000 |
 //! | `disturb=SEED` | for tests: random slices of at most `slice`, moves, uses by the host | off |
 //! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
+//! | `latency=on\|off` | keep the distribution of the stretches with interrupts masked | `off` |
 //! | `costs=TRAP,PROBE,SAVE,LOAD,GATE,ISB` | what switching FP/SIMD costs, for `scheme=forecast` | none |
 //! | `publish=on\|off` | keep the report of every vCPU current while guests run | `off` |
 //! | `vmN.memory=SIZE` | RAM of the VM, such as `64M` or `1G` | `256M` |
@@ -55,6 +56,8 @@ pub struct Settings {
     pub disturb: Option<u64>,
     /// Write a record of every window. Every VM is observed then.
     pub record: bool,
+    /// Keep the distribution of the stretches at EL2 with interrupts masked.
+    pub latency: bool,
     /// What trapping and moving the FP/SIMD registers costs, in any unit. The scheme `forecast` needs it.
     pub costs: Option<Costs>,
     /// Bring the report of a vCPU up to date at each of its loads and at each interrupt, not only at the end.
@@ -143,6 +146,7 @@ impl Default for Settings {
             slice: 10_000,
             disturb: None,
             record: false,
+            latency: false,
             costs: None,
             publish: false,
             vms: [VmSettings::DEFAULT; MAX_VMS],
@@ -216,6 +220,7 @@ impl Settings {
         match key {
             "vhe" => self.vhe = switch(value)?,
             "record" => self.record = switch(value)?,
+            "latency" => self.latency = switch(value)?,
             "publish" => self.publish = switch(value)?,
             "disturb" => self.disturb = Some(decimal(value).ok_or(Expected::Seed)?),
             "costs" => self.costs = Some(costs(value).ok_or(Expected::Costs)?),
@@ -330,8 +335,8 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting => f.write_str(
-                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off, publish=on|off, \
-                 costs= or one of a VM such as vm0.scheme=until-put",
+                "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off, latency=on|off, \
+                 publish=on|off, costs= or one of a VM such as vm0.scheme=until-put",
             ),
             Self::VmSetting => f.write_str(
                 "one of memory=, vcpus=, scheme=, observe=, fp=, sve=, sme= and pmu= after the VM",

@@ -1,6 +1,13 @@
 //! What the guests and the hypervisor said on the console, and what it means.
 
-use crate::initrd::DONE_MARKER;
+use std::collections::BTreeMap;
+
+use trapcast_trace::record::MARK;
+
+use crate::{
+    histogram::{Bin, Histogram, Unit},
+    initrd::DONE_MARKER,
+};
 
 /// Lines that are shown of a guest that did not come to its end.
 const LAST_LINES: usize = 12;
@@ -41,6 +48,8 @@ pub enum Expected {
 
 /// Reads a console to its end.
 pub fn findings(console: &str, vms: &[Expected]) -> Findings {
+    // A board without the hypervisor shows it.
+    let console = &console.replace(char::from(MARK), "");
     let mut findings = Findings::default();
     for (vm, expected) in vms.iter().enumerate() {
         let lines: Vec<&str> = lines_of(console, vm, vms.len()).collect();
@@ -82,6 +91,40 @@ pub fn number(line: &str, key: &str) -> Option<u64> {
         .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))?
         .parse()
         .ok()
+}
+
+/// Reads how late the checkers found their timers' interrupts, from their lines
+/// `checker: delay cpu=N away=N TICKS:COUNT ...`, in ticks of a counter of so many hertz; none without such
+/// a line. A delay of so many whole ticks lies between these and one more.
+pub fn timer_delay(console: &str, frequency: u64) -> Option<Histogram> {
+    let mut counts = BTreeMap::<u64, u64>::new();
+    let lines = console.lines();
+    for (_, line) in lines.filter_map(|line| line.split_once("checker: delay ")) {
+        for word in line.split_ascii_whitespace() {
+            if let Some((ticks, count)) = word.split_once(':')
+                && let (Ok(ticks), Ok(count)) = (ticks.parse(), count.parse::<u64>())
+            {
+                *counts.entry(ticks).or_default() += count;
+            }
+        }
+    }
+    let nanoseconds = |ticks: u64| {
+        (u128::from(ticks) * 1_000_000_000)
+            .checked_div(frequency.into())
+            .and_then(|nanoseconds| u64::try_from(nanoseconds).ok())
+    };
+    let bins: Vec<_> = counts
+        .into_iter()
+        .filter_map(|(ticks, count)| {
+            Some(Bin {
+                from: nanoseconds(ticks)?,
+                to: nanoseconds(ticks.checked_add(1)?)?.checked_sub(1)?,
+                count,
+            })
+        })
+        .collect();
+    let unit = Unit::Nanoseconds;
+    (!bins.is_empty()).then_some(Histogram { unit, bins })
 }
 
 impl Findings {
@@ -194,10 +237,25 @@ mod tests {
     }
 
     #[test]
+    fn delays_of_all_checkers_add_up() {
+        let console = "[vm0] checker: delay cpu=0 away=7 36:2 40:1\n\
+                       [vm1] checker: delay cpu=0 away=0 36:3 x:1 1: :\n\
+                       [vm1] checker: done cpu=0 used=1 mismatches=0\n";
+        let histogram = timer_delay(console, 62_500_000).unwrap();
+        assert_eq!(histogram.unit, Unit::Nanoseconds);
+        let bin = |from, to, count| Bin { from, to, count };
+        assert_eq!(histogram.bins, [bin(576, 591, 5), bin(640, 655, 1)]);
+        assert_eq!(timer_delay("checker: done used=1\n", 62_500_000), None);
+        assert_eq!(timer_delay(console, 0), None);
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let found = findings("[vm0] checker: done used=1\n", &[Expected::Checker; 2]);
         let missing = |vm| format!("vm{vm}: checker did not come to its end");
         assert_eq!(found.failures, [missing(0), missing(1)]);
+        let shown = findings("\u{2}TRAPCAST-LINUX-DONE\n", &[Expected::LinuxMarker]);
+        assert_eq!(shown, Findings::default());
         let found = findings("login:\n", &[Expected::LinuxMarker]);
         assert_eq!(
             found.failures,

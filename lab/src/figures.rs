@@ -6,6 +6,8 @@ use serde::Serialize;
 use trapcast_forecast::{Scheme, Window};
 use trapcast_trace::report::{ClassReport, CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
 
+use crate::{console, histogram::Histogram, run::Outcome};
+
 /// What one vCPU did, or several together.
 #[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
 pub struct Counters {
@@ -200,6 +202,11 @@ pub struct Figures {
     pub el2_per_entry: Option<f64>,
     /// The longest stretch of instructions at EL2 with interrupts masked.
     pub longest_masked: Option<u64>,
+    /// All such stretches of the plain run.
+    pub masked: Option<Histogram>,
+    /// From the expiry of a guest's virtual timer to its handler, while the guest was on the core, in the
+    /// plain run; of guests that measure it.
+    pub timer_delay: Option<Histogram>,
 }
 
 /// What results call the windows that a scheme's decisions cover.
@@ -235,6 +242,22 @@ impl Figures {
             switch_per_entry: per_entry(plain.switch_instructions),
             el2_per_entry: per_entry(plain.el2_instructions),
             longest_masked: instructions.map(|core| core.longest_masked),
+            masked: None,
+            timer_delay: None,
+        }
+    }
+
+    /// The same with the distributions that a plain run left.
+    pub fn with_latency(self, plain: &Outcome) -> Self {
+        let masked = match plain.masked.as_slice() {
+            [core] => Histogram::of_instructions(core),
+            _ => None,
+        };
+        let frequency = plain.header.counter_frequency;
+        Self {
+            masked,
+            timer_delay: console::timer_delay(&plain.console, frequency),
+            ..self
         }
     }
 

@@ -8,6 +8,8 @@
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/tmp
 hostname trapcast
 if [ -e /script ]; then
+    # To the hypervisor: the boot is over, and the work begins.
+    printf '\002'
     . /script
 else
     echo "A busybox shell. 'exit' or 'poweroff -f' powers the VM off."

@@ -13,6 +13,7 @@ pub mod error;
 pub mod figures;
 pub mod fpcheck;
 pub mod fuzzing;
+pub mod histogram;
 pub mod hostile;
 pub mod image;
 pub mod initrd;

@@ -10,8 +10,8 @@ mod events;
 mod generate;
 mod guard;
 mod hybrid;
-
 pub mod inspect;
+mod mark;
 mod metadata;
 pub mod order;
 mod reader;

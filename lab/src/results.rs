@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Version of the file's layout.
-pub const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 
 /// A whole study.
 #[derive(Clone, Debug, Serialize)]

@@ -8,6 +8,7 @@ use std::{
 };
 
 use trapcast_trace::{
+    bins::Bins,
     record::Record,
     report::{CoreReport, Header, ReadError, Report, State, VcpuReport},
 };
@@ -29,6 +30,8 @@ pub struct Outcome {
     pub cores: Vec<CoreReport>,
     /// One per vCPU.
     pub vcpus: Vec<VcpuReport>,
+    /// Per core, the stretches with interrupts masked, if the hypervisor was told to keep them.
+    pub masked: Vec<Bins>,
     /// All that was printed.
     pub console: String,
     /// From QEMU's start to its end.
@@ -133,6 +136,7 @@ fn outcome(finished: Finished, mailbox: &Mailbox) -> Result<Outcome> {
         header: *report.header,
         cores: report.cores.to_vec(),
         vcpus: report.vcpus.to_vec(),
+        masked: report.masked.to_vec(),
         console: finished.console,
         wall: finished.wall,
     })

@@ -104,7 +104,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
             record_to(&file, &about, &machine, &hypervisor, |_| Ok(()), &progress)
                 .map(|(outcome, _)| outcome)
         } else {
-            run::run(&machine, &hypervisor, LIMIT)
+            run::run_with(&machine, "latency=on", &hypervisor, LIMIT)
         };
         progress.end(&job.name(), job.workload.weight(), outcome.as_ref().err());
         outcome
@@ -251,6 +251,17 @@ fn judge(
             .zip(observed.as_ref())
             .map(|(plain, observed)| {
                 Figures::derive(scheme, &plain.total, &observed.total, &plain.cores)
+            })
+            .map(|figures| {
+                let job = Job {
+                    workload,
+                    scheme,
+                    observe: false,
+                };
+                match &outcomes[&job.name()] {
+                    Ok(outcome) => figures.with_latency(outcome),
+                    Err(_) => figures,
+                }
             }),
         integrity,
         plain,

@@ -170,6 +170,8 @@ mod tests {
             switch_per_entry: Some(1234.5),
             el2_per_entry: Some(12345.6),
             longest_masked: Some(123_456),
+            masked: None,
+            timer_delay: None,
         };
         SchemeResult {
             workload,

@@ -16,6 +16,8 @@ use trapcast::{
     memory::MemoryFile,
     paths::Paths,
     program::{Builder, PERL, Program, SHELL},
+    record::RecordFile,
+    recording,
     run::{self, LIMIT, Outcome},
     vectors::RegisterFiles,
     workload::{self, Images, Scale},
@@ -39,6 +41,8 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         clean(paths, "mix-simd-1ms", Scheme::Owner)
     });
     add("perl/same_counts_twice", same_twice);
+    add("idle/mark", |paths| marked(paths, "idle"));
+    add("openssl/mark", |paths| marked(paths, "openssl"));
     add("wrong_result_is_named", wrong_result);
     add("endless_program_is_ended", endless);
     trials
@@ -66,6 +70,48 @@ fn same_twice(paths: &Paths) -> Outcomes {
     // The reports hold every count there is.
     let [one, two] = [one, two].map(|outcome| format!("{:?}\n{:?}", outcome.cores, outcome.vcpus));
     check(one == two, || format!("{one}\n{two}"))
+}
+
+/// A record has one mark, behind a boot that the number of rounds changes by no more than the length of the
+/// kernel's command line does, and most of what follows are the rounds.
+fn marked(paths: &Paths, name: &str) -> Outcomes {
+    let workload = workload::find(name)?;
+    let lengths = [1, 12].map(|program_rounds| -> Result<_, Failed> {
+        let directory = tempfile::tempdir()?;
+        let plan = recording::Plan {
+            workloads: vec![workload],
+            scheme: Scheme::Owner,
+            cpu: Cpu::NeoverseN1,
+            vhe: true,
+            scale: Scale {
+                program_rounds,
+                ..Scale::QUICK
+            },
+            slice: None,
+            jobs: 1,
+            output: directory.path().to_path_buf(),
+        };
+        for recorded in recording::record(&plan, paths)? {
+            recorded?;
+        }
+        let file = RecordFile::open(&directory.path().join(format!("{name}.parquet")))?;
+        let (mut marks, mut windows) = (0, Vec::new());
+        let mut rows = file.rows()?;
+        rows.read(&mut windows)?;
+        while !windows.is_empty() {
+            marks += windows.iter().filter(|window| window.mark).count();
+            rows.read(&mut windows)?;
+        }
+        check(marks == 1, || format!("{marks} marks"))?;
+        let boot = file.work_begins()?[&0];
+        Ok((boot, file.windows() - boot))
+    });
+    let [one, twelve] = lengths;
+    let ((boot, one), (other_boot, twelve)) = (one?, twelve?);
+    check(
+        boot.abs_diff(other_boot) <= boot / 100 && boot > 0 && (twelve - one) * 2 > twelve,
+        || format!("{boot} and {one} windows, with more rounds {other_boot} and {twelve}"),
+    )
 }
 
 /// The check of a script sees a wrong result, and the lab hands on what it says.

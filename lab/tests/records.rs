@@ -290,7 +290,7 @@ fn what_is_no_record_is_refused_in_one_sentence() {
     forge("foreign", &[(b"trapcast.format", b"somebody.format")]);
     forge(
         "newer",
-        &[(b"trapcast.format\x18\x011", b"trapcast.format\x18\x012")],
+        &[(b"trapcast.format\x18\x012", b"trapcast.format\x18\x013")],
     );
     forge("without", &[(b"fp_used", b"fp_lost")]);
     // Two columns change their names.
@@ -312,7 +312,7 @@ fn what_is_no_record_is_refused_in_one_sentence() {
         ("foreign", "is a Parquet file, but no record of Trapcast"),
         (
             "newer",
-            "was written by a newer trapcast (format 2; this one reads 1)",
+            "was written by a newer trapcast (format 3; this one reads 2)",
         ),
         ("without", "has no column fp_used (bool)"),
         (

@@ -19,7 +19,7 @@ use crate::report::MAX_CORES;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPRING");
 
 /// Version of the layout of rings and records. A reader refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Physical address of the rings on QEMU's `virt` board: above the hypervisor's image, below the
 /// guests' modules. The headers of all cores come first, then the slots of one core after the other.
@@ -108,8 +108,14 @@ bitflags! {
         const ZA = 1 << 4;
         /// The vCPU was turned on right before it: its registers began as zeroes.
         const POWERED_ON = 1 << 5;
+        /// The guest wrote [`MARK`] to its UART in it: its work begins with the next window.
+        const MARK = 1 << 6;
     }
 }
+
+/// The byte by which a guest says on its UART that its boot is over and its work begins: STX, "start
+/// of text". It is not shown on the console.
+pub const MARK: u8 = 0x02;
 
 /// One window from an entry into a guest to its exit. One cache line.
 ///
@@ -231,7 +237,7 @@ mod tests {
         let good = RingHeader::new();
         let cases = [
             (RingHeader { magic: 0, ..good }, RingError::NoMagic),
-            (RingHeader { version: 2, ..good }, RingError::Version(2)),
+            (RingHeader { version: 1, ..good }, RingError::Version(1)),
             (
                 RingHeader {
                     record_size: 32,

@@ -1,4 +1,4 @@
-//! The counters of a run: one header, then one record per core and one per vCPU.
+//! The counters of a run: one header, then one record per core and one per vCPU, then one distribution per core.
 //!
 //! Exits are counted here, and so is what cores do but for their instructions, which are brought up to date at
 //! each interrupt and each put. All else of a vCPU is copied here at the end; a hypervisor that is told to
@@ -8,11 +8,13 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::bins::Bins;
+
 /// First eight bytes of a mailbox that a hypervisor has set up.
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 
 /// Version of this layout. A reader refuses any other.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// The most cores that the report has room for.
 pub const MAX_CORES: usize = 16;
@@ -231,10 +233,16 @@ pub const CORES_OFFSET: usize = 0x100;
 /// Offset in the mailbox of the first [`VcpuReport`]; [`MAX_VCPUS`] of them follow one another.
 pub const VCPUS_OFFSET: usize = 0x1000;
 
+/// Offset in the mailbox of the first core's distribution of stretches with interrupts masked, in
+/// instructions; [`MAX_CORES`] of them follow one another. All zero unless the hypervisor is told to keep
+/// them. The longest stretch of [`CoreReport::longest_masked`] is one of them.
+pub const MASKED_OFFSET: usize = 0xf_0000;
+
 const _: () = {
     assert!(size_of::<Header>() <= CORES_OFFSET);
     assert!(CORES_OFFSET + MAX_CORES * size_of::<CoreReport>() <= VCPUS_OFFSET);
-    assert!(VCPUS_OFFSET + MAX_VCPUS * size_of::<VcpuReport>() <= super::MAILBOX_SIZE as usize);
+    assert!(VCPUS_OFFSET + MAX_VCPUS * size_of::<VcpuReport>() <= MASKED_OFFSET);
+    assert!(MASKED_OFFSET + MAX_CORES * size_of::<Bins>() <= super::MAILBOX_SIZE as usize);
 };
 
 /// Why a mailbox cannot be read.
@@ -259,6 +267,8 @@ pub struct Report<'a> {
     pub cores: &'a [CoreReport],
     /// One per vCPU, by VM and then by number.
     pub vcpus: &'a [VcpuReport],
+    /// Per core, the stretches with interrupts masked, in instructions.
+    pub masked: &'a [Bins],
 }
 
 impl<'a> Report<'a> {
@@ -282,6 +292,7 @@ impl<'a> Report<'a> {
             header,
             cores: records(mailbox, CORES_OFFSET, cores)?,
             vcpus: records(mailbox, VCPUS_OFFSET, vcpus)?,
+            masked: records(mailbox, MASKED_OFFSET, cores)?,
         })
     }
 }
@@ -305,7 +316,7 @@ mod tests {
     use core::mem::offset_of;
 
     use super::*;
-    use crate::MAILBOX_SIZE;
+    use crate::{MAILBOX_SIZE, bins::BINS};
 
     /// A mailbox of zeroes but for its header, in 8-byte units for the alignment.
     fn mailbox(cores: u32, vcpus: u32) -> Vec<u64> {
@@ -326,9 +337,11 @@ mod tests {
         bytes[last_core + offset_of!(CoreReport, host_uses)] = 7;
         let last_vcpu = VCPUS_OFFSET + 2 * size_of::<VcpuReport>();
         bytes[last_vcpu + offset_of!(VcpuReport, traps)] = 9;
+        bytes[MASKED_OFFSET + 2 * size_of::<Bins>() - 8] = 4;
         let report = Report::read(bytes).unwrap();
         assert_eq!((report.cores.len(), report.cores[1].host_uses), (2, 7));
         assert_eq!((report.vcpus.len(), report.vcpus[2].traps), (3, 9));
+        assert_eq!((report.masked.len(), report.masked[1].0[BINS - 1]), (2, 4));
     }
 
     #[test]
@@ -337,7 +350,13 @@ mod tests {
         let bytes = words.as_bytes();
         let read = |bytes: &[u8]| Report::read(bytes).map(|_| ());
         assert_eq!(read(bytes), Ok(()));
-        for length in [0, size_of::<Header>() - 8, CORES_OFFSET, VCPUS_OFFSET] {
+        for length in [
+            0,
+            size_of::<Header>() - 8,
+            CORES_OFFSET,
+            VCPUS_OFFSET,
+            MASKED_OFFSET,
+        ] {
             assert_eq!(read(&bytes[..length]), Err(ReadError::Truncated));
         }
         assert_eq!(read(vec![0u64; 512].as_bytes()), Err(ReadError::NoMagic));

@@ -16,11 +16,11 @@ fn main() {
 mod guest {
     //! What runs on the board.
 
-    use trapcast_guests::board::cpus;
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::wide::{Task, Wide};
     use trapcast_guests::board::window::{self, Found, Opening};
+    use trapcast_guests::board::{console, cpus, delays, timer};
     use trapcast_guests::bootargs::Checker as Settings;
     use trapcast_guests::classes::Class;
     use trapcast_guests::memory::{self, FreshPages};
@@ -73,6 +73,8 @@ mod guest {
         wide: Option<Wide>,
         pages: FreshPages,
         operands: SplitMix64,
+        /// Ticks from now to the timer's next expiry.
+        distances: SplitMix64,
         used: u64,
         mismatches: u64,
     }
@@ -88,6 +90,7 @@ mod guest {
                 wide,
                 pages: FreshPages::new(free),
                 operands: SplitMix64::stream(seed, 2),
+                distances: SplitMix64::stream(seed, 3),
                 used: 0,
                 mismatches: 0,
             }
@@ -108,8 +111,14 @@ mod guest {
                 "start cpu={cpu} workload={workload} seed={seed} windows={windows} exits={exits} \
                  p={percent}"
             );
+            if cpu == 0 {
+                console::mark();
+            }
             let plan = Plan::new(workload, self.seed, percent).with_most_work(work);
             for (index, window) in (0..windows).zip(plan) {
+                if let Some(longest) = self.settings.timer {
+                    delays::go_on(|| 1 + self.distances.below(timer::ticks(longest).max(1)));
+                }
                 self.run_window(index, &window);
                 if index % WINDOWS_PER_PAGE == WINDOWS_PER_PAGE - 1 {
                     self.touch_fresh_page(index);
@@ -121,6 +130,9 @@ mod guest {
                     let ran = index + 1;
                     println!("ran cpu={cpu} windows={ran} used={used} mismatches={mismatches}");
                 }
+            }
+            if self.settings.timer.is_some() {
+                delays::print();
             }
             if let Some(wide) = &self.wide {
                 println!("classes cpu={cpu} {wide}");
@@ -135,8 +147,9 @@ mod guest {
         }
 
         fn run_window(&mut self, index: u64, window: &Window) {
-            let exits = self.settings.exits;
-            let opening = if exits != 0 && index.is_multiple_of(exits) {
+            let Settings { exits, timer, .. } = self.settings;
+            let waits = exits != 0 && timer.is_none();
+            let opening = if waits && index.is_multiple_of(exits) {
                 Opening::Wait
             } else {
                 Opening::Call

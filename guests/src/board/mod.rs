@@ -12,6 +12,7 @@ pub mod checks;
 pub mod console;
 #[cfg_attr(target_arch = "arm", path = "aarch32/cpus.rs")]
 pub mod cpus;
+pub mod delays;
 pub mod entry;
 #[cfg_attr(target_arch = "arm", path = "aarch32/exceptions.rs")]
 pub mod exceptions;

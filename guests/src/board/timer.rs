@@ -6,7 +6,7 @@ use core::arch::asm;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::cpus::{self, MAX_CPUS};
-use super::gic;
+use super::{delays, gic};
 use crate::{read_sysreg, write_sysreg};
 
 /// How long a wait lasts.
@@ -24,7 +24,7 @@ pub fn fired() -> bool {
 /// Lets the timer fire in `microseconds` from now.
 #[inline(always)]
 pub fn set(microseconds: u64) {
-    let ticks = read_sysreg!("cntfrq_el0") * microseconds / 1_000_000;
+    let ticks = ticks(microseconds);
     set_at(read_sysreg!("cntvct_el0") + ticks);
 }
 
@@ -53,9 +53,22 @@ pub fn wait() {
     gic::unmask();
 }
 
+/// Disables the timer.
+#[inline(always)]
+pub fn stop() {
+    // SAFETY: nothing comes of it.
+    unsafe { write_sysreg!("cntv_ctl_el0", 0) };
+}
+
+/// The ticks of the counter in so many microseconds.
+#[inline(always)]
+pub fn ticks(microseconds: u64) -> u64 {
+    read_sysreg!("cntfrq_el0") * microseconds / 1_000_000
+}
+
 /// What the interrupt handler does for the timer: takes its level down.
 pub fn handle() {
-    // SAFETY: disables the timer.
-    unsafe { write_sysreg!("cntv_ctl_el0", 0) };
+    delays::came(read_sysreg!("cntvct_el0"));
+    stop();
     FIRED[cpus::current()].store(true, Ordering::Relaxed);
 }

@@ -154,6 +154,7 @@ extern "C" fn el2_main() -> ! {
         slice: u64::from(settings.slice) * header.counter_frequency / 1_000_000,
         second: header.counter_frequency,
         record: settings.record,
+        latency: settings.latency,
         disturb: settings.disturb,
     }));
     // SAFETY: at this core's boot.
@@ -195,6 +196,8 @@ pub struct Common {
     pub second: u64,
     /// Whether every window is recorded.
     pub record: bool,
+    /// Whether the distribution of masked stretches is kept.
+    pub latency: bool,
     /// What disturbs the cores.
     pub disturb: Option<u64>,
 }
@@ -226,6 +229,10 @@ pub unsafe fn set_up_core(
     unsafe { FpSimd::load(host.fp()) }
     if common.record {
         core.recorder = Recorder::on(number);
+    }
+    if common.latency {
+        // SAFETY: once per core, and the mailbox is laid out before any is set up.
+        core.meter.keep_all(unsafe { report::masked(number) });
     }
     if let Some(seed) = common.disturb {
         core.set_disturbance(seed);

@@ -5,6 +5,8 @@
 
 use ::core::hint::black_box;
 
+use trapcast_trace::bins::Bins;
+
 use super::{sysreg::isb, vectors::RETURN_INSTRUCTIONS};
 use crate::{mrs, msr};
 
@@ -30,7 +32,7 @@ const MDCR_TPMS: u64 = 1 << 14;
 const MDCR_TTRF: u64 = 1 << 19;
 
 /// The readings of one core.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Meter {
     /// The EL2 counter as the last return to a guest read it.
     pub entered: u64,
@@ -42,6 +44,10 @@ pub struct Meter {
     total: u32,
     /// The longest masked stretch so far.
     pub longest: u32,
+    /// Masked stretches above this are looked at: the longest so far, or 0 if all are counted.
+    notable: u32,
+    /// Where all masked stretches are counted, if they are.
+    all: Option<&'static mut Bins>,
     /// All ones if the counters count, else zero: what assembly adds is then left out as well.
     pub exact: u32,
 }
@@ -68,7 +74,22 @@ impl Meter {
             guest: guest_instructions(),
             total: instructions(),
             longest: 0,
+            notable: 0,
+            all: None,
         }
+    }
+
+    /// Counts every masked stretch from now on.
+    pub fn keep_all(&mut self, all: &'static mut Bins) {
+        self.all = Some(all);
+    }
+
+    /// Begins anew: guests run from now on.
+    pub fn restart(&mut self) {
+        *self = Self {
+            all: self.all.take(),
+            ..Self::new()
+        };
     }
 
     /// Returns the instructions at EL2 and below since the last call.
@@ -95,8 +116,10 @@ impl Meter {
             .wrapping_sub(RETURN_INSTRUCTIONS + before);
         let traps = traps & self.exact;
         let entry = entered.wrapping_sub(self.masked_since) + (RETURN_INSTRUCTIONS & self.exact);
-        self.longest = self.longest.max(entry).max(traps);
         self.masked_since = start.wrapping_sub(before & self.exact);
+        if entry.max(traps) > self.notable {
+            self.note(entry, traps);
+        }
         traps
     }
 
@@ -104,8 +127,32 @@ impl Meter {
     /// next begins.
     pub fn looked_for_interrupt(&mut self) {
         let now = instructions();
-        self.longest = self.longest.max(now.wrapping_sub(self.masked_since));
+        let stretch = now.wrapping_sub(self.masked_since);
         self.masked_since = now;
+        if stretch > self.notable {
+            self.note(stretch, 0);
+        }
+    }
+
+    /// Two masked stretches ended, of which one is notable; 0 is none. If all are counted, that takes
+    /// no instruction of those that are metered, but for the call.
+    #[cold]
+    #[inline(never)]
+    fn note(&mut self, one: u32, other: u32) {
+        let begin = instructions();
+        self.longest = self.longest.max(one).max(other);
+        let Some(all) = &mut self.all else {
+            self.notable = self.longest;
+            return;
+        };
+        for stretch in [one, other] {
+            if stretch != 0 {
+                all.add(stretch);
+            }
+        }
+        let spent = instructions().wrapping_sub(begin);
+        self.masked_since = self.masked_since.wrapping_add(spent);
+        self.total = self.total.wrapping_add(spent);
     }
 }
 

@@ -5,7 +5,7 @@ use trapcast_hypervisor::{
     syndrome::{Abort, Access, Fault},
     vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE, VcpuSet},
 };
-use trapcast_trace::report::Exit;
+use trapcast_trace::{record::MARK, report::Exit};
 
 use super::{
     console,
@@ -155,13 +155,15 @@ fn call_out(vcpu: &Vcpu, core: &mut Core, live: VcpuSet) {
     spin_loop();
 }
 
-fn emulate_uart(vcpu: &mut Vcpu, core: &Core, offset: u64, access: Access) {
+fn emulate_uart(vcpu: &mut Vcpu, core: &mut Core, offset: u64, access: Access) {
     let mut state = vcpu.vm.state.lock();
     let size = access.size;
     if access.write {
         let value = access.stored(register(vcpu, access.register));
-        if let Some(byte) = state.uart.write(offset, size, value as u32) {
-            console::send(vcpu.vm.number, byte);
+        match state.uart.write(offset, size, value as u32) {
+            Some(MARK) => core.recorder.marked(),
+            Some(byte) => console::send(vcpu.vm.number, byte),
+            None => {}
         }
         let effects = update_uart_line(&mut state);
         apply(vcpu.vm, vcpu.index, core, &mut state, effects);

@@ -161,6 +161,14 @@ impl Recorder {
         }
     }
 
+    /// The guest said that its work begins.
+    #[cold]
+    pub fn marked(&mut self) {
+        if let Some(record) = self.record() {
+            record.flags |= Flags::MARK.bits();
+        }
+    }
+
     /// The vCPU was put.
     pub fn put(&mut self) {
         if let Some(record) = self.record() {

@@ -2,9 +2,10 @@
 
 use trapcast_trace::{
     MAILBOX_ADDRESS, MAILBOX_SIZE,
+    bins::Bins,
     report::{
-        CORES_OFFSET, CoreReport, Header, MAGIC, MAX_CORES, MAX_VCPUS, State, VCPUS_OFFSET,
-        VERSION, VcpuReport,
+        CORES_OFFSET, CoreReport, Header, MAGIC, MASKED_OFFSET, MAX_CORES, MAX_VCPUS, State,
+        VCPUS_OFFSET, VERSION, VcpuReport,
     },
 };
 use zerocopy::FromBytes;
@@ -28,6 +29,7 @@ pub fn init() -> Report {
     };
     mailbox.fill(0);
     let (header, rest) = mailbox.split_at_mut(CORES_OFFSET);
+    let (rest, _) = rest.split_at_mut(MASKED_OFFSET - CORES_OFFSET);
     let (cores, vcpus) = rest.split_at_mut(VCPUS_OFFSET - CORES_OFFSET);
     let (header, _) = Header::mut_from_prefix(header).expect("the mailbox has room for its header");
     let (cores, _) = <[CoreReport]>::mut_from_prefix_with_elems(cores, MAX_CORES)
@@ -43,6 +45,16 @@ pub fn init() -> Report {
         cores,
         vcpus,
     }
+}
+
+/// Returns the place for the masked stretches of core `number`.
+///
+/// # Safety
+/// Called once per core, after [`init`], with a number below [`MAX_CORES`].
+pub unsafe fn masked(number: usize) -> &'static mut Bins {
+    let first = (MAILBOX_ADDRESS as usize + MASKED_OFFSET) as *mut Bins;
+    // SAFETY: in the mailbox, behind all that `init` gives away; zeroes there are bins.
+    unsafe { &mut *first.add(number) }
 }
 
 /// Sets the state in the header, at the end of everything.

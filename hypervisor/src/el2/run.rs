@@ -15,9 +15,7 @@ use super::{
     core::Core,
     cores,
     exit::Next,
-    gic,
-    meter::{self, Meter},
-    mmio,
+    gic, meter, mmio,
     panic::power_off,
     report,
     scheduler::{self, NEVER, Scheduler},
@@ -220,7 +218,7 @@ impl Core {
 
     /// Returns the first vCPU to enter, ready to be.
     pub fn first(&mut self) -> NonNull<Vcpu> {
-        self.meter = Meter::new();
+        self.meter.restart();
         let mut next = self.pick(None);
         // SAFETY: as above; no guest runs on this core yet.
         self.enter(unsafe { next.as_mut() })

@@ -25,10 +25,10 @@ fn an_empty_line_leaves_the_defaults() {
 
 #[test]
 fn every_word_sets_its_own_value() {
-    let line = "vhe=off  slice=250 disturb=7 publish=on vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
+    let line = "vhe=off  slice=250 disturb=7 publish=on latency=on vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
                 vm0.observe=on vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
     let settings = Settings::parse(line).unwrap();
-    assert!(!settings.vhe && settings.publish && !settings.record);
+    assert!(!settings.vhe && settings.publish && settings.latency && !settings.record);
     assert_eq!((settings.slice, settings.disturb), (250, Some(7)));
     let vms = settings.for_vms(16).unwrap();
     let default = VmSettings::DEFAULT;

@@ -19,6 +19,8 @@ md5() {
 }
 # A guest that lost its registers may wait for what never comes.
 (usleep ${patience}000; echo "program: did not end within $patience ms"; poweroff -f) &
+# To the hypervisor: the boot is over, and the work begins.
+printf '\002'
 round=0
 while [ $round -lt $rounds ]; do
     . /script

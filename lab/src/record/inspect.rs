@@ -69,6 +69,8 @@ pub struct VcpuSummary {
     pub preemptions: u64,
     /// Times that the hypervisor used the registers itself after its windows.
     pub host_uses: u64,
+    /// Its windows before its VM's work began, if the VM said when that was.
+    pub boot_windows: Option<u64>,
 }
 
 /// The windows that ended for one reason.
@@ -103,7 +105,7 @@ pub struct ColumnSummary {
 /// [`Error::Input`] where it is no record, or damaged; [`Error::Interrupted`] on Ctrl-C.
 pub fn inspect(path: &Path) -> Result<Summary> {
     let file = RecordFile::open(path)?;
-    let mut tally = Tally::new(file.metadata().vcpus.len());
+    let mut tally = Tally::new(&file.metadata().vcpus);
     for row_group in 0..file.row_group_count() {
         if signals::interrupted() {
             return Err(Error::Interrupted);
@@ -119,6 +121,7 @@ struct Columns {
     put: Vec<bool>,
     loaded: Vec<bool>,
     preempted: Vec<bool>,
+    mark: Vec<bool>,
     used: Vec<bool>,
     exit: Vec<Option<u8>>,
     host_uses: Vec<Option<u32>>,
@@ -151,6 +154,7 @@ impl Columns {
             put: bools("put")?,
             loaded: bools("loaded")?,
             preempted: bools("preempted")?,
+            mark: bools("mark")?,
             used: bools("fp_used")?,
             exit: exits("exit_after")?,
             host_uses: numbers("host_uses")?,
@@ -164,6 +168,7 @@ impl Columns {
 /// Sums over the windows so far.
 struct Tally {
     vcpus: Vec<VcpuTally>,
+    places: Vec<Vcpu>,
     exits: [ExitTally; EXITS],
     distances: Distances,
     first_tick: u64,
@@ -184,6 +189,7 @@ struct VcpuTally {
     exit: Option<usize>,
     preemptions: u64,
     host_uses: u64,
+    boot_windows: Option<u64>,
 }
 
 /// Windows of one kind, and whether the last one used the registers.
@@ -212,9 +218,10 @@ struct ExitTally {
 }
 
 impl Tally {
-    fn new(vcpus: usize) -> Self {
+    fn new(vcpus: &[Vcpu]) -> Self {
         Self {
-            vcpus: vec![VcpuTally::default(); vcpus],
+            vcpus: vec![VcpuTally::default(); vcpus.len()],
+            places: vcpus.to_vec(),
             exits: [ExitTally::default(); EXITS],
             distances: Distances::default(),
             first_tick: u64::MAX,
@@ -247,6 +254,9 @@ impl Tally {
             if let Some(distance) = vcpu.add(columns, row) {
                 self.distances.add(distance);
             }
+            if columns.mark[row] {
+                self.mark(self.places[number].vm);
+            }
             self.first_tick = self.first_tick.min(columns.ticks[0][row]);
             self.last_tick = self.last_tick.max(columns.ticks[1][row]);
             let [start, end] = &columns.instructions;
@@ -254,6 +264,14 @@ impl Tally {
             self.el2_instructions += u64::from(columns.el2_instructions[row].unwrap_or(0));
         }
         Ok(())
+    }
+
+    /// The work of a VM begins: what its vCPUs did so far was its boot.
+    fn mark(&mut self, vm: u16) {
+        let vcpus = self.vcpus.iter_mut().zip(&self.places);
+        for (vcpu, _) in vcpus.filter(|(_, place)| place.vm == vm) {
+            vcpu.boot_windows.get_or_insert(vcpu.entry.report.windows);
+        }
     }
 
     fn summary(&self, file: &RecordFile) -> Summary {
@@ -328,6 +346,7 @@ impl VcpuTally {
             load_windows: WindowFigures::from(&self.load.report),
             preemptions: self.preemptions,
             host_uses: self.host_uses,
+            boot_windows: self.boot_windows,
         }
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::schema;
 
 /// Version of the files' layout: their columns, their metadata and their seal.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// What every key begins with.
 const NAMESPACE: &str = "trapcast.";

@@ -175,10 +175,10 @@ mod tests {
             (
                 0,
                 Record {
-                    flags: 1 << 6,
+                    flags: 1 << 7,
                     ..good
                 },
-                "flags 0x40",
+                "flags 0x80",
             ),
             (0, Record { vcpu: 2, ..good }, "vCPU 2, and there are 2"),
             (MAX_CORES, good, "core 16"),

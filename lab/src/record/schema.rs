@@ -246,6 +246,11 @@ pub const COLUMNS: &[Column] = &[
         "the vCPU was turned on right before it: its registers began as zeroes",
         |row| row.has(Flags::POWERED_ON),
     ),
+    flag(
+        "mark",
+        "the guest said in it that its work begins with the next window",
+        |row| row.has(Flags::MARK),
+    ),
     rising("start_ticks", "ticks", "CNTPCT_EL0 at the entry", |row| {
         row.record.start
     }),

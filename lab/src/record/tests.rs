@@ -11,7 +11,7 @@ use trapcast_trace::{
 use zerocopy::FromBytes;
 
 use super::{
-    End, Metadata, RecordFile, RecordWriter, Shape, Vcpu, generate,
+    End, Metadata, RecordFile, RecordWriter, Shape, Vcpu, generate, inspect,
     reader::Values,
     reseal,
     row::{Enricher, Row},
@@ -200,6 +200,38 @@ fn the_same_seed_makes_the_same_windows() {
 }
 
 #[test]
+fn work_begins_behind_the_first_mark_of_a_vm() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("marks.parquet");
+    let record = |vcpu, flags: Flags| {
+        let flags = flags.bits();
+        let record = Record {
+            vcpu,
+            flags,
+            ..Record::default()
+        };
+        (0, record)
+    };
+    // The two vCPUs of VM 0 and the one of VM 7, in row groups of two windows.
+    let marked = Flags::MARK;
+    let none = Flags::empty();
+    let records = [
+        record(0, none),
+        record(2, none),
+        record(1, none),
+        record(1, marked),
+        record(0, marked),
+        record(2, none),
+    ];
+    write(&path, COLUMNS, 2, &records).unwrap();
+    let file = RecordFile::open(&path).unwrap();
+    assert_eq!(file.work_begins().unwrap(), [(0, 4), (7, 0)].into());
+    let summary = inspect::inspect(&path).unwrap();
+    let boots: Vec<_> = summary.vcpus.iter().map(|vcpu| vcpu.boot_windows).collect();
+    assert_eq!(boots, [Some(1), Some(2), None]);
+}
+
+#[test]
 fn several_threads_may_read_one_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file.parquet");
@@ -288,21 +320,21 @@ fn a_newer_format_and_metadata_that_lack_are_refused() {
     let (_directory, path) = small(10);
     forge(
         &path,
-        b"trapcast.format\x18\x011",
         b"trapcast.format\x18\x012",
+        b"trapcast.format\x18\x013",
     );
     let sentence = refusal(&path);
     assert!(
-        sentence.contains("newer trapcast (format 2; this one reads 1)"),
+        sentence.contains("newer trapcast (format 3; this one reads 2)"),
         "{sentence}"
     );
     let (_directory, path) = small(10);
     forge(
         &path,
+        b"trapcast.format\x18\x012",
         b"trapcast.format\x18\x011",
-        b"trapcast.format\x18\x010",
     );
-    assert!(refusal(&path).contains("unknown format 0"));
+    assert!(refusal(&path).contains("unknown format 1"));
     let (_directory, path) = small(10);
     forge(&path, b"trapcast.format", b"trapcast.fromat");
     assert!(refusal(&path).contains("no record of Trapcast"));

@@ -34,6 +34,8 @@ pub struct Window {
     pub preempted: bool,
     /// The vCPU was turned on right before it.
     pub powered_on: bool,
+    /// The guest said in it that its work begins with the next window.
+    pub mark: bool,
     /// CNTPCT_EL0 at the entry, in ticks.
     pub start: u64,
     /// CNTPCT_EL0 at the exit, in ticks.
@@ -172,11 +174,12 @@ struct Columns {
     exit: Column<ByteArrayType>,
 }
 
-const BOOLS: [(&str, Set<bool>); 6] = [
+const BOOLS: [(&str, Set<bool>); 7] = [
     ("loaded", |window, value| window.loaded = value),
     ("put", |window, value| window.put = value),
     ("preempted", |window, value| window.preempted = value),
     ("powered_on", |window, value| window.powered_on = value),
+    ("mark", |window, value| window.mark = value),
     ("aarch32", |window, value| window.aarch32 = value),
     ("fp_used", |window, value| window.used = value),
 ];

@@ -112,6 +112,23 @@ pub(super) const ALL: &[Workload] = &[
         "one whose use shows in where it resumes, beside one that always uses them",
         &[Guest::Checker("workload=resume-point"), ALWAYS],
     ),
+    Workload {
+        extent: Extent::Default,
+        ..checker(
+            "timer",
+            "its timer expires at random and it measures the delay; uses them in 50 % of windows",
+            &[TIMER],
+        )
+    },
+    Workload {
+        // Many of them, each much longer than what the guest takes for a delay of the hypervisor's.
+        slice: Some(1000),
+        ..shared(
+            "shared-timer",
+            "the same beside one that always uses them",
+            &[TIMER, Guest::Checker("workload=always exits=0")],
+        )
+    },
     checker(
         "linux",
         "Linux: busybox programs with and without floating point, and one in SIMD",
@@ -169,6 +186,9 @@ const FOUR: &[Guest] = &[
 
 /// A bare-metal guest that uses the registers in every window.
 const ALWAYS: Guest = Guest::Checker("workload=always");
+
+/// A bare-metal guest that measures how late the interrupts of its timer come.
+const TIMER: Guest = Guest::Checker("workload=random p=50 timer=8");
 
 /// Two guests on one core, each of which finds the other's registers there.
 const fn shared(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {

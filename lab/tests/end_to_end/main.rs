@@ -6,6 +6,7 @@
 mod built;
 mod commands;
 mod cores;
+mod latency;
 mod looking;
 mod runs;
 mod studies;
@@ -40,6 +41,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     workloads::trials(&mut add);
     cores::trials(&mut add);
     studies::trials(&mut add);
+    latency::trials(&mut add);
     commands::trials(&mut add);
     typing::trials(&mut add);
     looking::trials(&mut add);

@@ -24,6 +24,7 @@ pub fn render(summary: &Summary) -> String {
 const LEGEND: &str = "\
 used %: share that used the registers; P(u|u), P(u|-): probability of use after a window with use, without;
 entry: windows from an entry to its exit; load: from the load of a vCPU to its put, those that ended;
+boot: the vCPU's entry windows before its VM's work began, where the VM said when that was;
 next used %: of the windows of the same vCPU that follow such an exit, the share that used the registers.
 ";
 
@@ -100,15 +101,20 @@ fn windows(summary: &Summary) -> Table {
             "P(u\n|-)",
             "pre-\nempted",
             "host\nuses",
+            "boot",
         ],
     );
-    let mut row = |name: String, entry, load, preemptions: u64, host_uses: u64| {
-        let mut cells = vec![Cell::new(name)];
-        cells.extend(figures(entry));
-        cells.extend(figures(load));
-        cells.extend([right(preemptions), right(host_uses)]);
-        table.add_row(cells);
-    };
+    let mut row =
+        |name: String, entry, load, preemptions: u64, host_uses: u64, boot: Option<u64>| {
+            let mut cells = vec![Cell::new(name)];
+            cells.extend(figures(entry));
+            cells.extend(figures(load));
+            cells.extend([right(preemptions), right(host_uses)]);
+            cells.push(right(
+                boot.map_or("-".to_string(), |windows| windows.to_string()),
+            ));
+            table.add_row(cells);
+        };
     for vcpu in &summary.vcpus {
         row(
             format!("vm{} vcpu{}", vcpu.place.vm, vcpu.place.index),
@@ -116,6 +122,7 @@ fn windows(summary: &Summary) -> Table {
             &vcpu.load_windows,
             vcpu.preemptions,
             vcpu.host_uses,
+            vcpu.boot_windows,
         );
     }
     row(
@@ -124,6 +131,7 @@ fn windows(summary: &Summary) -> Table {
         &summary.load_windows,
         summary.vcpus.iter().map(|vcpu| vcpu.preemptions).sum(),
         summary.vcpus.iter().map(|vcpu| vcpu.host_uses).sum(),
+        summary.vcpus.iter().map(|vcpu| vcpu.boot_windows).sum(),
     );
     table
 }
