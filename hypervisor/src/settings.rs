@@ -13,6 +13,7 @@
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
 //! | `vmN.scheme=NAME` | when to switch the FP/SIMD registers | `until-put` |
 //! | `vmN.observe=on\|off` | trap in every window, to learn which ones use the registers | `off` |
+//! | `vmN.prompt=on\|off` | with `scheme=forecast`, load no registers early while an interrupt is pending for the guest | `off` |
 //! | `vmN.fp=on\|off` | let the guest use FP/SIMD | `on` |
 //! | `vmN.sve=off\|max\|BITS` | SVE, with vectors of so many bits at most | `off` |
 //! | `vmN.sme=off\|max\|BITS` | SME, with streaming vectors of so many bits at most | `off` |
@@ -80,6 +81,8 @@ pub struct VmSettings {
     pub observe: bool,
     /// What trapping and moving the FP/SIMD registers costs: [`Settings::costs`].
     pub costs: Costs,
+    /// Load no registers early while an interrupt is pending for the guest.
+    pub prompt: bool,
     /// Let the guest use FP/SIMD.
     pub fp: bool,
     /// SVE, and the largest vector length.
@@ -132,6 +135,7 @@ impl VmSettings {
         scheme: Scheme::UntilPut,
         observe: false,
         costs: Costs::FREE,
+        prompt: false,
         fp: true,
         sve: VectorSetting::Off,
         sme: VectorSetting::Off,
@@ -251,6 +255,7 @@ impl VmSettings {
             }
             "scheme" => self.scheme = value.parse().map_err(|_| Expected::Scheme)?,
             "observe" => self.observe = switch(value)?,
+            "prompt" => self.prompt = switch(value)?,
             "fp" => self.fp = switch(value)?,
             "sve" => self.sve = VectorSetting::parse(value)?,
             "sme" => self.sme = VectorSetting::parse(value)?,
@@ -339,7 +344,7 @@ impl fmt::Display for Expected {
                  publish=on|off, costs= or one of a VM such as vm0.scheme=until-put",
             ),
             Self::VmSetting => f.write_str(
-                "one of memory=, vcpus=, scheme=, observe=, fp=, sve=, sme= and pmu= after the VM",
+                "one of memory=, vcpus=, scheme=, observe=, prompt=, fp=, sve=, sme= and pmu= after the VM",
             ),
             Self::VmNumber => write!(f, "a VM from vm0 to vm{}", MAX_VMS - 1),
             Self::Switch => f.write_str("on or off"),

@@ -119,6 +119,7 @@ impl Inputs {
             vcpus: 1,
             scheme: PEER_SCHEME,
             observe: false,
+            prompt: false,
             pmu: false,
             registers: RegisterFiles::FP,
         };
@@ -140,6 +141,7 @@ impl Inputs {
             vcpus: 1,
             scheme: PEER_SCHEME,
             observe: false,
+            prompt: false,
             pmu: true,
             registers: RegisterFiles::FP,
         }
@@ -299,6 +301,7 @@ fn measure_paths(
         slice: None,
         vms: vec![Vm {
             observe: watch != Watch::Not,
+            prompt: false,
             scheme,
             ..inputs.guest(bootargs)
         }],

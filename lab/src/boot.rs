@@ -51,6 +51,8 @@ pub struct Boot {
     pub vhe: bool,
     /// Whether every window is watched.
     pub observe: bool,
+    /// Whether no registers are loaded early while an interrupt is pending.
+    pub prompt: bool,
     /// Whether time is counted in instructions.
     pub icount: bool,
 }
@@ -119,6 +121,7 @@ fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
         vcpus: boot.vcpus,
         scheme: boot.scheme,
         observe: boot.observe,
+        prompt: boot.prompt,
         pmu: false,
         registers: boot.registers,
     })

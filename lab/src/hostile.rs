@@ -150,6 +150,7 @@ fn machine(options: &Options, images: &[Image; 2], seed: u64, operations: u64) -
         vcpus,
         scheme: options.scheme,
         observe: false,
+        prompt: false,
         pmu: false,
         registers,
     });

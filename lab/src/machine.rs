@@ -128,6 +128,8 @@ pub struct Vm {
     pub scheme: Scheme,
     /// Whether every window is watched.
     pub observe: bool,
+    /// Whether no registers are loaded early while an interrupt is pending.
+    pub prompt: bool,
     /// Whether the guest may count events itself.
     pub pmu: bool,
     /// The registers that it has.
@@ -231,12 +233,17 @@ impl Machine {
         for (number, vm) in self.vms.iter().enumerate() {
             words.push(format!(
                 "vm{number}.memory={}M vm{number}.vcpus={} vm{number}.scheme={} vm{number}.observe={} \
-                 vm{number}.pmu={}{}",
+                 vm{number}.pmu={}{}{}",
                 vm.memory >> 20,
                 vm.vcpus,
                 vm.scheme,
                 on(vm.observe),
                 on(vm.pmu),
+                if vm.prompt {
+                    format!(" vm{number}.prompt=on")
+                } else {
+                    String::new()
+                },
                 vm.registers.settings(number)
             ));
         }
@@ -360,6 +367,7 @@ mod tests {
             vcpus: 2,
             scheme,
             observe: true,
+            prompt: false,
             pmu: false,
             registers: RegisterFiles::FP,
         }

@@ -244,6 +244,7 @@ impl Images {
             vcpus: 1,
             scheme: Scheme::UntilPut,
             observe: false,
+            prompt: false,
             pmu: false,
             registers: RegisterFiles::FP,
         };

@@ -105,6 +105,7 @@ impl Guest {
             vcpus: 1,
             scheme,
             observe: false,
+            prompt: false,
             pmu: false,
             registers: RegisterFiles::FP,
         };

@@ -250,6 +250,7 @@ impl Guest {
             vcpus: 1,
             scheme,
             observe: false,
+            prompt: false,
             pmu: false,
             registers: self.files,
         })

@@ -80,7 +80,7 @@ impl Accounts {
             None if self.has_account(self.at) => (self.narrow[self.at.narrow()], QUICK),
             None => (self.broad[self.at.broad()], 0),
         };
-        if balance < 0 {
+        if balance < 0 || resume.pending {
             self.weight = quick | 1;
             return Decision::Leave;
         }
@@ -240,7 +240,11 @@ mod tests {
     const ALL: [Costs; 3] = [CHEAP, VHE, NESTED];
 
     fn resume(pc: u64, exit: u8) -> Resume {
-        Resume { pc, exit }
+        Resume {
+            pc,
+            exit,
+            pending: false,
+        }
     }
 
     /// What a run over windows has come to.

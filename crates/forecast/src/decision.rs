@@ -30,6 +30,8 @@ pub struct Resume {
     /// Why it came out last: a number below [`NEVER`](Self::NEVER) that is the hypervisor's business,
     /// always the same for the same reason.
     pub exit: u8,
+    /// An interrupt is pending for the guest, and nothing is to delay it: the registers are left out.
+    pub pending: bool,
 }
 
 impl Resume {

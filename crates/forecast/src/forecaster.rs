@@ -6,6 +6,10 @@ use crate::{Accounts, Decision, Evidence, Prices, Resume, Rule, Scheme};
 ///
 /// It goes where the vCPU goes, so that preemption, migration and a vCPU's end need no care.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "there is one per vCPU and class, and no allocator"
+)]
 pub enum Forecaster {
     /// One of the schemes of others.
     Rule(Rule),

@@ -85,6 +85,7 @@ impl Stretch {
         let resume = Resume {
             pc: place << 6,
             exit: (place % 11) as u8,
+            pending: false,
         };
         let used = self.pattern >> (n / self.slowness % 8) & 1 == 1;
         (resume, used, n % self.absence == self.absence - 1)

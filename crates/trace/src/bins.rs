@@ -67,7 +67,9 @@ mod tests {
     #[test]
     fn numbers_are_counted_where_they_belong() {
         let mut bins = Bins([0; BINS]);
-        [0, 583, 583, 700, u32::MAX].map(|number| bins.add(number));
+        for number in [0, 583, 583, 700, u32::MAX] {
+            bins.add(number);
+        }
         let counted: u64 = bins.0.iter().sum();
         assert_eq!((counted, bins.0[0], bins.0[BINS - 1]), (5, 1, 1));
         assert_eq!((bins.0[bin_of(512)], bins.0[bin_of(640)]), (2, 1));

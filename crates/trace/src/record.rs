@@ -110,6 +110,8 @@ bitflags! {
         const POWERED_ON = 1 << 5;
         /// The guest wrote [`MARK`] to its UART in it: its work begins with the next window.
         const MARK = 1 << 6;
+        /// An interrupt was pending for the guest when it was entered.
+        const INTERRUPT_PENDING = 1 << 7;
     }
 }
 

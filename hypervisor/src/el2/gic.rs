@@ -10,7 +10,7 @@ use arm_gic::{
     },
 };
 use safe_mmio::UniqueMmioPointer;
-use trapcast_hypervisor::vgic::list_register::MAX_LIST_REGISTERS;
+use trapcast_hypervisor::vgic::list_register::{MAX_LIST_REGISTERS, PENDING};
 
 use super::panic::fail;
 use crate::{mrs, msr};
@@ -163,6 +163,12 @@ pub fn set_virtual_timer_active(number: usize, active: bool) {
 /// Returns the number of list registers (ICH_VTR_EL2.ListRegs).
 pub fn list_registers() -> usize {
     (mrs!("s3_4_c12_c11_1") & 0x1f) as usize + 1
+}
+
+/// Returns whether an interrupt is pending in one of the first `used` list registers.
+#[inline(never)]
+pub fn is_pending(used: usize) -> bool {
+    (0..used).any(|n| read_list_register(n) & PENDING != 0)
 }
 
 /// Declares the accessors of ICH_LR<n>_EL2, which are 16 registers of different names.

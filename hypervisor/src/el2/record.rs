@@ -18,7 +18,7 @@ use trapcast_trace::{
     report::Exit,
 };
 
-use super::{memory, meter, panic::fail, timer, vcpu::Vcpu, wait::spin_loop};
+use super::{gic, memory, meter, panic::fail, timer, vcpu::Vcpu, wait::spin_loop};
 use crate::mrs;
 
 /// TCR_EL1.A1: TTBR1_EL1 holds the current ASID.
@@ -91,7 +91,8 @@ impl Recorder {
         }
         self.record = memory::pointer(RINGS_ADDRESS + record_offset(self.core, self.begun));
         self.begun += 1;
-        let flags = ::core::mem::replace(&mut self.next, Flags::empty());
+        let mut flags = ::core::mem::replace(&mut self.next, Flags::empty());
+        flags.set(Flags::INTERRUPT_PENDING, gic::is_pending(vcpu.lists));
         let el2_instructions = meter::instructions().wrapping_sub(self.left);
         // What is not set here is set at the exit.
         if let Some(record) = self.record() {

@@ -111,10 +111,10 @@ impl Core {
     #[inline(always)]
     fn enter_flushed(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         let begin = meter::instructions();
-        let exit = vcpu.last_exit;
         let entry = self.switch.enter(&mut vcpu.guest, || Resume {
             pc: mrs!("elr_el2"),
-            exit,
+            exit: vcpu.last_exit,
+            pending: vcpu.prompt && gic::is_pending(vcpu.lists),
         });
         self.exchange(entry.exchange);
         if vcpu.aarch32 {

@@ -105,6 +105,8 @@ pub struct Vcpu {
     pub last_exit: u8,
     /// How many of its list registers hold something.
     pub lists: usize,
+    /// Whether no registers are to be loaded early while an interrupt is pending.
+    pub prompt: bool,
     /// Its VM.
     pub vm: &'static Vm,
     /// Its number in the VM.
@@ -171,6 +173,7 @@ impl Vcpu {
             interface: CpuInterface::default(),
             last_exit: Resume::NEVER,
             lists: 0,
+            prompt: vm.settings.prompt,
             vm,
             index,
             number,

@@ -15,6 +15,7 @@ fn an_empty_line_leaves_the_defaults() {
         scheme: Scheme::UntilPut,
         observe: false,
         costs: Costs::FREE,
+        prompt: false,
         fp: true,
         sve: VectorSetting::Off,
         sme: VectorSetting::Off,
@@ -26,7 +27,7 @@ fn an_empty_line_leaves_the_defaults() {
 #[test]
 fn every_word_sets_its_own_value() {
     let line = "vhe=off  slice=250 disturb=7 publish=on latency=on vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
-                vm0.observe=on vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
+                vm0.observe=on vm0.prompt=on vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
     let settings = Settings::parse(line).unwrap();
     assert!(!settings.vhe && settings.publish && settings.latency && !settings.record);
     assert_eq!((settings.slice, settings.disturb), (250, Some(7)));
@@ -37,6 +38,7 @@ fn every_word_sets_its_own_value() {
         VmSettings {
             memory: 64 << 20,
             observe: true,
+            prompt: true,
             ..default
         }
     );
@@ -167,8 +169,7 @@ fn settings_for_a_vm_that_does_not_exist_are_refused() {
 
 /// A line that looks like settings, with values that are right or wrong.
 fn near_settings() -> impl Strategy<Value = String> {
-    let key =
-        "(vhe|slice|disturb|costs|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|pmu)|[a-z.=]{0,6})";
+    let key = "(vhe|slice|disturb|costs|vm[0-9]{0,2}\\.(memory|vcpus|scheme|observe|prompt|pmu)|[a-z.=]{0,6})";
     let value = "(on|off|[0-9]{0,20}[KMGkmg]?|until-put|eager|\\PC{0,4})";
     let word = (key, "=?", value).prop_map(|(key, sign, value)| key + &sign + &value);
     prop::collection::vec(word, 0..6).prop_map(|words| words.join(" "))

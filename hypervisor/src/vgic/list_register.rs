@@ -15,7 +15,7 @@ pub const HCR_NPIE: u64 = 1 << 3;
 pub const HCR_TDIR: u64 = 1 << 14;
 
 /// State: pending.
-pub(super) const PENDING: u64 = 1 << 62;
+pub const PENDING: u64 = 1 << 62;
 /// State: active.
 pub(super) const ACTIVE: u64 = 1 << 63;
 /// Mapped to a physical interrupt, which the guest's deactivation deactivates.

@@ -39,8 +39,8 @@ impl RecordFile {
             .map_err(|error| self.damaged(row_group, &error))
     }
 
-    /// Reads how the guest resumed in each window of a row group. A file that was made for replays only
-    /// does not know.
+    /// Reads how the guest resumed in each window of a row group, as a VM's forecast is told if the VM is
+    /// not `prompt`. A file that was made for replays only does not know.
     ///
     /// # Errors
     /// As [`read_events`](Self::read_events).
@@ -59,7 +59,12 @@ impl RecordFile {
         };
         let exits = exits.iter().map(|exit| exit.unwrap_or(Resume::NEVER));
         let resumes = pcs.iter().zip(exits);
-        Ok(resumes.map(|(&pc, exit)| Resume { pc, exit }).collect())
+        let resume = |(&pc, exit)| Resume {
+            pc,
+            exit,
+            pending: false,
+        };
+        Ok(resumes.map(resume).collect())
     }
 
     fn decode_events(&self, group: usize, events: &mut Vec<Event>) -> ParquetResult<()> {

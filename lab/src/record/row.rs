@@ -107,9 +107,6 @@ impl Enricher {
         if usize::from(record.exit) >= EXITS {
             return Err(impossible(format!("exit reason {}", record.exit)));
         }
-        if Flags::from_bits(record.flags).is_none() {
-            return Err(impossible(format!("flags {:#04x}", record.flags)));
-        }
         let row = Row {
             record: *record,
             core: core as u8,
@@ -171,14 +168,6 @@ mod tests {
                     ..good
                 },
                 "exit reason 11",
-            ),
-            (
-                0,
-                Record {
-                    flags: 1 << 7,
-                    ..good
-                },
-                "flags 0x80",
             ),
             (0, Record { vcpu: 2, ..good }, "vCPU 2, and there are 2"),
             (MAX_CORES, good, "core 16"),

@@ -251,6 +251,11 @@ pub const COLUMNS: &[Column] = &[
         "the guest said in it that its work begins with the next window",
         |row| row.has(Flags::MARK),
     ),
+    flag(
+        "interrupt_pending",
+        "an interrupt was pending for the guest at the entry",
+        |row| row.has(Flags::INTERRUPT_PENDING),
+    ),
     rising("start_ticks", "ticks", "CNTPCT_EL0 at the entry", |row| {
         row.record.start
     }),

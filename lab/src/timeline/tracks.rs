@@ -119,6 +119,7 @@ impl Tracks {
         let resume = Resume {
             pc: window.pc,
             exit: std::mem::replace(exit, window.exit),
+            pending: false,
         };
         self.follower
             .window(event(window), resume, |step| steps.push(step))?;

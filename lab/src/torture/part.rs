@@ -304,6 +304,7 @@ impl Guest {
             vcpus: self.vcpus,
             scheme,
             observe: false,
+            prompt: false,
             pmu: false,
             registers: self.registers,
         };

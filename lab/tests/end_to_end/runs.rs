@@ -97,6 +97,7 @@ pub fn linux_vm(paths: &Paths, task: Task<'_>) -> Result<Vm, Failed> {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
+        prompt: false,
         pmu: false,
         registers: RegisterFiles::FP,
     })
