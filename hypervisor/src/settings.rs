@@ -13,7 +13,7 @@
 //! | `vmN.vcpus=NUMBER` | vCPUs of the VM | 1 |
 //! | `vmN.scheme=NAME` | when to switch the FP/SIMD registers | `until-put` |
 //! | `vmN.observe=on\|off` | trap in every window, to learn which ones use the registers | `off` |
-//! | `vmN.prompt=on\|off` | with `scheme=forecast`, load no registers early while an interrupt is pending for the guest | `off` |
+//! | `vmN.prompt=on\|off` | with `scheme=forecast`, load no registers early while an interrupt is pending for the guest | `on` |
 //! | `vmN.fp=on\|off` | let the guest use FP/SIMD | `on` |
 //! | `vmN.sve=off\|max\|BITS` | SVE, with vectors of so many bits at most | `off` |
 //! | `vmN.sme=off\|max\|BITS` | SME, with streaming vectors of so many bits at most | `off` |
@@ -135,7 +135,7 @@ impl VmSettings {
         scheme: Scheme::UntilPut,
         observe: false,
         costs: Costs::FREE,
-        prompt: false,
+        prompt: true,
         fp: true,
         sve: VectorSetting::Off,
         sme: VectorSetting::Off,

@@ -119,7 +119,7 @@ impl Inputs {
             vcpus: 1,
             scheme: PEER_SCHEME,
             observe: false,
-            prompt: false,
+            prompt: true,
             pmu: false,
             registers: RegisterFiles::FP,
         };
@@ -141,7 +141,7 @@ impl Inputs {
             vcpus: 1,
             scheme: PEER_SCHEME,
             observe: false,
-            prompt: false,
+            prompt: true,
             pmu: true,
             registers: RegisterFiles::FP,
         }
@@ -301,7 +301,7 @@ fn measure_paths(
         slice: None,
         vms: vec![Vm {
             observe: watch != Watch::Not,
-            prompt: false,
+            prompt: true,
             scheme,
             ..inputs.guest(bootargs)
         }],

@@ -184,10 +184,10 @@ pub struct BootArgs {
     /// Traps in every window, so that trapcast top knows which loads were of use
     #[arg(long)]
     pub observe: bool,
-    /// With --scheme forecast: loads no registers early while an interrupt is pending for the guest, which
-    /// then comes sooner and traps more often
-    #[arg(long)]
-    pub prompt: bool,
+    /// With --scheme forecast: loads no registers early while an interrupt is pending for the guest. That
+    /// interrupt comes sooner, but the guest traps more often: off where a trap costs dozens of exchanges
+    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    pub prompt: Switch,
     /// Counts time in instructions, so that a run can be repeated exactly
     #[arg(long)]
     pub icount: bool,

@@ -80,7 +80,7 @@ fn boot_linux(arguments: BootArgs, paths: &Paths) -> Result<()> {
         vms: arguments.vms,
         scheme: arguments.scheme,
         observe: arguments.observe,
-        prompt: arguments.prompt,
+        prompt: arguments.prompt == Switch::On,
         icount: arguments.icount,
     };
     boot::boot(&boot, paths)

@@ -150,7 +150,7 @@ fn machine(options: &Options, images: &[Image; 2], seed: u64, operations: u64) -
         vcpus,
         scheme: options.scheme,
         observe: false,
-        prompt: false,
+        prompt: true,
         pmu: false,
         registers,
     });

@@ -240,9 +240,9 @@ impl Machine {
                 on(vm.observe),
                 on(vm.pmu),
                 if vm.prompt {
-                    format!(" vm{number}.prompt=on")
-                } else {
                     String::new()
+                } else {
+                    format!(" vm{number}.prompt=off")
                 },
                 vm.registers.settings(number)
             ));
@@ -367,7 +367,7 @@ mod tests {
             vcpus: 2,
             scheme,
             observe: true,
-            prompt: false,
+            prompt: true,
             pmu: false,
             registers: RegisterFiles::FP,
         }

@@ -244,7 +244,7 @@ impl Images {
             vcpus: 1,
             scheme: Scheme::UntilPut,
             observe: false,
-            prompt: false,
+            prompt: true,
             pmu: false,
             registers: RegisterFiles::FP,
         };

@@ -105,7 +105,7 @@ impl Guest {
             vcpus: 1,
             scheme,
             observe: false,
-            prompt: false,
+            prompt: true,
             pmu: false,
             registers: RegisterFiles::FP,
         };

@@ -158,7 +158,7 @@ fn vm(paths: &Paths, program: &Program) -> Result<Vm, Failed> {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
-        prompt: false,
+        prompt: true,
         pmu: false,
         registers: RegisterFiles::FP,
     })

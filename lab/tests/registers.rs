@@ -250,7 +250,7 @@ impl Guest {
             vcpus: 1,
             scheme,
             observe: false,
-            prompt: false,
+            prompt: true,
             pmu: false,
             registers: self.files,
         })

@@ -15,7 +15,7 @@ fn an_empty_line_leaves_the_defaults() {
         scheme: Scheme::UntilPut,
         observe: false,
         costs: Costs::FREE,
-        prompt: false,
+        prompt: true,
         fp: true,
         sve: VectorSetting::Off,
         sme: VectorSetting::Off,
@@ -27,7 +27,7 @@ fn an_empty_line_leaves_the_defaults() {
 #[test]
 fn every_word_sets_its_own_value() {
     let line = "vhe=off  slice=250 disturb=7 publish=on latency=on vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
-                vm0.observe=on vm0.prompt=on vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
+                vm0.observe=on vm0.prompt=off vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
     let settings = Settings::parse(line).unwrap();
     assert!(!settings.vhe && settings.publish && settings.latency && !settings.record);
     assert_eq!((settings.slice, settings.disturb), (250, Some(7)));
@@ -38,7 +38,7 @@ fn every_word_sets_its_own_value() {
         VmSettings {
             memory: 64 << 20,
             observe: true,
-            prompt: true,
+            prompt: false,
             ..default
         }
     );

@@ -39,8 +39,8 @@ impl RecordFile {
             .map_err(|error| self.damaged(row_group, &error))
     }
 
-    /// Reads how the guest resumed in each window of a row group, as a VM's forecast is told if the VM is
-    /// not `prompt`. A file that was made for replays only does not know.
+    /// Reads how the guest resumed in each window of a row group, as the forecast of a VM that is
+    /// `prompt` is told. A file that was made for replays only does not know.
     ///
     /// # Errors
     /// As [`read_events`](Self::read_events).
@@ -48,22 +48,22 @@ impl RecordFile {
     /// # Panics
     /// If there is no such row group.
     pub fn read_resumes(&self, row_group: usize) -> Result<Vec<Resume>> {
-        if !self.has("pc") || !self.has("exit_before") {
+        if ["pc", "exit_before", "interrupt_pending"]
+            .iter()
+            .any(|name| !self.has(name))
+        {
             return Ok(vec![Resume::default(); self.row_group_windows(row_group)]);
         }
-        let (Values::Longs(pcs), Values::Exits(exits)) = (
+        let (Values::Longs(pcs), Values::Exits(exits), Values::Bools(pending)) = (
             self.read_column(row_group, "pc")?,
             self.read_column(row_group, "exit_before")?,
+            self.read_column(row_group, "interrupt_pending")?,
         ) else {
             unreachable!("the schema says so");
         };
         let exits = exits.iter().map(|exit| exit.unwrap_or(Resume::NEVER));
-        let resumes = pcs.iter().zip(exits);
-        let resume = |(&pc, exit)| Resume {
-            pc,
-            exit,
-            pending: false,
-        };
+        let resumes = pcs.iter().zip(exits).zip(pending);
+        let resume = |((&pc, exit), pending)| Resume { pc, exit, pending };
         Ok(resumes.map(resume).collect())
     }
 

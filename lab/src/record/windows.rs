@@ -36,6 +36,8 @@ pub struct Window {
     pub powered_on: bool,
     /// The guest said in it that its work begins with the next window.
     pub mark: bool,
+    /// An interrupt was pending for the guest at the entry.
+    pub interrupt_pending: bool,
     /// CNTPCT_EL0 at the entry, in ticks.
     pub start: u64,
     /// CNTPCT_EL0 at the exit, in ticks.
@@ -174,12 +176,15 @@ struct Columns {
     exit: Column<ByteArrayType>,
 }
 
-const BOOLS: [(&str, Set<bool>); 7] = [
+const BOOLS: [(&str, Set<bool>); 8] = [
     ("loaded", |window, value| window.loaded = value),
     ("put", |window, value| window.put = value),
     ("preempted", |window, value| window.preempted = value),
     ("powered_on", |window, value| window.powered_on = value),
     ("mark", |window, value| window.mark = value),
+    ("interrupt_pending", |window, value| {
+        window.interrupt_pending = value
+    }),
     ("aarch32", |window, value| window.aarch32 = value),
     ("fp_used", |window, value| window.used = value),
 ];

@@ -119,7 +119,7 @@ impl Tracks {
         let resume = Resume {
             pc: window.pc,
             exit: std::mem::replace(exit, window.exit),
-            pending: false,
+            pending: window.interrupt_pending,
         };
         self.follower
             .window(event(window), resume, |step| steps.push(step))?;

@@ -304,7 +304,7 @@ impl Guest {
             vcpus: self.vcpus,
             scheme,
             observe: false,
-            prompt: false,
+            prompt: true,
             pmu: false,
             registers: self.registers,
         };

@@ -97,7 +97,7 @@ pub fn linux_vm(paths: &Paths, task: Task<'_>) -> Result<Vm, Failed> {
         vcpus: 1,
         scheme: Scheme::UntilPut,
         observe: false,
-        prompt: false,
+        prompt: true,
         pmu: false,
         registers: RegisterFiles::FP,
     })
