@@ -77,7 +77,15 @@ impl Accounts {
         self.at = At::new(resume);
         let (balance, quick) = match self.floor.decides() {
             Some(balance) => (balance, 0),
-            None if self.has_account(self.at) => (self.narrow[self.at.narrow()], QUICK),
+            None if self.has_account(self.at) => {
+                let balance = self.narrow[self.at.narrow()];
+                if balance < 0 {
+                    // Most of all decisions.
+                    self.weight = QUICK | 1;
+                    return Decision::Leave;
+                }
+                (balance, QUICK)
+            }
             None => (self.broad[self.at.broad()], 0),
         };
         if balance < 0 || resume.pending {
@@ -292,6 +300,29 @@ mod tests {
     #[test]
     fn what_a_vcpu_remembers_is_small() {
         assert!(size_of::<Accounts>() <= 256, "{}", size_of::<Accounts>());
+    }
+
+    #[test]
+    fn nothing_is_loaded_while_an_interrupt_is_pending() {
+        for costs in ALL {
+            let mut accounts = Accounts::new(Prices::new(&costs), 1);
+            let mut decide = |pending| {
+                let decision = accounts.decide(Resume {
+                    pending,
+                    ..resume(0x1000, 3)
+                });
+                accounts.learn(match decision {
+                    Load => Evidence::Blind,
+                    Leave | Probe => Evidence::Used,
+                });
+                decision
+            };
+            let decisions: Vec<_> = (0..1000).map(|n| decide(n % 2 == 0)).collect();
+            let (pending, others): (Vec<_>, Vec<_>) =
+                decisions.chunks(2).map(|pair| (pair[0], pair[1])).unzip();
+            assert!(pending.iter().all(|decision| *decision == Leave));
+            assert!(others[1..].iter().all(|decision| *decision != Leave));
+        }
     }
 
     #[test]

@@ -37,10 +37,13 @@ impl Forecaster {
 
     /// Decides at the start of a window. To be called once per window.
     #[inline]
-    pub fn decide(&mut self, resume: Resume) -> Decision {
+    pub fn decide(&mut self, resume: impl FnOnce() -> Resume) -> Decision {
         match self {
             Self::Rule(rule) => rule.decide(),
-            Self::Accounts(accounts) => decide(accounts, resume),
+            Self::Accounts(accounts) => {
+                let Resume { pc, exit, pending } = resume();
+                decide(accounts, pc, exit, pending)
+            }
         }
     }
 
@@ -54,11 +57,11 @@ impl Forecaster {
     }
 }
 
-// Apart, so that the way of the rules stays short.
+// Apart, so that the way of the rules stays short. What fits into registers goes there.
 
 #[inline(never)]
-fn decide(accounts: &mut Accounts, resume: Resume) -> Decision {
-    accounts.decide(resume)
+fn decide(accounts: &mut Accounts, pc: u64, exit: u8, pending: bool) -> Decision {
+    accounts.decide(Resume { pc, exit, pending })
 }
 
 #[inline(never)]

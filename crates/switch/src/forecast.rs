@@ -6,8 +6,8 @@ use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Resume, Rule, W
 ///
 /// Each call of [`learn`](Self::learn) follows one of [`decide`](Self::decide).
 pub trait Forecast {
-    /// Decides at the start of a window, in which the guest resumes so.
-    fn decide(&mut self, resume: Resume) -> Decision;
+    /// Decides at the start of a window. A scheme that wants to know how the guest resumes asks.
+    fn decide(&mut self, resume: impl FnOnce() -> Resume) -> Decision;
 
     /// Learns at the end of a window what could be seen of it.
     fn learn(&mut self, evidence: Evidence);
@@ -21,7 +21,7 @@ pub trait Forecast {
 
 impl Forecast for Rule {
     #[inline]
-    fn decide(&mut self, _: Resume) -> Decision {
+    fn decide(&mut self, _: impl FnOnce() -> Resume) -> Decision {
         self.decide()
     }
 
@@ -41,7 +41,7 @@ impl Forecast for Rule {
 
 impl Forecast for Forecaster {
     #[inline]
-    fn decide(&mut self, resume: Resume) -> Decision {
+    fn decide(&mut self, resume: impl FnOnce() -> Resume) -> Decision {
         self.decide(resume)
     }
 

@@ -244,7 +244,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         let early = if self.most.is_above_fp() {
             self.decide(asked, resume())
         } else {
-            let decision = self.forecaster_mut(Class::Fp).decide(resume());
+            let decision = self.forecaster_mut(Class::Fp).decide(resume);
             self.begin_window(asked, decision)
         };
         if shared {
@@ -268,7 +268,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline(never)]
     fn decide(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
         let decision = if asked.contains(Class::Fp) {
-            self.forecaster_mut(Class::Fp).decide(resume)
+            self.forecaster_mut(Class::Fp).decide(|| resume)
         } else {
             Decision::Leave
         };
@@ -283,7 +283,8 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     fn decide_above(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
         let mut early = None;
         for class in self.most.above_fp() {
-            if asked.contains(class) && self.forecaster_mut(class).decide(resume) == Decision::Load
+            if asked.contains(class)
+                && self.forecaster_mut(class).decide(|| resume) == Decision::Load
             {
                 early = Some(class);
             }

@@ -166,9 +166,15 @@ pub fn list_registers() -> usize {
 }
 
 /// Returns whether an interrupt is pending in one of the first `used` list registers.
-#[inline(never)]
+#[inline]
 pub fn is_pending(used: usize) -> bool {
-    (0..used).any(|n| read_list_register(n) & PENDING != 0)
+    let in_first = || read_list_register(0) & PENDING != 0;
+    used != 0 && (in_first() || used > 1 && is_pending_behind_first(used))
+}
+
+#[inline(never)]
+fn is_pending_behind_first(used: usize) -> bool {
+    (1..used).any(|n| read_list_register(n) & PENDING != 0)
 }
 
 /// Declares the accessors of ICH_LR<n>_EL2, which are 16 registers of different names.

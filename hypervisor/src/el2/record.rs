@@ -92,7 +92,7 @@ impl Recorder {
         self.record = memory::pointer(RINGS_ADDRESS + record_offset(self.core, self.begun));
         self.begun += 1;
         let mut flags = ::core::mem::replace(&mut self.next, Flags::empty());
-        flags.set(Flags::INTERRUPT_PENDING, gic::is_pending(vcpu.lists));
+        flags.set(Flags::INTERRUPT_PENDING, gic::is_pending(vcpu.next.lists));
         let el2_instructions = meter::instructions().wrapping_sub(self.left);
         // What is not set here is set at the exit.
         if let Some(record) = self.record() {

@@ -7,7 +7,6 @@ use ::core::{
 };
 
 use alloc::vec::Vec;
-use trapcast_forecast::Resume;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -25,7 +24,6 @@ use super::{
     vm::VmState,
     wait::{Guard, spin_loop},
 };
-use crate::mrs;
 
 impl Core {
     /// The way out of a guest. The vector took `before` instructions until it read the EL2 counter
@@ -44,7 +42,7 @@ impl Core {
             .wrapping_sub(begin)
             .wrapping_add(traps);
         vcpu.switch_instructions += u64::from(switched);
-        let synced = vcpu.lists != 0;
+        let synced = vcpu.next.lists != 0;
         if synced {
             self.sync_list_registers(vcpu);
         }
@@ -61,7 +59,7 @@ impl Core {
             effects |= state.vgic.hardware_retract(vcpu.index);
         }
         mmio::apply(vcpu.vm, vcpu.index, self, &mut state, effects);
-        vcpu.lists = state.vgic.used(vcpu.index);
+        vcpu.next.lists = state.vgic.used(vcpu.index);
     }
 
     /// Goes on with `vcpu` or another one; `synced` is what [`Core::exited`] has returned.
@@ -111,11 +109,8 @@ impl Core {
     #[inline(always)]
     fn enter_flushed(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         let begin = meter::instructions();
-        let entry = self.switch.enter(&mut vcpu.guest, || Resume {
-            pc: mrs!("elr_el2"),
-            exit: vcpu.last_exit,
-            pending: vcpu.prompt && gic::is_pending(vcpu.lists),
-        });
+        let next = &vcpu.next;
+        let entry = self.switch.enter(&mut vcpu.guest, || next.resume());
         self.exchange(entry.exchange);
         if vcpu.aarch32 {
             self.set_fpexc(vcpu, entry.gate);
@@ -155,7 +150,7 @@ impl Core {
             gic::set_virtual_timer_active(self.number, state.vgic.hardware_active(vcpu.index));
             state.hardware_stale = state.hardware_stale.without(vcpu.index);
         }
-        vcpu.lists = state.vgic.used(vcpu.index);
+        vcpu.next.lists = state.vgic.used(vcpu.index);
         state
     }
 

@@ -101,12 +101,8 @@ pub struct Vcpu {
     el1_aarch32: El1Aarch32,
     extensions: Extensions,
     interface: CpuInterface,
-    /// Why it came out last: an [`Exit`] as a number, or [`Resume::NEVER`].
-    pub last_exit: u8,
-    /// How many of its list registers hold something.
-    pub lists: usize,
-    /// Whether no registers are to be loaded early while an interrupt is pending.
-    pub prompt: bool,
+    /// What is known of its next entry.
+    pub next: NextEntry,
     /// Its VM.
     pub vm: &'static Vm,
     /// Its number in the VM.
@@ -120,6 +116,29 @@ pub struct Vcpu {
     pub report: &'static mut VcpuReport,
     /// Whether the report is kept current while the guest runs.
     pub publishes: bool,
+}
+
+/// What is known of a vCPU's next entry before it is made.
+#[derive(Debug)]
+pub struct NextEntry {
+    /// How many of its list registers hold something.
+    pub lists: usize,
+    /// Why it came out last: an [`Exit`] as a number, or [`Resume::NEVER`].
+    pub exit: u8,
+    /// Whether no registers are to be loaded early while an interrupt is pending.
+    prompt: bool,
+}
+
+impl NextEntry {
+    /// Returns what the forecast goes by. ELR_EL2 and the list registers are the vCPU's.
+    #[inline(always)]
+    pub fn resume(&self) -> Resume {
+        Resume {
+            pc: mrs!("elr_el2"),
+            exit: self.exit,
+            pending: self.prompt && gic::is_pending(self.lists),
+        }
+    }
 }
 
 /// Returns a vCPU's side of the switch: forecasters that know what its registers cost.
@@ -171,9 +190,11 @@ impl Vcpu {
             el1_aarch32: El1Aarch32::default(),
             extensions: Extensions::default(),
             interface: CpuInterface::default(),
-            last_exit: Resume::NEVER,
-            lists: 0,
-            prompt: vm.settings.prompt,
+            next: NextEntry {
+                lists: 0,
+                exit: Resume::NEVER,
+                prompt: vm.settings.prompt,
+            },
             vm,
             index,
             number,
@@ -187,7 +208,7 @@ impl Vcpu {
     #[inline]
     pub fn came_out(&mut self, reason: Exit) {
         self.report.exits[reason as usize] += 1;
-        self.last_exit = reason as u8;
+        self.next.exit = reason as u8;
     }
 
     /// Resets it, to begin as `start` says. Its registers are not in any core.
@@ -264,7 +285,7 @@ impl Vcpu {
         unsafe { gic::write_list_registers(&list[..core.list_registers.min(list.len())]) }
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(self.index)) }
-        self.lists = state.vgic.used(self.index);
+        self.next.lists = state.vgic.used(self.index);
         gic::set_virtual_timer_active(core.number, state.vgic.hardware_active(self.index));
         state.hardware_stale = state.hardware_stale.without(self.index);
         self.core = core;

@@ -39,7 +39,6 @@ pub fn trials(add: &mut Add) {
         Box::new(away_is_told_apart),
     );
     add("latency/off".into(), Box::new(off));
-    add("latency/prompt".into(), Box::new(prompt));
 }
 
 /// Runs a workload with these settings of the hypervisor besides.
@@ -135,22 +134,5 @@ fn off(paths: &Paths) -> Outcomes {
     let counted: u64 = outcome.masked.iter().flat_map(|core| core.0).sum();
     check(counted == 0 && outcome.cores[0].longest_masked > 0, || {
         format!("{:?}", outcome.cores)
-    })
-}
-
-/// A VM that is `prompt`, as all are unless told otherwise, has no registers loaded early while an
-/// interrupt is pending: of two guests that wake by their timers and find the other's registers in the
-/// core, more uses trap.
-fn prompt(paths: &Paths) -> Outcomes {
-    let moves = |settings| -> Result<(u64, u64), Failed> {
-        let outcome = run(paths, "shared-alternating", Scheme::Forecast, settings)?;
-        let vcpus: Vec<Counters> = outcome.vcpus.iter().map(Counters::from).collect();
-        let total = Counters::sum(&vcpus);
-        Ok((total.register_loads - total.traps, total.traps))
-    };
-    let (early, traps) = moves("")?;
-    let (early_off, traps_off) = moves("vm0.prompt=off vm1.prompt=off")?;
-    check(early < early_off && traps > traps_off, || {
-        format!("prompt: {early} loads early, {traps} traps; without: {early_off} and {traps_off}")
     })
 }

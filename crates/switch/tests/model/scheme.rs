@@ -94,7 +94,7 @@ impl AnyScheme {
 }
 
 impl Forecast for AnyScheme {
-    fn decide(&mut self, _: Resume) -> Decision {
+    fn decide(&mut self, _: impl FnOnce() -> Resume) -> Decision {
         assert!(
             !self.in_window || self.may_be_asked(),
             "asked twice in one window"
