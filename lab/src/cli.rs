@@ -14,7 +14,7 @@ use crate::{
     top::{self, TopArgs},
     torture,
     vectors::Length,
-    workload::LINUX_BOOTARGS,
+    workload::{LINUX_BOOTARGS, SEED},
 };
 
 /// Runs guests under the Trapcast hypervisor in QEMU, and measures what switching their FP/SIMD
@@ -66,6 +66,9 @@ pub enum Command {
     /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
     #[command(after_help = PLANE_EXAMPLES)]
     Plane(PlaneArgs),
+    /// Judges the forecast on records: beside other rules, other knowledge, and its goals
+    #[command(after_help = JUDGE_EXAMPLES)]
+    Judge(JudgeArgs),
     /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
     #[command(after_help = timeline::EXAMPLES)]
     Timeline(TimelineArgs),
@@ -125,6 +128,14 @@ const PLANE_EXAMPLES: &str = "\
 Examples:
   trapcast plane records/linux.parquet              the picture, and where each profile falls on it
   trapcast plane records/linux.parquet --json | jq '.borders'";
+
+const JUDGE_EXAMPLES: &str = "\
+Examples:
+  trapcast judge target/study/records/*.owner.parquet
+  trapcast record --seed 7 shared-bursts linux-mix -o new && trapcast judge new/*.parquet
+  trapcast judge new/*.parquet --profile nested-nv2 --json | jq '.goals'
+
+docs/forecast.md says what the rule is, and what was expected of it.";
 
 const BENCH_EXAMPLES: &str = "\
 Examples:
@@ -294,6 +305,9 @@ pub struct RecordArgs {
     /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
     pub slice: Option<u32>,
+    /// Chooses what is random in the guests; every study has 1
+    #[arg(long, value_name = "N", default_value_t = SEED, value_parser = clap::value_parser!(u64).range(..=1 << 40))]
+    pub seed: u64,
     /// The core
     #[command(flatten)]
     pub core: CoreArgs,
@@ -339,6 +353,20 @@ pub struct PlaneArgs {
     /// A record
     pub file: PathBuf,
     /// Prints JSON: every point of the grid
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast judge`.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// Records
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A cost profile by its name, or a TOML file; may be repeated
+    #[arg(long, value_name = "NAME|FILE", default_value = "all")]
+    pub profile: Vec<String>,
+    /// Prints JSON: every cell
     #[arg(long)]
     pub json: bool,
 }

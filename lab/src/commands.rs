@@ -10,11 +10,11 @@ use crate::{
     boot::{self, Boot},
     cli::{
         AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
-        InspectArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs, Switch, TortureArgs,
+        InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs, Switch, TortureArgs,
     },
     doctor,
     error::{Error, Result},
-    fpcheck,
+    fpcheck, judge,
     machine::Cpu,
     parallel,
     paths::Paths,
@@ -44,6 +44,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),
+        Command::Judge(arguments) => show_judgement(&arguments),
         Command::Timeline(arguments) => print(&timeline::run(&arguments)?),
         Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Profiles(arguments) => profiles(arguments.json),
@@ -224,6 +225,7 @@ fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
         vhe: arguments.core.vhe(cpu(arguments.core))?,
         scale: scale(extent),
         slice: arguments.slice,
+        seed: arguments.seed,
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         output: arguments
             .output
@@ -276,6 +278,16 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
     let texts: Vec<String> = replayed.iter().map(replaying::render).collect();
     let means = replaying::render_means(&replayed).unwrap_or_default();
     print(&(texts.join("\n") + &means))
+}
+
+fn show_judgement(arguments: &JudgeArgs) -> Result<()> {
+    let profiles = profile::selected(&arguments.profile)?;
+    let judgement = judge::judge(&arguments.files, &profiles)?;
+    if arguments.json {
+        print_json(&judgement)
+    } else {
+        print(&judge::render(&judgement))
+    }
 }
 
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {

@@ -17,6 +17,7 @@ pub mod histogram;
 pub mod hostile;
 pub mod image;
 pub mod initrd;
+pub mod judge;
 pub mod kvm;
 pub mod machine;
 pub mod memory;

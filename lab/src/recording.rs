@@ -18,7 +18,7 @@ use crate::{
     record::{End, Metadata, RecordWriter, Vcpu, order},
     results::Versions,
     run::{self, LIMIT, Outcome},
-    workload::{Images, SEED, Scale, Workload},
+    workload::{Images, Scale, Workload},
 };
 
 /// What to record.
@@ -36,6 +36,8 @@ pub struct Plan {
     pub scale: Scale,
     /// How long a vCPU may run while others wait, in microseconds, whatever the workload has.
     pub slice: Option<u32>,
+    /// Chooses what is random in the guests.
+    pub seed: u64,
     /// QEMUs at once.
     pub jobs: usize,
     /// Where the files go.
@@ -87,7 +89,7 @@ impl fmt::Display for Recorded {
 pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
     let hypervisor = paths.hypervisor()?;
     let versions = Versions::look(paths)?;
-    let images = Images::load(paths, &plan.workloads, plan.scale)?;
+    let images = Images::load(paths, &plan.workloads, plan.scale)?.with_seed(plan.seed);
     let progress = Progress::new(plan.workloads.iter().map(|w| w.weight()).sum());
     let recorded = in_parallel(&plan.workloads, plan.jobs, |workload| {
         progress.start(workload.name);
@@ -104,6 +106,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
             workload: workload.name,
             scheme: plan.scheme,
             scale: plan.scale,
+            seed: plan.seed,
             versions: &versions,
         };
         let file = plan.output.join(format!("{}.parquet", workload.name));
@@ -140,6 +143,8 @@ pub struct About<'a> {
     pub scheme: Scheme,
     /// How long the workload is.
     pub scale: Scale,
+    /// The seed of what is random in it.
+    pub seed: u64,
     /// What it runs on.
     pub versions: &'a Versions,
 }
@@ -201,7 +206,7 @@ fn metadata(about: &About<'_>, machine: &Machine) -> Result<Metadata> {
         scheme: about.scheme.to_string(),
         cpu: machine.cpu.name().to_string(),
         vhe: machine.vhe,
-        seed: SEED,
+        seed: about.seed,
         scale: serde_json::to_value(about.scale).map_err(Error::run)?,
         versions: serde_json::to_value(about.versions).map_err(Error::run)?,
         vcpus: vcpus.collect(),

@@ -41,7 +41,7 @@ pub use cost::{Moves, ratio};
 pub use counts::SchemeCounts;
 pub use event::Event;
 pub use follow::{Cause, Follower, Step};
-pub use machine::Owner;
+pub use machine::{Owner, count_with};
 pub use outcome::{OracleOutcome, Outcome, SchemeOutcome, Standing};
 pub use parallel::{Part, replay};
 use rayon::prelude::*;

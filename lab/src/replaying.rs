@@ -16,7 +16,7 @@ use crate::{
     signals,
 };
 
-mod table;
+pub(crate) mod table;
 
 pub use table::{render, render_means};
 

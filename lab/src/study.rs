@@ -22,7 +22,7 @@ use crate::{
         Versions,
     },
     run::{self, LIMIT, Outcome},
-    workload::{Images, Scale, Workload},
+    workload::{Images, SEED, Scale, Workload},
 };
 
 /// What to study.
@@ -98,6 +98,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
                 workload: job.workload.name,
                 scheme: job.scheme,
                 scale: plan.scale,
+                seed: SEED,
                 versions: &versions,
             };
             let file = job.record(&plan.records);

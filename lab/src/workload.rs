@@ -44,6 +44,45 @@ enum Guest {
     Program(&'static Program),
 }
 
+impl Guest {
+    /// How the guest's uses of the registers come about; nothing where they are all alike.
+    fn kind(&self) -> Option<Kind> {
+        match self {
+            Self::Checker(words) if words.contains("workload=random") => Some(Kind::Chance),
+            Self::Checker(words) if words.contains("workload=always") => None,
+            Self::Checker(words) if words.contains("workload=never") => None,
+            Self::Checker(_) | Self::Linux | Self::LinuxSmp | Self::Program(_) => {
+                Some(Kind::Structure)
+            }
+        }
+    }
+}
+
+/// How the guests of a workload come to use the registers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// By what they do: there is something to find out.
+    Structure,
+    /// By chance, with a fixed probability.
+    Chance,
+    /// Some guests this way, some that; or nobody knows.
+    Both,
+}
+
+/// How the guests of the workload of this name use the registers.
+pub fn kind(name: &str) -> Kind {
+    let Ok(workload) = find(name) else {
+        return Kind::Both;
+    };
+    let mut kinds = workload.guests.iter().filter_map(Guest::kind);
+    match kinds.next() {
+        None => Kind::Structure,
+        Some(first) if kinds.all(|kind| kind == first) => first,
+        Some(_) => Kind::Both,
+    }
+}
+
 /// The smallest study that a workload is part of, unless it is asked for by name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Extent {
@@ -192,6 +231,7 @@ pub struct Images {
     linux: Option<Linux>,
     linux_smp: Option<Linux>,
     programs: BTreeMap<&'static str, Linux>,
+    seed: u64,
 }
 
 /// Linux's kernel and initrd, and how large that is.
@@ -213,7 +253,14 @@ impl Images {
             linux: with_script(Guest::Linux, scale)?,
             linux_smp: with_script(Guest::LinuxSmp, Scale::QUICK)?,
             programs: programs(paths, workloads)?,
+            seed: SEED,
         })
+    }
+
+    /// The same with another seed than that of every study.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
     }
 
     /// The VMs of a workload.
@@ -222,7 +269,7 @@ impl Images {
     /// On a workload that the images were not loaded for.
     pub fn vms(&self, workload: &Workload, scheme: Scheme, observe: bool, scale: Scale) -> Vec<Vm> {
         // Two guests with one seed would leave the same patterns in the registers.
-        let seeds = SEED..;
+        let seeds = self.seed..;
         let mut vms = Vec::new();
         for (guest, seed) in workload.guests.iter().zip(seeds) {
             vms.push(Vm {

@@ -6,7 +6,7 @@
 /// In this order: the vCPU was turned on if [`POWERED_ON`](Self::POWERED_ON) says so, it was entered,
 /// it used the registers or not, it exited, the hypervisor used the registers itself if
 /// [`HOST`](Self::HOST) says so, the vCPU was put if [`PUT`](Self::PUT) says so.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Event(u32);
 
 impl Event {

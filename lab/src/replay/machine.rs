@@ -229,59 +229,48 @@ impl Context for Owner {}
 
 /// A vCPU and what the state machine does not count of it itself.
 #[derive(Debug)]
-struct Vcpu {
+struct Vcpu<F> {
     number: u16,
-    twin: Twin<Owner, Forecaster>,
+    twin: Twin<Owner, F>,
     /// The core that it ran on last.
     home: usize,
     more: SchemeCounts,
 }
 
-/// One scheme over a record, every window by the state machine.
+/// Cores, and vCPUs under forecasters of one kind, every window by the state machine.
 ///
 /// Slower than the tables, which rest on few states coming up again and again, but it serves any
 /// scheme: one whose memory takes more values than windows visit twice, say.
 #[derive(Debug)]
-pub(super) struct Direct {
-    scheme: Scheme,
-    prices: Prices,
-    vcpus: Vec<Vcpu>,
+pub(super) struct Cores<F = Forecaster> {
+    vcpus: Vec<Vcpu<F>>,
     /// By number of the vCPU: its place in `vcpus`.
     places: Vec<Option<usize>>,
     /// By number of the core.
     cores: Vec<Place<Owner>>,
 }
 
-impl Direct {
-    /// Returns a replay of `scheme` that has seen nothing yet. What switching costs is for `forecast`
-    /// alone.
-    pub const fn new(scheme: Scheme, costs: &Costs) -> Self {
+impl<F: Forecast + Copy> Cores<F> {
+    /// Returns a replay that has seen nothing yet.
+    pub const fn new() -> Self {
         Self {
-            scheme,
-            prices: Prices::new(costs),
             vcpus: Vec::new(),
             places: Vec::new(),
             cores: Vec::new(),
         }
     }
 
-    /// Returns the scheme.
-    pub const fn scheme(&self) -> Scheme {
-        self.scheme
-    }
-
-    /// Returns the place of vCPU `number`, which is on core `home` if it has not run yet.
-    fn place(&mut self, number: u16, home: usize) -> usize {
+    /// Returns the place of vCPU `number`, which is on core `home` and begins with the forecaster that
+    /// `make` returns if it has not run yet.
+    fn place(&mut self, number: u16, home: usize, make: impl Fn(u16) -> F) -> usize {
         let index = usize::from(number);
         if self.places.len() <= index {
             self.places.resize(index + 1, None);
         }
         *self.places[index].get_or_insert_with(|| {
-            // The number is the seed at EL2, too.
-            let forecaster = Forecaster::new(self.scheme, self.prices, number.into());
             self.vcpus.push(Vcpu {
                 number,
-                twin: Twin::new(Owner::Vcpu(number), forecaster),
+                twin: Twin::new(Owner::Vcpu(number), make(number)),
                 home,
                 more: SchemeCounts::default(),
             });
@@ -289,24 +278,21 @@ impl Direct {
         })
     }
 
-    /// Replays windows of vCPU `number` on `core`, each by its flags and how the guest resumed.
-    pub fn run(&mut self, number: u16, core: u8, windows: impl IntoIterator<Item = (u8, Resume)>) {
-        self.run_and_tell(number, core, windows, &mut |_| ());
-    }
-
-    /// As [`run`](Self::run), and tells what became of the registers of which core.
-    pub fn run_and_tell(
+    /// Replays windows of vCPU `number` on `core`, each by its flags and how the guest resumed, and
+    /// tells what became of the registers of which core. A vCPU that has not run yet begins with the
+    /// forecaster that `make` returns for its number.
+    pub fn run(
         &mut self,
-        number: u16,
-        core: u8,
+        (number, core): (u16, u8),
         windows: impl IntoIterator<Item = (u8, Resume)>,
+        make: impl Fn(u16) -> F,
         tell: &mut impl FnMut(Step),
     ) {
         for next in self.cores.len()..=usize::from(core) {
             self.cores.push(Place::new(Owner::Host(next as u8)));
         }
         let core = usize::from(core);
-        let index = self.place(number, core);
+        let index = self.place(number, core, &make);
         self.fetch(index, core, tell);
         for window in windows {
             let vcpu = &mut self.vcpus[index];
@@ -314,7 +300,7 @@ impl Direct {
             let saved = self.cores[core].told_window(&mut vcpu.twin, window, tell);
             self.cores[core].count_gate(&mut vcpu.more);
             if let Some(Owner::Vcpu(victim)) = saved {
-                let victim = self.place(victim, core);
+                let victim = self.place(victim, core, &make);
                 self.vcpus[victim].more.host_evictions += 1;
             }
         }
@@ -358,5 +344,77 @@ impl Direct {
         self.vcpus
             .iter()
             .map(|vcpu| (vcpu.number, vcpu.twin.observed_counts()))
+    }
+}
+
+/// Returns what all vCPUs of a record do whose forecasters `make` returns, each by its number.
+pub fn count_with<F: Forecast + Copy>(
+    windows: impl IntoIterator<Item = (Event, Resume)>,
+    make: impl Fn(u16) -> F,
+) -> SchemeCounts {
+    let mut cores = Cores::new();
+    for (event, resume) in windows {
+        let window = [(event.flags(), resume)];
+        cores.run((event.vcpu(), event.core()), window, &make, &mut |_| ());
+    }
+    let mut total = SchemeCounts::default();
+    for (_, counts) in cores.finish() {
+        total += counts;
+    }
+    total
+}
+
+/// One scheme over a record, window by window: the same, with what a scheme begins with.
+#[derive(Debug)]
+pub(super) struct Direct {
+    scheme: Scheme,
+    prices: Prices,
+    cores: Cores,
+}
+
+impl Direct {
+    /// Returns a replay of `scheme` that has seen nothing yet. What switching costs is for `forecast`
+    /// alone.
+    pub const fn new(scheme: Scheme, costs: &Costs) -> Self {
+        Self {
+            scheme,
+            prices: Prices::new(costs),
+            cores: Cores::new(),
+        }
+    }
+
+    /// Returns the scheme.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// Replays windows of vCPU `number` on `core`, each by its flags and how the guest resumed.
+    pub fn run(&mut self, number: u16, core: u8, windows: impl IntoIterator<Item = (u8, Resume)>) {
+        self.run_and_tell(number, core, windows, &mut |_| ());
+    }
+
+    /// As [`run`](Self::run), and tells what became of the registers of which core.
+    pub fn run_and_tell(
+        &mut self,
+        number: u16,
+        core: u8,
+        windows: impl IntoIterator<Item = (u8, Resume)>,
+        tell: &mut impl FnMut(Step),
+    ) {
+        let (scheme, prices) = (self.scheme, self.prices);
+        // The number is the seed at EL2, too.
+        let make = |number: u16| Forecaster::new(scheme, prices, number.into());
+        self.cores.run((number, core), windows, make, tell);
+    }
+
+    /// Returns the counts of each vCPU with its number.
+    pub fn finish(self) -> Vec<(u16, SchemeCounts)> {
+        self.cores.finish()
+    }
+
+    /// Returns what the state machine counted of each vCPU's windows when it watched them.
+    #[cfg(test)]
+    pub fn observed_counts(&self) -> impl Iterator<Item = (u16, &Counts)> {
+        self.cores.observed_counts()
     }
 }

@@ -26,7 +26,8 @@ pub fn render(replayed: &Replayed) -> String {
     text
 }
 
-fn table(headings: impl IntoIterator<Item = String>) -> Table {
+/// Returns a table with these headings, the first column to the left.
+pub fn table(headings: impl IntoIterator<Item = String>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     let mut headings = headings.into_iter();
@@ -35,7 +36,8 @@ fn table(headings: impl IntoIterator<Item = String>) -> Table {
     table
 }
 
-fn right(text: impl ToString) -> Cell {
+/// A cell to the right.
+pub fn right(text: impl ToString) -> Cell {
     Cell::new(text).set_alignment(CellAlignment::Right)
 }
 
@@ -79,12 +81,13 @@ fn scheme_table(replayed: &Replayed) -> Table {
     table
 }
 
-fn ratio_cell(ratio: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
+/// A ratio, if there is one.
+pub fn ratio_cell(ratio: Option<f64>, show: impl Fn(f64) -> String) -> Cell {
     right(ratio.map_or("-".to_string(), show))
 }
 
 /// A factor as tables have it: three places, fewer where it is large.
-fn factor(ratio: f64) -> String {
+pub fn factor(ratio: f64) -> String {
     match ratio {
         large if large >= 1000.0 => format!("{large:.0}"),
         medium if medium >= 10.0 => format!("{medium:.1}"),

@@ -1,0 +1,114 @@
+//! `trapcast judge`: how good the forecast is on records, beside what other rules and other knowledge
+//! would cost there, and which of its goals that meets.
+//!
+//! | part | what it does |
+//! |---|---|
+//! | `facts` | what a record knows of each window |
+//! | `rivals` | forecasters that know more, or less, than `forecast` |
+//! | `cell` | one record under one profile |
+//! | `goals` | what was to be reached |
+//! | `table` | all of it as tables |
+
+mod cell;
+mod facts;
+mod goals;
+mod rivals;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde::Serialize;
+use trapcast_forecast::{Costs, Scheme};
+
+pub use self::{cell::Cell, goals::Goal, table::render};
+use self::{facts::Facts, rivals::Rival};
+use crate::{
+    error::Result,
+    profile::Profile,
+    record::RecordFile,
+    replaying,
+    workload::{self, Kind},
+};
+
+/// Workloads by whose records the rule and its constants were chosen. All others, and all other seeds,
+/// were not looked at before `forecast` was as it is.
+pub const TUNED: [&str; 18] = [
+    "pair",
+    "four-on-2",
+    "linux-mix",
+    "shared-alternating",
+    "shared-random-29",
+    "shared-bursts",
+    "shared-resume-point",
+    "smp-on-2",
+    "smp-on-4",
+    "mix-simd-1ms",
+    "linux",
+    "idle",
+    "openssl",
+    "sqlite",
+    "python",
+    "redis",
+    "hackbench",
+    "cyclictest",
+];
+
+/// What was found.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judgement {
+    /// One per record.
+    pub records: Vec<Judged>,
+    /// What was to be reached, over the records that were not used in tuning.
+    pub goals: Vec<Goal>,
+}
+
+/// One record under every profile.
+#[derive(Clone, Debug, Serialize)]
+pub struct Judged {
+    /// The file.
+    pub file: PathBuf,
+    /// What ran.
+    pub workload: String,
+    /// What kind of guests those were.
+    pub kind: Kind,
+    /// Whether the rule was chosen by records of this workload and seed.
+    pub tuned: bool,
+    /// One per profile.
+    pub cells: Vec<Cell>,
+}
+
+/// Judges the forecast by these records.
+///
+/// # Errors
+/// Where a file cannot be read, has no windows or was made for replays only;
+/// [`Error::Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
+pub fn judge(files: &[PathBuf], profiles: &[Profile]) -> Result<Judgement> {
+    let records: Vec<Judged> = files
+        .par_iter()
+        .map(|file| judged(file, profiles))
+        .collect::<Result<_>>()?;
+    let goals = goals::goals(&records);
+    Ok(Judgement { records, goals })
+}
+
+fn judged(file: &Path, profiles: &[Profile]) -> Result<Judged> {
+    let record = RecordFile::open(file)?;
+    let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
+    let outcome = replaying::outcome(&record, &Scheme::ALL, &costs)?;
+    let windows = Facts::of(&record)?;
+    let cells = profiles
+        .par_iter()
+        .map(|profile| Cell::new(&outcome, &windows, profile))
+        .collect();
+    let metadata = record.metadata();
+    Ok(Judged {
+        file: file.to_path_buf(),
+        workload: metadata.workload.clone(),
+        kind: workload::kind(&metadata.workload),
+        tuned: metadata.seed == workload::SEED && TUNED.contains(&metadata.workload.as_str()),
+        cells,
+    })
+}

@@ -1,0 +1,130 @@
+//! What the forecast was to reach on records that its rule was not chosen by, and whether it does.
+
+use serde::Serialize;
+use trapcast_forecast::Scheme;
+
+use super::{Cell, Judged, Rival};
+use crate::{replay::ratio, workload::Kind};
+
+/// Something that was to be reached.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Goal {
+    /// What it is about.
+    pub name: String,
+    /// What was found, if there was a record to find it in.
+    pub found: Option<f64>,
+    /// What it was to be: at most that, or at least.
+    pub bound: f64,
+    /// Whether it was to be at least that.
+    pub at_least: bool,
+    /// In which cell it is worst, if it is about single cells.
+    pub worst: Option<String>,
+}
+
+impl Goal {
+    /// Whether it is reached; nothing where there was no record.
+    pub fn met(&self) -> Option<bool> {
+        self.found.map(|found| {
+            if self.at_least {
+                found >= self.bound
+            } else {
+                found <= self.bound
+            }
+        })
+    }
+}
+
+/// A cell, and the record that it is of.
+type Place<'a> = (&'a Judged, &'a Cell);
+
+/// Judges by the records that were not used in tuning.
+pub(super) fn goals(records: &[Judged]) -> Vec<Goal> {
+    let judged = || records.iter().filter(|record| !record.tuned);
+    let cells = |kinds: &[Kind]| -> Vec<Place<'_>> {
+        judged()
+            .filter(|record| kinds.contains(&record.kind))
+            .flat_map(|record| record.cells.iter().map(move |cell| (record, cell)))
+            .collect()
+    };
+    let structured = cells(&[Kind::Structure, Kind::Both]);
+    let chance = cells(&[Kind::Chance]);
+    let all = cells(&[Kind::Structure, Kind::Both, Kind::Chance]);
+    let over_oracle = |(_, cell): &Place<'_>| ratio(cell.forecast(), cell.oracle);
+    let over_known = |(_, cell): &Place<'_>| ratio(cell.forecast(), cell.rival(Rival::KnowsVcpus));
+    let over_fixed = |(_, cell): &Place<'_>| ratio(cell.forecast(), cell.fixed);
+    let others = [Scheme::LastTrap, Scheme::Counter, Scheme::Credit];
+    let no_worse = |(_, cell): &&Place<'_>| {
+        others
+            .iter()
+            .all(|&scheme| cell.forecast() <= cell.scheme(scheme))
+    };
+    let share =
+        (!all.is_empty()).then(|| all.iter().filter(no_worse).count() as f64 / all.len() as f64);
+    vec![
+        at_most(
+            "guests with structure: mean cost over the oracle's",
+            mean(structured.iter().filter_map(over_oracle)),
+            1.10,
+        ),
+        worst(
+            "guests with structure: worst cost over the oracle's",
+            &structured,
+            over_oracle,
+            1.30,
+        ),
+        worst(
+            "guests by chance: worst cost over that of knowing p and the costs",
+            &chance,
+            over_known,
+            1.02,
+        ),
+        worst(
+            "all: worst cost over the better fixed scheme's",
+            &all,
+            over_fixed,
+            1.02,
+        ),
+        Goal {
+            at_least: true,
+            ..at_most(
+                "all: share of cells no worse than last-trap, counter and credit",
+                share,
+                0.95,
+            )
+        },
+    ]
+}
+
+/// The geometric mean; nothing of nothing.
+pub(super) fn mean(ratios: impl Iterator<Item = f64>) -> Option<f64> {
+    let (sum, count) = ratios.fold((0.0, 0), |(sum, count), ratio| {
+        (sum + ratio.ln(), count + 1)
+    });
+    (count > 0).then(|| (sum / f64::from(count)).exp())
+}
+
+fn at_most(name: &str, found: Option<f64>, bound: f64) -> Goal {
+    Goal {
+        name: name.to_string(),
+        found,
+        bound,
+        at_least: false,
+        worst: None,
+    }
+}
+
+fn worst(
+    name: &str,
+    cells: &[Place<'_>],
+    ratio: impl Fn(&Place<'_>) -> Option<f64>,
+    bound: f64,
+) -> Goal {
+    let ratios = cells
+        .iter()
+        .filter_map(|place| Some((ratio(place)?, *place)));
+    let worst = ratios.max_by(|(a, _), (b, _)| a.total_cmp(b));
+    Goal {
+        worst: worst.map(|(_, (record, cell))| format!("{}, {}", record.workload, cell.profile)),
+        ..at_most(name, worst.map(|(ratio, _)| ratio), bound)
+    }
+}

@@ -1,0 +1,104 @@
+//! Tests of the judge, on records that are made up.
+
+use trapcast_forecast::{Costs, Resume};
+
+use super::{Facts, Rival, cell::Cell, goals};
+use crate::{judge::Judged, replay::Event, workload::Kind};
+
+const VHE: Costs = Costs {
+    trap: 752,
+    probe: 752,
+    save: 92,
+    load: 91,
+    gate: 9,
+    isb: 30,
+};
+
+/// Two vCPUs that take turns, and use the registers where `uses` says so of the number of the turn.
+fn turns(count: u64, uses: impl Fn(u64) -> bool) -> Vec<Facts> {
+    (0..count)
+        .map(|n| {
+            let used = if uses(n) { Event::USED } else { 0 };
+            Facts {
+                event: Event::new((n % 2) as u16, 0, used | Event::PUT),
+                resume: Resume {
+                    pc: 0x1000 * (n / 2 % 4),
+                    exit: 3,
+                    pending: false,
+                },
+                ..Facts::default()
+            }
+        })
+        .collect()
+}
+
+#[test]
+fn who_knows_more_pays_less() {
+    // The place tells all: two of four use the registers.
+    let windows = turns(4000, |n| n / 2 % 4 < 2);
+    let cost = |rival: Rival| rival.cost(&windows, &VHE);
+    let exchanges = 2000 * VHE.exchange();
+    assert!(cost(Rival::KnowsWindows) >= exchanges);
+    assert_eq!(cost(Rival::KnowsPlaces), cost(Rival::KnowsWindows));
+    assert!(cost(Rival::KnowsVcpus) > cost(Rival::KnowsPlaces));
+    // What adds nothing changes nothing but which accounts things are booked to.
+    let whole = cost(Rival::NotPrompt);
+    assert_eq!(cost(Rival::WithLevel), whole);
+    assert!(whole < cost(Rival::KnowsVcpus));
+    assert!(cost(Rival::WithoutPlace) > whole);
+}
+
+#[test]
+fn where_nobody_uses_them_nothing_is_worth_a_load() {
+    let windows = turns(1000, |_| false);
+    for rival in [Rival::KnowsWindows, Rival::KnowsPlaces, Rival::KnowsVcpus] {
+        assert_eq!(rival.cost(&windows, &VHE), 0, "{rival:?}");
+    }
+}
+
+fn judged(kind: Kind, tuned: bool, forecast: u64) -> Judged {
+    let schemes = [
+        ("forecast", forecast),
+        ("last-trap", 300),
+        ("counter", 300),
+        ("credit", 150),
+    ];
+    let cell = Cell {
+        profile: "made-up".into(),
+        oracle: 100,
+        fixed: 200,
+        schemes: schemes.into(),
+        rivals: [(Rival::KnowsVcpus.name(), 100)].into(),
+    };
+    Judged {
+        file: "a.parquet".into(),
+        workload: "made".into(),
+        kind,
+        tuned,
+        cells: vec![cell],
+    }
+}
+
+#[test]
+fn goals_are_judged_by_what_was_not_used_in_tuning() {
+    let goals = goals::goals(&[
+        judged(Kind::Structure, true, 9000),
+        judged(Kind::Structure, false, 110),
+        judged(Kind::Structure, false, 140),
+        judged(Kind::Chance, false, 101),
+    ]);
+    let met: Vec<_> = goals.iter().map(goals::Goal::met).collect();
+    // A mean of 1.24 and a worst of 1.4 are too much.
+    assert_eq!(
+        met,
+        [Some(false), Some(false), Some(true), Some(true), Some(true)]
+    );
+    assert!((goals[0].found.unwrap() - f64::sqrt(1.1 * 1.4)).abs() < 1e-9);
+    assert_eq!(goals[1].worst.as_deref(), Some("made, made-up"));
+    let none = goals::goals(&[judged(Kind::Structure, true, 100)]);
+    assert!(none.iter().all(|goal| goal.met().is_none()));
+    let worse = goals::goals(&[judged(Kind::Chance, false, 205)]);
+    assert_eq!(worse[2].met(), Some(false));
+    assert_eq!(worse[3].met(), Some(false));
+    assert_eq!((worse[4].found, worse[4].met()), (Some(0.0), Some(false)));
+}
