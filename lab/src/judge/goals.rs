@@ -6,11 +6,32 @@ use trapcast_forecast::Scheme;
 use super::{Cell, Judged, Rival};
 use crate::{replay::ratio, workload::Kind};
 
+/// Which forecast is judged.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Forecast {
+    /// As it is unless a VM is told otherwise: an interrupt that is pending goes first.
+    Prompt,
+    /// With `prompt=off`.
+    NotPrompt,
+}
+
+impl Forecast {
+    fn cost(self, cell: &Cell) -> u64 {
+        match self {
+            Self::Prompt => cell.forecast(),
+            Self::NotPrompt => cell.rival(Rival::NotPrompt),
+        }
+    }
+}
+
 /// Something that was to be reached.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Goal {
     /// What it is about.
     pub name: String,
+    /// By which forecast.
+    pub forecast: Forecast,
     /// What was found, if there was a record to find it in.
     pub found: Option<f64>,
     /// What it was to be: at most that, or at least.
@@ -39,6 +60,13 @@ type Place<'a> = (&'a Judged, &'a Cell);
 
 /// Judges by the records that were not used in tuning.
 pub(super) fn goals(records: &[Judged]) -> Vec<Goal> {
+    [Forecast::Prompt, Forecast::NotPrompt]
+        .into_iter()
+        .flat_map(|forecast| goals_of(forecast, records))
+        .collect()
+}
+
+fn goals_of(forecast: Forecast, records: &[Judged]) -> Vec<Goal> {
     let judged = || records.iter().filter(|record| !record.tuned);
     let cells = |kinds: &[Kind]| -> Vec<Place<'_>> {
         judged()
@@ -49,18 +77,19 @@ pub(super) fn goals(records: &[Judged]) -> Vec<Goal> {
     let structured = cells(&[Kind::Structure, Kind::Both]);
     let chance = cells(&[Kind::Chance]);
     let all = cells(&[Kind::Structure, Kind::Both, Kind::Chance]);
-    let over_oracle = |(_, cell): &Place<'_>| ratio(cell.forecast(), cell.oracle);
-    let over_known = |(_, cell): &Place<'_>| ratio(cell.forecast(), cell.rival(Rival::KnowsVcpus));
-    let over_fixed = |(_, cell): &Place<'_>| ratio(cell.forecast(), cell.fixed);
+    let over_oracle = |(_, cell): &Place<'_>| ratio(forecast.cost(cell), cell.oracle);
+    let over_known =
+        |(_, cell): &Place<'_>| ratio(forecast.cost(cell), cell.rival(Rival::KnowsVcpus));
+    let over_fixed = |(_, cell): &Place<'_>| ratio(forecast.cost(cell), cell.fixed);
     let others = [Scheme::LastTrap, Scheme::Counter, Scheme::Credit];
     let no_worse = |(_, cell): &&Place<'_>| {
         others
             .iter()
-            .all(|&scheme| cell.forecast() <= cell.scheme(scheme))
+            .all(|&scheme| forecast.cost(cell) <= cell.scheme(scheme))
     };
     let share =
         (!all.is_empty()).then(|| all.iter().filter(no_worse).count() as f64 / all.len() as f64);
-    vec![
+    let goals = [
         at_most(
             "guests with structure: mean cost over the oracle's",
             mean(structured.iter().filter_map(over_oracle)),
@@ -92,7 +121,11 @@ pub(super) fn goals(records: &[Judged]) -> Vec<Goal> {
                 0.95,
             )
         },
-    ]
+    ];
+    goals
+        .map(|goal| Goal { forecast, ..goal })
+        .into_iter()
+        .collect()
 }
 
 /// The geometric mean; nothing of nothing.
@@ -106,6 +139,7 @@ pub(super) fn mean(ratios: impl Iterator<Item = f64>) -> Option<f64> {
 fn at_most(name: &str, found: Option<f64>, bound: f64) -> Goal {
     Goal {
         name: name.to_string(),
+        forecast: Forecast::Prompt,
         found,
         bound,
         at_least: false,

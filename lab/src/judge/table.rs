@@ -3,7 +3,10 @@
 use comfy_table::{Cell as TableCell, Table};
 use trapcast_forecast::Scheme;
 
-use super::{Cell, Judged, Judgement, Rival, goals::mean};
+use super::{
+    Cell, Judged, Judgement, Rival,
+    goals::{Forecast, mean},
+};
 use crate::{
     replay::ratio,
     replaying::{
@@ -142,11 +145,15 @@ fn ablations(tuned: &[&Judged], judged: &[&Judged]) -> Table {
 }
 
 fn goals(judgement: &Judgement) -> Table {
-    let mut table = table("", ["found", "goal", "", "worst in"]);
+    let mut table = table("", ["prompt", "found", "goal", "", "worst in"]);
     for goal in &judgement.goals {
         let bound = if goal.at_least { ">=" } else { "<=" };
         table.add_row([
             TableCell::new(&goal.name),
+            right(match goal.forecast {
+                Forecast::Prompt => "on",
+                Forecast::NotPrompt => "off",
+            }),
             shown(goal.found),
             right(format!("{bound} {:.2}", goal.bound)),
             right(match goal.met() {
