@@ -282,9 +282,12 @@ pub struct StudyArgs {
     /// QEMUs at once [default: one per core of this machine]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub jobs: Option<u16>,
-    /// Where results.json goes [default: target/study]
+    /// Where results.json goes, with records of the runs and what they found out [default: target/study]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Does all runs, also those that an interrupted study has done
+    #[arg(long)]
+    pub fresh: bool,
     /// Prints results.json instead of the table
     #[arg(long)]
     pub json: bool,

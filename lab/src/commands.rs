@@ -130,7 +130,8 @@ fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         .unwrap_or_else(|| paths.target().join("study"));
     let extent = extent(arguments.quick, arguments.full);
     let plan = study::Plan {
-        records: output.join("records"),
+        directory: output.clone(),
+        fresh: arguments.fresh,
         workloads: workloads(&arguments.workload, extent)?,
         schemes: if arguments.scheme.is_empty() {
             Scheme::ALL.to_vec()

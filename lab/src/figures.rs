@@ -207,6 +207,29 @@ impl WindowKind {
     }
 }
 
+/// Distributions that a plain run left.
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Latency {
+    /// Stretches of instructions at EL2 with interrupts masked, on one core.
+    pub masked: Option<Histogram>,
+    /// From the expiry of a guest's virtual timer to its handler, of guests that measure it.
+    pub timer_delay: Option<Histogram>,
+}
+
+impl Latency {
+    /// What a run left.
+    pub fn of(outcome: &Outcome) -> Self {
+        let frequency = outcome.header.counter_frequency;
+        Self {
+            masked: match outcome.masked.as_slice() {
+                [core] => Histogram::of_instructions(core),
+                _ => None,
+            },
+            timer_delay: console::timer_delay(&outcome.console, frequency),
+        }
+    }
+}
+
 /// What the counters of a scheme on a workload amount to.
 ///
 /// Counts and instructions come from the plain run; what only an observer sees (windows, the
@@ -273,16 +296,15 @@ impl Figures {
         }
     }
 
-    /// The same with the distributions that a plain run left.
-    pub fn with_latency(self, plain: &Outcome) -> Self {
-        let masked = match plain.masked.as_slice() {
-            [core] => Histogram::of_instructions(core),
-            _ => None,
-        };
-        let frequency = plain.header.counter_frequency;
+    /// The same with the distributions that the plain run left.
+    pub fn with_latency(self, plain: Latency) -> Self {
+        let Latency {
+            masked,
+            timer_delay,
+        } = plain;
         Self {
             masked,
-            timer_delay: console::timer_delay(&plain.console, frequency),
+            timer_delay,
             ..self
         }
     }

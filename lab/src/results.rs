@@ -19,6 +19,8 @@ use crate::{
     error::{Error, Result},
     figures::{Counters, Figures},
     paths::Paths,
+    plane,
+    profile::Unit,
     qemu, toolchain,
     workload::Scale,
 };
@@ -43,6 +45,8 @@ pub struct Results {
     pub slice: Option<u32>,
     /// One per workload and scheme that ran.
     pub results: Vec<SchemeResult>,
+    /// What every scheme costs over one record of each workload.
+    pub replays: Vec<Replay>,
     /// Runs that failed: what and why.
     pub failures: Vec<String>,
     /// Times, which need not be the same twice.
@@ -84,6 +88,33 @@ pub struct SchemeResult {
     pub observed: Option<RunCounters>,
     /// How replays of records agree with these runs.
     pub agreement: Option<Agreement>,
+}
+
+/// What every scheme costs over the record of one run, whatever that run's own scheme was.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Replay {
+    /// The workload's name.
+    pub workload: String,
+    /// The scheme under which it was recorded.
+    #[serde(with = "by_name")]
+    pub record: Scheme,
+    /// What the plane over all costs is made of.
+    pub plane: plane::Counts,
+    /// One per profile that is built in.
+    pub profiles: Vec<ProfileCosts>,
+}
+
+/// What every scheme costs over a record on one machine.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ProfileCosts {
+    /// The profile, with its mark if it is not sure.
+    pub profile: String,
+    /// What costs are counted in.
+    pub unit: Unit,
+    /// What the cheapest decisions in hindsight cost.
+    pub oracle: u64,
+    /// What each scheme costs, by its name.
+    pub schemes: BTreeMap<String, u64>,
 }
 
 /// Raw counters of one run.
@@ -369,6 +400,20 @@ mod tests {
                     reference: "owner".to_string(),
                     replayed: moved,
                 }),
+            }],
+            replays: vec![Replay {
+                workload: "linux".to_string(),
+                record: Scheme::Owner,
+                plane: plane::Counts {
+                    schemes: Vec::new(),
+                    oracle_exchanges: 6,
+                },
+                profiles: vec![ProfileCosts {
+                    profile: "mine [?]".to_string(),
+                    unit: Unit::Cycles,
+                    oracle: 8,
+                    schemes: [("eager".to_string(), 9)].into(),
+                }],
             }],
             failures: vec!["linux/last-trap: it broke".to_string()],
             timing: Timing {

@@ -204,6 +204,7 @@ mod tests {
                 result("linux", Scheme::None, false),
                 result("pair", Scheme::UntilPut, true),
             ],
+            replays: Vec::new(),
             failures: Vec::new(),
             timing: Timing::default(),
         };

@@ -202,13 +202,14 @@ pub fn find(name: &str) -> Result<&'static Workload> {
 }
 
 impl Workload {
-    /// How long one run takes beside that of a bare-metal guest, for the time left.
-    pub fn weight(&self) -> u64 {
+    /// How long one run takes beside others, for the time left: about so many hundredths of a second.
+    pub fn weight(&self, scale: Scale) -> u64 {
+        let linux = |scale: Scale| 40 + 35 * u64::from(scale.linux_rounds);
         let weight = |guest: &Guest| match guest {
-            Guest::Checker(_) => 1,
-            Guest::LinuxSmp => 8,
-            Guest::Linux => 20,
-            Guest::Program(_) => 12,
+            Guest::Checker(_) => 10 + scale.windows / 160,
+            Guest::LinuxSmp => 3 * linux(Scale::QUICK),
+            Guest::Linux => linux(scale),
+            Guest::Program(_) => 70 + 45 * u64::from(scale.program_rounds),
         };
         self.guests.iter().map(weight).sum()
     }

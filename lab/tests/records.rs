@@ -407,7 +407,7 @@ fn an_agreement_is_shown_from_results_and_nothing_else() {
     }, "integrity": Integrity::default()});
     let results = serde_json::json!({
         "format": FORMAT, "versions": Versions::default(), "cpu": "max", "vhe": true,
-        "scale": Scale::QUICK, "results": [row], "failures": [], "timing": Timing::default(),
+        "scale": Scale::QUICK, "results": [row], "replays": [], "failures": [], "timing": Timing::default(),
     })
     .to_string();
     fs::write(path.join("results.json"), &results).unwrap();
