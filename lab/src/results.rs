@@ -122,7 +122,8 @@ pub struct ProfileCosts {
 pub struct RunCounters {
     /// One per core.
     pub cores: Vec<CoreReport>,
-    /// One per vCPU.
+    /// One per vCPU; none where results are [`compact`](Results::compact).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vcpus: Vec<VcpuCounters>,
     /// The sum over the vCPUs.
     pub total: Counters,
@@ -258,6 +259,31 @@ impl Results {
         }
         serde_json::from_slice(&text).map_err(|error| unusable(path, &error))
     }
+
+    /// The same without what no table shows, to be kept: the counters of single vCPUs, and the times of
+    /// single runs.
+    pub fn compact(mut self) -> Self {
+        for run in self.runs_mut() {
+            run.vcpus.clear();
+        }
+        self.timing.runs.clear();
+        self
+    }
+
+    /// Whether nothing would be lost in [`compact`](Self::compact).
+    pub fn is_compact(&self) -> bool {
+        let runs = self
+            .results
+            .iter()
+            .flat_map(|row| [&row.plain, &row.observed]);
+        runs.flatten().all(|run| run.vcpus.is_empty())
+    }
+
+    fn runs_mut(&mut self) -> impl Iterator<Item = &mut RunCounters> {
+        let rows = self.results.iter_mut();
+        rows.flat_map(|row| [&mut row.plain, &mut row.observed])
+            .flatten()
+    }
 }
 
 /// What the file of any version says of itself.
@@ -300,7 +326,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use trapcast_trace::report::ClassReport;
     use zerocopy::FromZeros;
 
@@ -340,7 +366,7 @@ mod tests {
     }
 
     /// Results in which every field has a value of its own.
-    fn results() -> Results {
+    pub(crate) fn results() -> Results {
         let counters = Counters {
             entries: u64::MAX,
             exits: [("wait".to_string(), 3)].into(),
@@ -436,6 +462,25 @@ mod tests {
         let path = directory.path().join("results.json");
         write_json(&path, &results()).unwrap();
         assert_eq!(Results::read(&path), Ok(results()));
+    }
+
+    #[test]
+    fn what_is_compact_lacks_nothing_but_single_vcpus_and_times() {
+        assert!(!results().is_compact());
+        let compact = results().compact();
+        assert!(compact.is_compact());
+        let [whole, compact] = [results(), compact].map(|r| serde_json::to_value(r).unwrap());
+        let mut differences = Vec::new();
+        for (name, value) in whole["results"][0].as_object().unwrap() {
+            if compact["results"][0][name] != *value {
+                differences.push(name.as_str());
+            }
+        }
+        assert_eq!(differences, ["plain"]);
+        assert_eq!(
+            compact["results"][0]["plain"]["total"],
+            whole["results"][0]["plain"]["total"]
+        );
     }
 
     #[test]

@@ -1,10 +1,13 @@
 //! The study: every workload under every scheme, each in a run that counts and a run that observes.
 
+mod args;
+mod command;
 mod job;
 mod judge;
 mod kept;
 mod key;
 mod replays;
+pub mod verify;
 
 use std::{
     path::{Path, PathBuf},
@@ -13,6 +16,10 @@ use std::{
 
 use trapcast_forecast::Scheme;
 
+pub use self::{
+    args::{EXAMPLES, StudyArgs},
+    command::run,
+};
 use self::{
     job::{Job, jobs},
     judge::Outcomes,
