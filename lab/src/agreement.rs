@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
 
-pub use table::{Row, render, summary};
+pub use table::{Row, render, summary, within};
 
 use crate::{
     error::Result,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The scheme whose record is replayed for all, if it was run: it moves least.
-const REFERENCE: Scheme = Scheme::Owner;
+pub const REFERENCE: Scheme = Scheme::Owner;
 
 /// What a scheme moved.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

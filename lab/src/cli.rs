@@ -9,6 +9,7 @@ use trapcast_trace::report::MAX_CORES;
 
 use crate::{
     arch::Arch,
+    document::{self, DocumentArgs},
     machine::{Cpu, Size},
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
@@ -73,6 +74,9 @@ pub enum Command {
     /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
     #[command(after_help = timeline::EXAMPLES)]
     Timeline(TimelineArgs),
+    /// Writes what the documents say of the study from its stored results
+    #[command(after_help = document::EXAMPLES)]
+    Document(DocumentArgs),
     /// Shows how a study's replays agree with its live runs, count by count
     Agreement(AgreementArgs),
     /// Lists the cost profiles

@@ -10,6 +10,7 @@ pub mod cli;
 pub mod commands;
 pub mod console;
 pub mod doctor;
+pub mod document;
 pub mod error;
 pub mod figures;
 pub mod fpcheck;

@@ -12,7 +12,7 @@ mod picture;
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
 
-pub use picture::render;
+pub use picture::{picture, render};
 
 use crate::{
     error::{Error, Result},

@@ -1,12 +1,7 @@
 //! What a study leaves: `results.json`, whose parts but `timing` are the same whenever the same
 //! study runs on the same versions.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, io::Write, path::Path, process::Command};
 
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
@@ -18,6 +13,7 @@ use crate::{
     console::Findings,
     error::{Error, Result},
     figures::{Counters, Figures},
+    output,
     paths::Paths,
     plane,
     profile::Unit,
@@ -317,9 +313,7 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::run(format!("cannot write {}: {error}", path.display()))
     };
-    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    std::fs::create_dir_all(&directory).map_err(|error| failed(&error))?;
-    let mut file = tempfile::NamedTempFile::new_in(&directory).map_err(|error| failed(&error))?;
+    let mut file = output::begin(path).map_err(|error| failed(&error))?;
     file.write_all(content).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error))?;
     Ok(())

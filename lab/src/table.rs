@@ -30,23 +30,23 @@ const COLUMNS: [(&str, u16); 17] = [
 
 /// Shows a study's figures; at most 120 columns wide.
 pub fn render(results: &Results) -> String {
-    let mut text = String::new();
-    let mut rest = results.results.as_slice();
-    while let Some(first) = rest.first() {
-        let same = rest
-            .iter()
-            .take_while(|result| result.workload == first.workload);
-        let (block, others) = rest.split_at(same.count());
-        let cores = first.plain.as_ref().map_or(1, |run| run.cores.len());
-        let on = if cores > 1 {
-            format!(" (on {cores} cores)")
-        } else {
-            String::new()
-        };
-        text += &format!("{}{on}\n{}\n\n", first.workload, block_table(block));
-        rest = others;
-    }
+    let blocks = results.results.chunk_by(|a, b| a.workload == b.workload);
+    let text: String = blocks.map(|block| render_block(block) + "\n").collect();
     text + LEGEND
+}
+
+/// Shows the figures of one workload.
+pub fn render_block(block: &[SchemeResult]) -> String {
+    let Some(first) = block.first() else {
+        return String::new();
+    };
+    let cores = first.plain.as_ref().map_or(1, |run| run.cores.len());
+    let on = if cores > 1 {
+        format!(" (on {cores} cores)")
+    } else {
+        String::new()
+    };
+    format!("{}{on}\n{}\n", first.workload, block_table(block))
 }
 
 const LEGEND: &str = "\
