@@ -26,7 +26,7 @@ pub fn marked(text: &str) -> Result<Vec<Marked<'_>>> {
     let mut found = Vec::new();
     let mut from = 0;
     while let Some(at) = text[from..].find(OPENING).map(|at| from + at) {
-        let line = text[..at].lines().count().max(1);
+        let line = 1 + text[..at].matches('\n').count();
         let wrong = |what: &str| Error::input(format!("line {line}: {what}"));
         if text[from..at].contains(CLOSING) {
             return Err(wrong(&format!("before it, `{CLOSING}` closes nothing")));
@@ -40,12 +40,18 @@ pub fn marked(text: &str) -> Result<Vec<Marked<'_>>> {
         if text[start..close].contains(OPENING) {
             return Err(wrong("there is another marker before it is closed"));
         }
-        found.push(Marked {
+        let place = Marked {
             words: &text[words..end],
             line,
             is_block: text[start..].starts_with('\n'),
             span: (start, close),
-        });
+        };
+        if !place.is_block && (at == 0 || text[..at].ends_with('\n')) {
+            return Err(wrong(
+                "Markdown takes a line that begins with a marker for HTML as a whole: put a word before it",
+            ));
+        }
+        found.push(place);
         from = close + CLOSING.len();
     }
     if text[from..].contains(CLOSING) {

@@ -94,7 +94,7 @@ pub fn compare(stored: &Value, found: &Value) -> Differences {
 /// Adds what differs at and below a path.
 fn walk(path: &str, values: [Option<&Value>; 2], into: &mut Vec<Difference>) {
     match values {
-        [Some(stored), Some(found)] if stored == found => {}
+        [stored, found] if stored == found => {}
         [Some(Value::Object(stored)), Some(Value::Object(found))] => {
             let mut names: Vec<&String> = stored.keys().chain(found.keys()).collect();
             names.sort();
