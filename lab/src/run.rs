@@ -45,16 +45,13 @@ pub struct Outcome {
 /// console's last lines;
 /// [`Error::Input`] where the machine cannot be started.
 pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
-    let prepared = machine.prepare(hypervisor, "stdio")?;
-    let qemu = Qemu::start(&prepared.arguments, Console::Captured)?.without_resets();
-    outcome(qemu.wait(Some(limit))?, &prepared.ram.mailbox()?)
+    run_with(machine, "", hypervisor, limit)
 }
 
-/// Runs a machine to its power-off, with these settings of the hypervisor besides. Its guests may start
-/// their VMs again.
+/// Runs a machine to its power-off, with these settings of the hypervisor besides.
 ///
 /// # Errors
-/// Those of [`run`], but for that.
+/// Those of [`run`].
 pub fn run_with(
     machine: &Machine,
     settings: &str,
@@ -62,6 +59,16 @@ pub fn run_with(
     limit: Duration,
 ) -> Result<Outcome> {
     let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
+    let qemu = Qemu::start(&prepared.arguments, Console::Captured)?.without_resets();
+    outcome(qemu.wait(Some(limit))?, &prepared.ram.mailbox()?)
+}
+
+/// Runs a machine whose guests may start their VMs again to its power-off.
+///
+/// # Errors
+/// Those of [`run`], but for that.
+pub fn run_with_resets(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
+    let prepared = machine.prepare(hypervisor, "stdio")?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(limit))?;
     outcome(finished, &prepared.ram.mailbox()?)
 }

@@ -204,12 +204,11 @@ pub fn find(name: &str) -> Result<&'static Workload> {
 impl Workload {
     /// How long one run takes beside others, for the time left: about so many hundredths of a second.
     pub fn weight(&self, scale: Scale) -> u64 {
-        let linux = |scale: Scale| 40 + 35 * u64::from(scale.linux_rounds);
         let weight = |guest: &Guest| match guest {
-            Guest::Checker(_) => 10 + scale.windows / 160,
-            Guest::LinuxSmp => 3 * linux(Scale::QUICK),
-            Guest::Linux => linux(scale),
-            Guest::Program(_) => 70 + 45 * u64::from(scale.program_rounds),
+            Guest::Checker(_) => 10 + scale.windows / 200,
+            Guest::LinuxSmp => 200,
+            Guest::Linux => 50 + 50 * u64::from(scale.linux_rounds),
+            Guest::Program(_) => 100 + 100 * u64::from(scale.program_rounds),
         };
         self.guests.iter().map(weight).sum()
     }
