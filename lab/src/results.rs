@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Version of the file's layout.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// A whole study.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]

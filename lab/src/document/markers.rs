@@ -138,8 +138,12 @@ mod tests {
                 "closes nothing",
             ),
             (
-                "<!-- study: b --><!-- /study --><!-- /study -->",
+                "a <!-- study: b --><!-- /study --><!-- /study -->",
                 "closes nothing",
+            ),
+            (
+                "a\n<!-- study: b -->7<!-- /study -->",
+                "line 2: Markdown takes",
             ),
         ] {
             let error = marked(text).unwrap_err().to_string();
