@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest build el2 lab study bench torture test fuzz clean
+.PHONY: help setup guest build el2 lab study document bench torture test fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -28,8 +28,11 @@ el2: setup
 lab: setup
 	cargo build --target-dir target -p trapcast
 
-study: build guest ## Runs every workload under every scheme; QUICK=1 takes fewer and shorter ones, FULL=1 all
-	$(LAB) study $(if $(QUICK),--quick) $(if $(FULL),--full)
+study: build guest ## Runs workloads under every scheme; QUICK=1: fewer and shorter, FULL=1: all, FRESH=1: not resumed
+	$(LAB) study $(if $(QUICK),--quick) $(if $(FULL),--full) $(if $(FRESH),--fresh)
+
+document: lab ## Writes what README and docs say of the study from its kept results; CHECK=1 checks it
+	$(LAB) document $(if $(CHECK),--check)
 
 bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
 	$(LAB) bench

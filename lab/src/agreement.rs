@@ -12,7 +12,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
 
-pub use table::{Row, render, summary};
+pub use table::{Row, render, summary, within};
 
 use crate::{
     error::Result,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// The scheme whose record is replayed for all, if it was run: it moves least.
-const REFERENCE: Scheme = Scheme::Owner;
+pub const REFERENCE: Scheme = Scheme::Owner;
 
 /// What a scheme moved.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
@@ -112,6 +112,15 @@ fn percent(live: u64, replayed: u64) -> f64 {
     }
 }
 
+/// The scheme whose record is replayed for all, and that record.
+pub fn reference<'a>(records: &BTreeMap<Scheme, &'a Path>) -> Option<(Scheme, &'a Path)> {
+    let found = match records.get_key_value(&REFERENCE) {
+        None => records.iter().find(|(scheme, _)| **scheme != Scheme::None),
+        found => found,
+    };
+    found.map(|(scheme, file)| (*scheme, *file))
+}
+
 /// Replays the records of one workload's runs, each scheme's by its name, and sets them beside what
 /// the runs counted: `counters` are a scheme's plain and observed run.
 ///
@@ -121,11 +130,7 @@ pub fn agreements(
     records: &BTreeMap<Scheme, &Path>,
     counters: &BTreeMap<Scheme, (&Counters, &Counters)>,
 ) -> Result<BTreeMap<Scheme, Agreement>> {
-    let reference = match records.get_key_value(&REFERENCE) {
-        None => records.iter().find(|(scheme, _)| **scheme != Scheme::None),
-        found => found,
-    };
-    let Some((reference, path)) = reference else {
+    let Some((reference, path)) = reference(records) else {
         return Ok(BTreeMap::new());
     };
     let schemes: Vec<Scheme> = counters.keys().copied().collect();

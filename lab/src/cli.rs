@@ -9,7 +9,9 @@ use trapcast_trace::report::MAX_CORES;
 
 use crate::{
     arch::Arch,
+    document::{self, DocumentArgs},
     machine::{Cpu, Size},
+    study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
     top::{self, TopArgs},
     torture,
@@ -53,7 +55,7 @@ pub enum Command {
     /// Says what is missing on this machine, and the command that installs it
     Doctor(JsonArgs),
     /// Runs every workload under every scheme and prints what each scheme costs
-    #[command(after_help = STUDY_EXAMPLES)]
+    #[command(after_help = study::EXAMPLES)]
     Study(StudyArgs),
     /// Runs workloads and records every window: what the guest did, one Parquet file per workload
     #[command(after_help = RECORD_EXAMPLES)]
@@ -72,6 +74,9 @@ pub enum Command {
     /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
     #[command(after_help = timeline::EXAMPLES)]
     Timeline(TimelineArgs),
+    /// Writes what the documents say of the study from its stored results
+    #[command(after_help = document::EXAMPLES)]
+    Document(DocumentArgs),
     /// Shows how a study's replays agree with its live runs, count by count
     Agreement(AgreementArgs),
     /// Lists the cost profiles
@@ -100,13 +105,6 @@ Examples:
 
 Ctrl-A x leaves; Ctrl-A h lists what else Ctrl-A does. Several VMs share the console: each line tells whose
 it is.";
-
-const STUDY_EXAMPLES: &str = "\
-Examples:
-  trapcast study                                    everything; also writes target/study/results.json
-  trapcast study --quick                            the same on shorter workloads
-  trapcast study --workload linux --scheme owner --scheme until-put
-  trapcast study --cpu cortex-a57 -o a57 --json | jq '.results[].figures'";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
@@ -254,38 +252,6 @@ pub struct GuestsArgs {
 #[derive(Debug, Args)]
 pub struct JsonArgs {
     /// Prints JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `trapcast study`.
-#[derive(Debug, Args)]
-pub struct StudyArgs {
-    /// Shorter workloads, and fewer: a table in under three minutes
-    #[arg(long, conflicts_with = "full")]
-    pub quick: bool,
-    /// All workloads that there are; Debian's programs run longer
-    #[arg(long)]
-    pub full: bool,
-    /// Only this workload; may be repeated [default: most, see trapcast guests]
-    #[arg(long, value_name = "NAME")]
-    pub workload: Vec<String>,
-    /// Only this scheme; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = scheme)]
-    pub scheme: Vec<Scheme>,
-    /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
-    #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
-    pub slice: Option<u32>,
-    /// The core
-    #[command(flatten)]
-    pub core: CoreArgs,
-    /// QEMUs at once [default: one per core of this machine]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pub jobs: Option<u16>,
-    /// Where results.json goes [default: target/study]
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Prints results.json instead of the table
     #[arg(long)]
     pub json: bool,
 }

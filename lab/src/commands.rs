@@ -10,9 +10,9 @@ use crate::{
     boot::{self, Boot},
     cli::{
         AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
-        InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, StudyArgs, Switch, TortureArgs,
+        InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, Switch, TortureArgs,
     },
-    doctor,
+    doctor, document,
     error::{Error, Result},
     fpcheck, judge,
     machine::Cpu,
@@ -22,7 +22,7 @@ use crate::{
     record::{self, RecordFile, Shape, inspect},
     recording, replaying,
     results::{self, Results},
-    signals, study, table, timeline, top, torture,
+    signals, study, timeline, top, torture,
     vectors::RegisterFiles,
     workload::{self, Extent, Scale, Workload},
 };
@@ -39,13 +39,14 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Top(arguments) => top::run(&arguments, &paths()?),
         Command::Guests(arguments) => guests(arguments.json),
         Command::Doctor(arguments) => check_machine(arguments.json, &paths()?),
-        Command::Study(arguments) => study_schemes(&arguments, &paths()?),
+        Command::Study(arguments) => study::run(&arguments, &paths()?),
         Command::Record(arguments) => record(&arguments, &paths()?),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),
         Command::Judge(arguments) => show_judgement(&arguments),
         Command::Timeline(arguments) => print(&timeline::run(&arguments)?),
+        Command::Document(arguments) => print(&document::run(&arguments, &paths()?)?),
         Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Profiles(arguments) => profiles(arguments.json),
         Command::Generate(arguments) => generate(&arguments),
@@ -123,49 +124,8 @@ fn check_machine(json: bool, paths: &Paths) -> Result<()> {
     }
 }
 
-fn study_schemes(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
-    let output = arguments
-        .output
-        .clone()
-        .unwrap_or_else(|| paths.target().join("study"));
-    let extent = extent(arguments.quick, arguments.full);
-    let plan = study::Plan {
-        records: output.join("records"),
-        workloads: workloads(&arguments.workload, extent)?,
-        schemes: if arguments.scheme.is_empty() {
-            Scheme::ALL.to_vec()
-        } else {
-            arguments.scheme.clone()
-        },
-        cpu: cpu(arguments.core),
-        vhe: arguments.core.vhe(cpu(arguments.core))?,
-        scale: scale(extent),
-        slice: arguments.slice,
-        jobs: arguments.jobs.map_or_else(cores, usize::from),
-    };
-    let results = study::study(&plan, paths)?;
-    let file = output.join("results.json");
-    results::write_json(&file, &results)?;
-    if arguments.json {
-        print_json(&results)?;
-    } else {
-        let rows: Vec<_> = results.results.iter().map(Into::into).collect();
-        print(&format!(
-            "{}{}",
-            table::render(&results),
-            agreement::summary(&rows)
-        ))?;
-    }
-    eprintln!(
-        "trapcast: {} written after {:.0} s",
-        file.display(),
-        results.timing.seconds
-    );
-    verdict(&results)
-}
-
 /// The core of a study or a record, unless another is asked for.
-fn cpu(core: CoreArgs) -> Cpu {
+pub(crate) fn cpu(core: CoreArgs) -> Cpu {
     core.cpu(Cpu::NeoverseN1)
 }
 
@@ -174,33 +134,21 @@ fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {
         .results
         .clone()
         .unwrap_or_else(|| paths.target().join("study/results.json"));
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Error::input(format!(
-            "{} holds no results of this version's study: {error}; run trapcast study",
-            file.display()
-        ))
-    };
-    let text = std::fs::read(&file).map_err(|error| unreadable(&error))?;
-    let results: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
-    let rows = agreement_rows(&results).map_err(|error| unreadable(&error))?;
+    let results = Results::read(&file)?;
+    let rows: Vec<_> = results.results.iter().map(Into::into).collect();
     print(&agreement::render(&rows))
 }
 
-/// What a study's results say of replays.
-fn agreement_rows(results: &serde_json::Value) -> Result<Vec<agreement::Row>> {
-    serde_json::from_value(results["results"].clone()).map_err(Error::run)
-}
-
 /// The workloads of these names, or those of a study of this extent.
-fn workloads(names: &[String], extent: Extent) -> Result<Vec<&'static Workload>> {
+pub(crate) fn workloads(names: &[String], extent: Extent) -> Result<Vec<&'static Workload>> {
     if names.is_empty() {
         return Ok(workload::within(extent));
     }
     names.iter().map(|name| workload::find(name)).collect()
 }
 
-const fn extent(quick: bool, full: bool) -> Extent {
+/// The extent that the user asked for.
+pub(crate) const fn extent(quick: bool, full: bool) -> Extent {
     match (quick, full) {
         (true, _) => Extent::Quick,
         (false, true) => Extent::Full,
@@ -208,7 +156,8 @@ const fn extent(quick: bool, full: bool) -> Extent {
     }
 }
 
-const fn scale(extent: Extent) -> Scale {
+/// How long the workloads of a study of this extent are.
+pub(crate) const fn scale(extent: Extent) -> Scale {
     match extent {
         Extent::Quick => Scale::QUICK,
         Extent::Default => Scale::FULL,
@@ -324,17 +273,6 @@ fn generate(arguments: &GenerateArgs) -> Result<()> {
     ))
 }
 
-fn verdict(results: &Results) -> Result<()> {
-    if results.failures.is_empty() {
-        return Ok(());
-    }
-    Err(Error::run(format!(
-        "{} of the study's results are not as they must be:\n{}",
-        results.failures.len(),
-        results.failures.join("\n")
-    )))
-}
-
 fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
     let plan = bench::Plan {
         rounds: arguments.rounds,
@@ -403,7 +341,8 @@ fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
     )))
 }
 
-fn cores() -> usize {
+/// QEMUs at once, or threads, unless the user asks for more or fewer.
+pub(crate) fn cores() -> usize {
     thread::available_parallelism().map_or(1, usize::from)
 }
 

@@ -13,7 +13,7 @@ use crate::{
 const LAST_LINES: usize = 12;
 
 /// What the lines of one run say about the integrity of its guests.
-#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Debug, Default, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Findings {
     /// Registers and results that were not what a guest expected.
     pub guest_mismatches: u64,
@@ -53,6 +53,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
     let mut findings = Findings::default();
     for (vm, expected) in vms.iter().enumerate() {
         let lines: Vec<&str> = lines_of(console, vm, vms.len()).collect();
+        let before = findings.failures.len();
         match expected {
             Expected::Checker => findings.program(vm, &lines, "checker", 1),
             Expected::Checker32 => findings.program(vm, &lines, "checker32", 1),
@@ -68,7 +69,16 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
                 findings.marker(vm, &lines);
             }
             Expected::LinuxMarker => findings.marker(vm, &lines),
-            Expected::Program => findings.debian(vm, &lines),
+            Expected::Program => {
+                findings.program(vm, &lines, "program", 1);
+                findings.marker(vm, &lines);
+            }
+        }
+        if findings.failures.len() > before {
+            findings.last_words(vm, &lines);
+        }
+        if *expected == Expected::Program {
+            findings.wrong_results(vm, &lines);
         }
         findings.first_mismatch(&lines);
     }
@@ -153,18 +163,25 @@ impl Findings {
         }
     }
 
-    /// Looks for the end of Debian's programs, and says what went wrong in their own words.
-    fn debian(&mut self, vm: usize, lines: &[&str]) {
-        self.program(vm, lines, "program", 1);
-        self.marker(vm, lines);
+    /// Says what went wrong with Debian's programs in their own words.
+    fn wrong_results(&mut self, vm: usize, lines: &[&str]) {
         let wrong = lines.iter().filter(|line| line.contains(": MISMATCH "));
         self.failures
             .extend(wrong.map(|line| format!("vm{vm}: {line}")));
-        if !lines.iter().any(|line| line.trim() == DONE_MARKER) {
-            let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
-            self.failures
-                .push(format!("vm{vm} said at last:\n  {}", last.join("\n  ")));
-        }
+    }
+
+    /// Adds what a guest that did not come to its end said at last.
+    fn last_words(&mut self, vm: usize, lines: &[&str]) {
+        let said: Vec<&&str> = lines
+            .iter()
+            .filter(|line| !line.trim().is_empty())
+            .collect();
+        let last = said[said.len().saturating_sub(LAST_LINES)..].iter();
+        let last: String = last.map(|line| format!("\n  | {line}")).collect();
+        self.failures.push(match last.as_str() {
+            "" => format!("vm{vm} said nothing"),
+            last => format!("vm{vm} said at last:{last}"),
+        });
     }
 
     fn first_mismatch(&mut self, lines: &[&str]) {
@@ -232,7 +249,12 @@ mod tests {
         let found = findings(console, &[Expected::Checkers(3)]);
         assert_eq!(
             found.failures,
-            ["vm0: checker did not come to its end on 1 of its 3 vCPUs"]
+            [
+                "vm0: checker did not come to its end on 1 of its 3 vCPUs",
+                "vm0 said at last:\n  | checker: MISMATCH cpu=1 window=9 register=V0\n  \
+                 | checker: MISMATCH cpu=0 window=4 register=V0\n  \
+                 | checker: done cpu=1 used=5 mismatches=1\n  | checker: done cpu=0 used=6 mismatches=2"
+            ]
         );
     }
 
@@ -253,13 +275,23 @@ mod tests {
     fn what_is_missing_is_named() {
         let found = findings("[vm0] checker: done used=1\n", &[Expected::Checker; 2]);
         let missing = |vm| format!("vm{vm}: checker did not come to its end");
-        assert_eq!(found.failures, [missing(0), missing(1)]);
         let shown = findings("\u{2}TRAPCAST-LINUX-DONE\n", &[Expected::LinuxMarker]);
         assert_eq!(shown, Findings::default());
-        let found = findings("login:\n", &[Expected::LinuxMarker]);
+        let said = "vm0 said at last:\n  | checker: done used=1".to_string();
         assert_eq!(
             found.failures,
-            ["vm0: Linux did not print TRAPCAST-LINUX-DONE"]
+            [missing(0), said, missing(1), "vm1 said nothing".to_string()]
         );
+        let lines: String = (0..100).map(|n| format!("line {n}\n\n")).collect();
+        let found = findings(&lines, &[Expected::LinuxMarker]);
+        let [missing, said] = &found.failures[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(missing, "vm0: Linux did not print TRAPCAST-LINUX-DONE");
+        assert!(
+            said.starts_with("vm0 said at last:\n  | line 88\n"),
+            "{said}"
+        );
+        assert!(said.ends_with("\n  | line 99"), "{said}");
     }
 }

@@ -223,7 +223,7 @@ impl Machine {
     }
 
     /// The hypervisor's settings, as they become its bootargs.
-    fn settings(&self) -> String {
+    pub fn settings(&self) -> String {
         let on = |flag: bool| if flag { "on" } else { "off" };
         let mut words = vec![format!("vhe={} record={}", on(self.vhe), on(self.record))];
         words.extend(self.slice.map(|slice| format!("slice={slice}")));

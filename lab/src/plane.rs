@@ -9,10 +9,10 @@
 
 mod picture;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
 
-pub use picture::render;
+pub use picture::{picture, render};
 
 use crate::{
     error::{Error, Result},
@@ -40,7 +40,7 @@ const SIMPLEST_FIRST: [Scheme; 7] = [
 ];
 
 /// What one scheme did over a record.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct SchemeCounts {
     /// The scheme's name.
     pub scheme: String,
@@ -52,7 +52,7 @@ pub struct SchemeCounts {
 }
 
 /// What every scheme did over a record.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Counts {
     /// The schemes. `none` may be among them and is left out: it is cheap because it is wrong.
     pub schemes: Vec<SchemeCounts>,

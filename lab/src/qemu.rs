@@ -57,6 +57,8 @@ pub struct Qemu {
     /// Disconnected once both pipes are at their ends.
     ended: Receiver<()>,
     started: Instant,
+    /// Whether a VM may start again.
+    may_reset: bool,
 }
 
 /// What a QEMU that ended by itself left.
@@ -101,14 +103,22 @@ impl Qemu {
             errors,
             ended,
             started,
+            may_reset: true,
         })
+    }
+
+    /// Ends QEMU as soon as the hypervisor says that a VM starts again: a guest that panics would do so
+    /// for ever.
+    pub fn without_resets(mut self) -> Self {
+        self.may_reset = false;
+        self
     }
 
     /// Waits until QEMU ends by itself; ends it when `limit` has passed or the user wants to stop.
     ///
     /// # Errors
     /// [`Error::Interrupted`], or [`Error::Run`] with the last lines of the console where the limit
-    /// has passed.
+    /// has passed or a VM that must not has started again.
     pub fn wait(self, limit: Option<Duration>) -> Result<Finished> {
         self.wait_while(limit, || true)
     }
@@ -128,11 +138,13 @@ impl Qemu {
                 return Err(Error::Interrupted);
             }
             if limit.is_some_and(|limit| self.started.elapsed() > limit) {
-                return Err(Error::run(format!(
-                    "QEMU did not end within {} s and was stopped.{}",
-                    limit.unwrap_or_default().as_secs(),
-                    last_lines(&self.text(&self.output), &self.text(&self.errors))
-                )));
+                return self.stopped(&format!(
+                    "QEMU did not end within {} s and was stopped",
+                    limit.unwrap_or_default().as_secs()
+                ));
+            }
+            if !self.may_reset && self.has_reset() {
+                return self.stopped("a guest gave up and started its VM again, and was stopped");
             }
             if let Some(status) = self.ended_within(POLL)? {
                 return Ok(Finished {
@@ -160,6 +172,21 @@ impl Qemu {
                 Ok(status)
             }
         }
+    }
+
+    /// Whether the hypervisor has said that a VM starts again.
+    fn has_reset(&self) -> bool {
+        let console = self.text(&self.output);
+        let mut said = console
+            .lines()
+            .filter_map(|line| line.strip_prefix("trapcast: vm"));
+        said.any(|said| said.ends_with(": reset"))
+    }
+
+    /// What is told of a QEMU that is stopped.
+    fn stopped(&self, why: &str) -> Result<Finished> {
+        let lines = last_lines(&self.text(&self.output), &self.text(&self.errors));
+        Err(Error::run(format!("{why}.{lines}")))
     }
 
     fn text(&self, bytes: &Mutex<Vec<u8>>) -> String {
@@ -231,9 +258,11 @@ pub fn last_lines(console: &str, errors: &str) -> String {
             .lines()
             .filter(|line| !line.trim().is_empty())
             .collect();
-        let skipped = lines.len().saturating_sub(count);
-        lines[skipped..]
-            .iter()
+        let (before, last) = lines.split_at(lines.len().saturating_sub(count));
+        // Linux says why before a trace that may be longer than all that is shown.
+        let why = before.iter().rfind(|line| line.contains("Kernel panic"));
+        why.into_iter()
+            .chain(last)
             .map(|line| format!("\n  | {line}"))
             .collect()
     };
@@ -302,6 +331,11 @@ mod tests {
         assert!(told.starts_with(" QEMU said:\n  | bad option The console's last lines:"));
         assert!(told.contains("line 88") && told.ends_with("line 99"));
         assert!(!told.contains("line 87"));
+        let told = last_lines(&format!("Kernel panic - no init\n{console}"), "");
+        assert!(
+            told.contains("  | Kernel panic - no init\n  | line 88\n"),
+            "{told}"
+        );
         assert_eq!(last_lines("", "\n"), " Nothing was printed.");
     }
 }

@@ -90,7 +90,9 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
     let hypervisor = paths.hypervisor()?;
     let versions = Versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?.with_seed(plan.seed);
-    let progress = Progress::new(plan.workloads.iter().map(|w| w.weight()).sum());
+    let tasks = plan.workloads.iter();
+    let tasks = tasks.map(|workload| (workload.name, workload.weight(plan.scale)));
+    let progress = Progress::of(tasks, plan.jobs);
     let recorded = in_parallel(&plan.workloads, plan.jobs, |workload| {
         progress.start(workload.name);
         let machine = Machine {
@@ -113,7 +115,11 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
         let check = |outcome: &Outcome| sound(workload, plan.scheme, outcome);
         let recorded = record_to(&file, &about, &machine, &hypervisor, check, &progress)
             .map(|(_, recorded)| recorded);
-        progress.end(workload.name, workload.weight(), recorded.as_ref().err());
+        progress.end(
+            workload.name,
+            workload.weight(plan.scale),
+            recorded.as_ref().err(),
+        );
         recorded
     })?;
     progress.finish();

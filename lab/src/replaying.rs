@@ -12,13 +12,13 @@ use crate::{
     plane,
     profile::Profile,
     record::RecordFile,
-    replay::{self, Outcome, SchemeCounts, SchemeOutcome},
+    replay::{self, Outcome, SchemeCounts, SchemeOutcome, Standing},
     signals,
 };
 
 pub(crate) mod table;
 
-pub use table::{render, render_means};
+pub use table::{factor, geometric_mean, render, render_means, render_profile};
 
 /// What a replay of one file has found out.
 #[derive(Clone, Debug, Serialize)]
@@ -76,6 +76,20 @@ pub struct CostRow {
     pub over_oracle: Option<f64>,
     /// That over the better one of `eager` and `per-entry`.
     pub over_fixed: Option<f64>,
+}
+
+impl CostRow {
+    /// A scheme as it stands.
+    pub fn of(scheme: Scheme, standing: Standing) -> Self {
+        // It is cheap because it is wrong.
+        let is_right = scheme != Scheme::None;
+        Self {
+            scheme: scheme.name(),
+            cost: standing.cost,
+            over_oracle: standing.over_oracle.filter(|_| is_right),
+            over_fixed: standing.over_fixed.filter(|_| is_right),
+        }
+    }
 }
 
 /// Replays a file: `schemes` over all of its windows, with an oracle for each of `profiles`.
@@ -194,17 +208,8 @@ fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> Profile
         .find(|oracle| oracle.costs == profile.fp)
         .expect("every profile was asked for");
     let schemes = schemes.iter().filter_map(|&scheme| {
-        let mut standing = outcome.standing(scheme, oracle)?;
-        if scheme == Scheme::None {
-            // It is cheap because it is wrong.
-            (standing.over_oracle, standing.over_fixed) = (None, None);
-        }
-        Some(CostRow {
-            scheme: scheme.name(),
-            cost: standing.cost,
-            over_oracle: standing.over_oracle,
-            over_fixed: standing.over_fixed,
-        })
+        let standing = outcome.standing(scheme, oracle)?;
+        Some(CostRow::of(scheme, standing))
     });
     ProfileRow {
         profile: profile.label(),

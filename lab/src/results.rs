@@ -1,39 +1,38 @@
 //! What a study leaves: `results.json`, whose parts but `timing` are the same whenever the same
 //! study runs on the same versions.
 
-use std::{
-    collections::BTreeMap,
-    io::Write,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeMap, io::Write, path::Path, process::Command};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::CoreReport;
 
 use crate::{
     agreement::Agreement,
+    by_name,
     console::Findings,
     error::{Error, Result},
     figures::{Counters, Figures},
+    output,
     paths::Paths,
+    plane,
+    profile::Unit,
     qemu, toolchain,
     workload::Scale,
 };
 
 /// Version of the file's layout.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 
 /// A whole study.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Results {
     /// [`FORMAT`].
     pub format: u32,
     /// What it ran on.
     pub versions: Versions,
     /// QEMU's core.
-    pub cpu: &'static str,
+    pub cpu: String,
     /// Whether the hypervisor used VHE.
     pub vhe: bool,
     /// How long the workloads were.
@@ -42,6 +41,8 @@ pub struct Results {
     pub slice: Option<u32>,
     /// One per workload and scheme that ran.
     pub results: Vec<SchemeResult>,
+    /// What every scheme costs over one record of each workload.
+    pub replays: Vec<Replay>,
     /// Runs that failed: what and why.
     pub failures: Vec<String>,
     /// Times, which need not be the same twice.
@@ -49,10 +50,10 @@ pub struct Results {
 }
 
 /// What a study ran on.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Versions {
     /// The lab's.
-    pub trapcast: &'static str,
+    pub trapcast: String,
     /// The checkout's commit, with "-dirty" where files differ from it.
     pub commit: Option<String>,
     /// QEMU's first line.
@@ -66,12 +67,13 @@ pub struct Versions {
 }
 
 /// One scheme on one workload.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct SchemeResult {
     /// The workload's name.
-    pub workload: &'static str,
-    /// The scheme's name.
-    pub scheme: &'static str,
+    pub workload: String,
+    /// The scheme.
+    #[serde(with = "by_name")]
+    pub scheme: Scheme,
     /// What the runs amount to.
     pub figures: Option<Figures>,
     /// Whether the registers were kept apart.
@@ -84,19 +86,47 @@ pub struct SchemeResult {
     pub agreement: Option<Agreement>,
 }
 
+/// What every scheme costs over the record of one run, whatever that run's own scheme was.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Replay {
+    /// The workload's name.
+    pub workload: String,
+    /// The scheme under which it was recorded.
+    #[serde(with = "by_name")]
+    pub record: Scheme,
+    /// What the plane over all costs is made of.
+    pub plane: plane::Counts,
+    /// One per profile that is built in.
+    pub profiles: Vec<ProfileCosts>,
+}
+
+/// What every scheme costs over a record on one machine.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct ProfileCosts {
+    /// The profile, with its mark if it is not sure.
+    pub profile: String,
+    /// What costs are counted in.
+    pub unit: Unit,
+    /// What the cheapest decisions in hindsight cost.
+    pub oracle: u64,
+    /// What each scheme costs, by its name.
+    pub schemes: BTreeMap<String, u64>,
+}
+
 /// Raw counters of one run.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RunCounters {
     /// One per core.
     pub cores: Vec<CoreReport>,
-    /// One per vCPU.
+    /// One per vCPU; none where results are [`compact`](Results::compact).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub vcpus: Vec<VcpuCounters>,
     /// The sum over the vCPUs.
     pub total: Counters,
 }
 
 /// Raw counters of one vCPU.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VcpuCounters {
     /// Its VM.
     pub vm: u32,
@@ -108,7 +138,7 @@ pub struct VcpuCounters {
 }
 
 /// What the checks found, over both runs of a scheme.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Integrity {
     /// What became of the check.
     pub verdict: Verdict,
@@ -121,7 +151,7 @@ pub struct Integrity {
 }
 
 /// What became of the check of integrity.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nothing was amiss.
@@ -164,7 +194,7 @@ impl Integrity {
 }
 
 /// Times.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Timing {
     /// Wall time of the whole study, in seconds.
     pub seconds: f64,
@@ -173,7 +203,7 @@ pub struct Timing {
 }
 
 /// Times of one run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct RunTiming {
     /// Wall time, in seconds.
     pub seconds: f64,
@@ -195,7 +225,7 @@ impl Versions {
                 .unwrap_or_default()
         };
         Ok(Self {
-            trapcast: env!("CARGO_PKG_VERSION"),
+            trapcast: env!("CARGO_PKG_VERSION").to_string(),
             commit: toolchain::first_line(
                 Command::new("git")
                     .args(["describe", "--always", "--dirty", "--abbrev=12"])
@@ -207,6 +237,62 @@ impl Versions {
             userland: written("versions-userland.json"),
         })
     }
+}
+
+impl Results {
+    /// Reads what a study has written.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file cannot be read, is no study's, or is another version's.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|error| unusable(path, &error))?;
+        // Another version's file may lack anything but this.
+        let Layout { format } =
+            serde_json::from_slice(&text).map_err(|error| unusable(path, &error))?;
+        if format != FORMAT {
+            let error = format!("its format is {format}, and this version's is {FORMAT}");
+            return Err(unusable(path, &error));
+        }
+        serde_json::from_slice(&text).map_err(|error| unusable(path, &error))
+    }
+
+    /// The same without what no table shows, to be kept: the counters of single vCPUs, and the times of
+    /// single runs.
+    pub fn compact(mut self) -> Self {
+        for run in self.runs_mut() {
+            run.vcpus.clear();
+        }
+        self.timing.runs.clear();
+        self
+    }
+
+    /// Whether nothing would be lost in [`compact`](Self::compact).
+    pub fn is_compact(&self) -> bool {
+        let runs = self
+            .results
+            .iter()
+            .flat_map(|row| [&row.plain, &row.observed]);
+        runs.flatten().all(|run| run.vcpus.is_empty())
+    }
+
+    fn runs_mut(&mut self) -> impl Iterator<Item = &mut RunCounters> {
+        let rows = self.results.iter_mut();
+        rows.flat_map(|row| [&mut row.plain, &mut row.observed])
+            .flatten()
+    }
+}
+
+/// What the file of any version says of itself.
+#[derive(Deserialize)]
+struct Layout {
+    format: u32,
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::input(format!(
+        "{} holds no results of this version's study: {error}; run trapcast study",
+        path.display()
+    ))
 }
 
 /// Writes JSON to a file at once: it is the old one or the new one, never a half.
@@ -227,58 +313,11 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::run(format!("cannot write {}: {error}", path.display()))
     };
-    let directory = path.parent().map_or_else(PathBuf::new, Path::to_path_buf);
-    std::fs::create_dir_all(&directory).map_err(|error| failed(&error))?;
-    let mut file = tempfile::NamedTempFile::new_in(&directory).map_err(|error| failed(&error))?;
+    let mut file = output::begin(path).map_err(|error| failed(&error))?;
     file.write_all(content).map_err(|error| failed(&error))?;
     file.persist(path).map_err(|error| failed(&error))?;
     Ok(())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn judged(scheme: Scheme, mismatches: u64, must_catch: bool) -> Verdict {
-        let mut integrity = Integrity::default();
-        let findings = Findings {
-            guest_mismatches: mismatches,
-            ..Findings::default()
-        };
-        integrity.add(&findings, 0);
-        integrity.judge(scheme, must_catch);
-        integrity.verdict
-    }
-
-    #[test]
-    fn the_negative_control_must_be_caught_and_nobody_else() {
-        assert_eq!(judged(Scheme::None, 3, true), Verdict::Caught);
-        assert_eq!(judged(Scheme::None, 0, true), Verdict::Missed);
-        assert_eq!(judged(Scheme::None, 0, false), Verdict::Clean);
-        assert_eq!(judged(Scheme::Owner, 1, false), Verdict::Corrupt);
-        assert_eq!(judged(Scheme::Owner, 0, true), Verdict::Clean);
-    }
-
-    #[test]
-    fn a_guest_that_did_not_end_speaks_against_a_scheme() {
-        let mut integrity = Integrity::default();
-        let findings = Findings {
-            failures: vec!["vm0: stopped".to_string()],
-            ..Findings::default()
-        };
-        integrity.add(&findings, 0);
-        integrity.judge(Scheme::Eager, false);
-        assert_eq!(integrity.verdict, Verdict::Corrupt);
-    }
-
-    #[test]
-    fn a_file_is_replaced_at_once_and_nothing_else_is_left() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("deep/results.json");
-        write_json(&path, &1).unwrap();
-        write_json(&path, &2).unwrap();
-        assert_eq!(std::fs::read_to_string(&path).unwrap(), "2\n");
-        let files = std::fs::read_dir(path.parent().unwrap()).unwrap();
-        assert_eq!(files.count(), 1);
-    }
-}
+pub(crate) mod tests;

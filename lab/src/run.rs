@@ -41,7 +41,8 @@ pub struct Outcome {
 /// Runs a machine to its power-off.
 ///
 /// # Errors
-/// [`Error::Run`] where QEMU or the hypervisor fails or hangs, with the console's last lines;
+/// [`Error::Run`] where QEMU or the hypervisor fails or hangs, or a guest starts its VM again, with the
+/// console's last lines;
 /// [`Error::Input`] where the machine cannot be started.
 pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
     run_with(machine, "", hypervisor, limit)
@@ -58,6 +59,16 @@ pub fn run_with(
     limit: Duration,
 ) -> Result<Outcome> {
     let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
+    let qemu = Qemu::start(&prepared.arguments, Console::Captured)?.without_resets();
+    outcome(qemu.wait(Some(limit))?, &prepared.ram.mailbox()?)
+}
+
+/// Runs a machine whose guests may start their VMs again to its power-off.
+///
+/// # Errors
+/// Those of [`run`], but for that.
+pub fn run_with_resets(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
+    let prepared = machine.prepare(hypervisor, "stdio")?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(limit))?;
     outcome(finished, &prepared.ram.mailbox()?)
 }
@@ -85,6 +96,7 @@ pub fn record(
     let (finished, waits) = thread::scope(|scope| {
         let reader = scope.spawn(|| take_records(&prepared.ram, cores, &over, sink));
         let finished = Qemu::start(&prepared.arguments, Console::Captured)
+            .map(Qemu::without_resets)
             .and_then(|qemu| qemu.wait_while(Some(limit), || !reader.is_finished()));
         over.store(true, Ordering::Release);
         (finished, reader.join().expect("the reader does not panic"))

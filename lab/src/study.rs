@@ -1,27 +1,40 @@
 //! The study: every workload under every scheme, each in a run that counts and a run that observes.
 
+mod args;
+mod command;
+mod job;
+mod judge;
+mod kept;
+mod key;
+mod replays;
+pub mod verify;
+
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use trapcast_forecast::Scheme;
 
+pub use self::{
+    args::{EXAMPLES, StudyArgs},
+    command::run,
+};
+use self::{
+    job::{Job, jobs},
+    judge::Outcomes,
+    kept::{Finding, Store},
+    key::Inputs,
+};
 use crate::{
-    agreement, console,
     error::Result,
-    figures::{Counters, Figures},
     machine::{Cpu, Machine},
     parallel::in_parallel,
     paths::Paths,
     progress::Progress,
     recording::{About, record_to},
-    results::{
-        FORMAT, Integrity, Results, RunCounters, RunTiming, SchemeResult, Timing, VcpuCounters,
-        Versions,
-    },
-    run::{self, LIMIT, Outcome},
+    results::{FORMAT, Results, Versions},
+    run::{self, LIMIT},
     workload::{Images, SEED, Scale, Workload},
 };
 
@@ -42,282 +55,198 @@ pub struct Plan {
     pub slice: Option<u32>,
     /// QEMUs at once.
     pub jobs: usize,
-    /// Where the records of the observed runs go.
-    pub records: PathBuf,
+    /// Where the records of the observed runs go, in `records`, and what each run has found out, in
+    /// `runs`. A run that is found there and depended on the very same things is not done again.
+    pub directory: PathBuf,
+    /// Whether to do all runs, whatever is found in the directory.
+    pub fresh: bool,
 }
-
-/// One run of a study.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Job {
-    workload: &'static Workload,
-    scheme: Scheme,
-    observe: bool,
-}
-
-impl Job {
-    fn name(&self) -> String {
-        let kind = if self.observe { "observed" } else { "plain" };
-        format!("{}/{}/{kind}", self.workload.name, self.scheme)
-    }
-
-    /// Where its windows are recorded.
-    fn record(&self, directory: &Path) -> PathBuf {
-        directory.join(format!("{}.{}.parquet", self.workload.name, self.scheme))
-    }
-}
-
-type Outcomes = BTreeMap<String, Result<Outcome>>;
 
 /// Runs a study.
 ///
 /// Runs that fail are in [`Results::failures`]; the others go on.
 ///
 /// # Errors
-/// [`Input`](crate::error::Error::Input) where images are missing,
-/// [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
+/// [`Input`](crate::error::Error::Input) where images are missing, change meanwhile, or another study
+/// runs in the directory; [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
     let versions = Versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?;
-    let jobs = jobs(plan);
-    let progress = Progress::new(jobs.iter().map(|job| job.workload.weight()).sum());
-    let outcomes = in_parallel(&jobs, plan.jobs, |job| {
-        progress.start(&job.name());
-        let machine = Machine {
-            cpu: plan.cpu,
-            cores: job.workload.cores,
-            vhe: plan.vhe,
-            icount: true,
-            record: job.observe,
-            slice: plan.slice.or(job.workload.slice),
-            vms: images.vms(job.workload, job.scheme, job.observe, plan.scale),
-        };
-        let outcome = if job.observe {
-            let about = About {
-                workload: job.workload.name,
-                scheme: job.scheme,
-                scale: plan.scale,
-                seed: SEED,
-                versions: &versions,
-            };
-            let file = job.record(&plan.records);
-            record_to(&file, &about, &machine, &hypervisor, |_| Ok(()), &progress)
-                .map(|(outcome, _)| outcome)
-        } else {
-            run::run_with(&machine, "latency=on", &hypervisor, LIMIT)
-        };
-        progress.end(&job.name(), job.workload.weight(), outcome.as_ref().err());
-        outcome
-    })?;
-    progress.finish();
-    let outcomes: Outcomes = jobs.iter().map(Job::name).zip(outcomes).collect();
-    let mut results = Results {
-        format: FORMAT,
-        versions,
-        cpu: plan.cpu.name(),
-        vhe: plan.vhe,
-        scale: plan.scale,
-        slice: plan.slice,
-        results: Vec::new(),
-        failures: Vec::new(),
-        timing: timing(&outcomes),
+    let store = Store::open(&plan.directory)?;
+    let jobs: Vec<(Job, Machine)> = jobs(plan)
+        .into_iter()
+        .map(|job| (job, job.machine(plan, &images)))
+        .collect();
+    let machines = jobs.iter().map(|(_, machine)| machine);
+    let study = Study {
+        inputs: Inputs::look(plan, &versions, &hypervisor, machines)?,
+        plan,
+        hypervisor: &hypervisor,
+        versions: &versions,
+        store,
     };
-    for workload in &plan.workloads {
-        for scheme in &plan.schemes {
-            results
-                .results
-                .push(judge(workload, *scheme, &outcomes, &mut results.failures));
-        }
-    }
-    agree(plan, &mut results)?;
+    let (mut outcomes, left) = study.done_before(&jobs);
+    let progress = study.progress(&jobs, &outcomes);
+    let findings = in_parallel(&left, plan.jobs, |task| study.run(task, &progress))?;
+    let names = left.iter().map(|task| task.job.name());
+    outcomes.extend(names.zip(findings));
+    let mut results = study.results(&outcomes, &progress)?;
+    progress.finish();
     results.timing.seconds = started.elapsed().as_secs_f64();
     Ok(results)
 }
 
-/// All runs, the longest first, so that none of them is left over at the end.
-fn jobs(plan: &Plan) -> Vec<Job> {
-    let mut jobs = Vec::new();
-    for workload in &plan.workloads {
-        for scheme in &plan.schemes {
-            jobs.extend([false, true].map(|observe| Job {
-                workload,
-                scheme: *scheme,
-                observe,
-            }));
-        }
-    }
-    jobs.sort_by_key(|job| std::cmp::Reverse(job.workload.weight()));
-    jobs
+/// Settings of the hypervisor in plain runs besides: it keeps how long interrupts were masked.
+const PLAIN_SETTINGS: &str = "latency=on";
+
+/// What progress takes the replays of one workload for, in hundredths of a second.
+const REPLAY_WEIGHT: u64 = 20;
+
+/// A run that is to be done.
+struct Task<'a> {
+    job: &'a Job,
+    machine: &'a Machine,
+    key: String,
 }
 
-/// Replays the records of each workload, and sets them beside its runs.
-fn agree(plan: &Plan, results: &mut Results) -> Result<()> {
-    for workload in &plan.workloads {
-        let (mut records, mut counters) = (BTreeMap::new(), BTreeMap::new());
-        for &scheme in &plan.schemes {
-            let job = Job {
-                workload,
-                scheme,
-                observe: true,
+/// A study that runs.
+struct Study<'a> {
+    plan: &'a Plan,
+    hypervisor: &'a Path,
+    versions: &'a Versions,
+    inputs: Inputs,
+    store: Store,
+}
+
+impl Study<'_> {
+    /// What runs that were done before have found out, and the runs that are left.
+    fn done_before<'a>(&self, jobs: &'a [(Job, Machine)]) -> (Outcomes, Vec<Task<'a>>) {
+        let (mut outcomes, mut left) = (Outcomes::new(), Vec::new());
+        for (job, machine) in jobs {
+            let key = self.inputs.key(job, machine);
+            match self.store.take(job, &key).filter(|_| !self.plan.fresh) {
+                Some(finding) => {
+                    outcomes.insert(job.name(), Ok(finding));
+                }
+                None => left.push(Task { job, machine, key }),
+            }
+        }
+        if !outcomes.is_empty() {
+            eprintln!(
+                "trapcast: {} of {} runs were done before and are taken over from {}; --fresh does them again",
+                outcomes.len(),
+                jobs.len(),
+                self.plan.directory.display()
+            );
+        }
+        (outcomes, left)
+    }
+
+    /// The progress of all runs and replays, in which those that were done before are done.
+    fn progress(&self, jobs: &[(Job, Machine)], before: &Outcomes) -> Progress {
+        let runs = jobs.iter().map(|(job, _)| (job.name(), self.weight(job)));
+        let replays = self.plan.workloads.iter();
+        let replays = replays.map(|workload| (replay_name(workload), REPLAY_WEIGHT));
+        let tasks: Vec<(String, u64)> = runs.chain(replays).collect();
+        let tasks = tasks.iter().map(|(name, weight)| (name.as_str(), *weight));
+        let progress = Progress::of(tasks, self.plan.jobs);
+        for (job, _) in jobs {
+            if let Some(Ok(finding)) = before.get(&job.name()) {
+                progress.taken_over(&job.name(), self.weight(job), finding.timing.seconds);
+            }
+        }
+        progress
+    }
+
+    fn weight(&self, job: &Job) -> u64 {
+        job.workload.weight(self.plan.scale)
+    }
+
+    fn run(&self, task: &Task<'_>, progress: &Progress) -> Result<Finding> {
+        progress.start(&task.job.name());
+        let finding = self.find_out(task, progress);
+        let weight = self.weight(task.job);
+        progress.end(&task.job.name(), weight, finding.as_ref().err());
+        finding
+    }
+
+    /// Does one run and keeps what it finds out.
+    fn find_out(&self, task: &Task<'_>, progress: &Progress) -> Result<Finding> {
+        let Task { job, machine, key } = task;
+        self.inputs.unchanged(machine)?;
+        self.store.forget(job)?;
+        let outcome = if job.observe {
+            let about = About {
+                workload: job.workload.name,
+                scheme: job.scheme,
+                scale: self.plan.scale,
+                seed: SEED,
+                versions: self.versions,
             };
-            records.insert(scheme, job.record(&plan.records));
-        }
-        let of_workload = |result: &&SchemeResult| result.workload == workload.name;
-        for result in results.results.iter().filter(of_workload) {
-            if let (Ok(scheme), Some(plain), Some(observed)) =
-                (result.scheme.parse(), &result.plain, &result.observed)
-            {
-                counters.insert(scheme, (&plain.total, &observed.total));
-            }
-        }
-        // A record is there where an observed run was good.
-        records.retain(|scheme, _| counters.contains_key(scheme));
-        let records = records
-            .iter()
-            .map(|(scheme, file)| (*scheme, file.as_path()));
-        let mut agreements = agreement::agreements(&records.collect(), &counters)?;
-        for result in &mut results.results {
-            if result.workload == workload.name
-                && let Ok(scheme) = result.scheme.parse()
-            {
-                result.agreement = agreements.remove(&scheme);
-                if result.agreement.as_ref().is_some_and(|a| !a.is_exact()) {
-                    results.failures.push(format!(
-                        "{}/{scheme}: the replay of its own record differs from the run",
-                        workload.name
-                    ));
-                }
-            }
-        }
-    }
-    Ok(())
-}
-
-fn timing(outcomes: &Outcomes) -> Timing {
-    let timing = |outcome: &Outcome| RunTiming {
-        seconds: outcome.wall.as_secs_f64(),
-        ticks: outcome.header.finished.wrapping_sub(outcome.header.started),
-    };
-    Timing {
-        seconds: 0.0,
-        runs: outcomes
-            .iter()
-            .filter_map(|(name, outcome)| Some((name.clone(), timing(outcome.as_ref().ok()?))))
-            .collect(),
-    }
-}
-
-/// Puts a scheme's two runs together.
-fn judge(
-    workload: &'static Workload,
-    scheme: Scheme,
-    outcomes: &Outcomes,
-    failures: &mut Vec<String>,
-) -> SchemeResult {
-    let mut integrity = Integrity::default();
-    let [plain, observed] = [false, true].map(|observe| {
-        let job = Job {
-            workload,
-            scheme,
-            observe,
+            let file = self.store.record(job);
+            let check = |_: &_| Ok(());
+            record_to(&file, &about, machine, self.hypervisor, check, progress)?.0
+        } else {
+            run::run_with(machine, PLAIN_SETTINGS, self.hypervisor, LIMIT)?
         };
-        let name = job.name();
-        match &outcomes[&name] {
-            Ok(outcome) => {
-                let findings = console::findings(&outcome.console, &workload.expected());
-                integrity.add(&findings, host_mismatches(outcome));
-                Some(counters(outcome))
-            }
-            // Without its switches a guest may well hang: that is what the control is to show.
-            Err(error) if scheme == Scheme::None => {
-                integrity.failures.push(format!("{name}: {error}"));
-                None
-            }
-            Err(error) => {
-                failures.push(format!("{name}: {error}"));
-                None
-            }
+        self.inputs.unchanged(machine)?;
+        let finding = Finding::of(job, &outcome);
+        self.store.keep(job, key.clone(), &finding)?;
+        Ok(finding)
+    }
+
+    /// Puts the runs together, and replays what they recorded.
+    fn results(&self, outcomes: &Outcomes, progress: &Progress) -> Result<Results> {
+        let plan = self.plan;
+        let mut failures = Vec::new();
+        let mut judged: Vec<(&'static Workload, Vec<_>)> = Vec::new();
+        for &workload in &plan.workloads {
+            let schemes = plan.schemes.iter();
+            let rows = schemes.map(|s| judge::judge(workload, *s, outcomes, &mut failures));
+            judged.push((workload, rows.collect()));
         }
-    });
-    integrity.judge(scheme, workload.must_catch_none);
-    if integrity.verdict.is_failure() {
-        failures.push(sentence(workload, scheme, &integrity));
-    }
-    SchemeResult {
-        workload: workload.name,
-        scheme: scheme.name(),
-        figures: plain
-            .as_ref()
-            .zip(observed.as_ref())
-            .map(|(plain, observed)| {
-                Figures::derive(scheme, &plain.total, &observed.total, &plain.cores)
-            })
-            .map(|figures| {
-                let job = Job {
-                    workload,
-                    scheme,
-                    observe: false,
-                };
-                match &outcomes[&job.name()] {
-                    Ok(outcome) => figures.with_latency(outcome),
-                    Err(_) => figures,
-                }
-            }),
-        integrity,
-        plain,
-        observed,
-        agreement: None,
-    }
-}
-
-fn sentence(workload: &Workload, scheme: Scheme, integrity: &Integrity) -> String {
-    format!(
-        "{}/{scheme}: integrity {:?}: {} mismatches in guests, {} in the host{}",
-        workload.name,
-        integrity.verdict,
-        integrity.guest_mismatches,
-        integrity.host_mismatches,
-        integrity
-            .failures
-            .iter()
-            .map(|failure| format!("; {failure}"))
-            .collect::<String>()
-    )
-}
-
-fn host_mismatches(outcome: &Outcome) -> u64 {
-    outcome
-        .cores
-        .iter()
-        .map(|core| core.canary_mismatches)
-        .sum()
-}
-
-fn counters(outcome: &Outcome) -> RunCounters {
-    let vcpus: Vec<VcpuCounters> = outcome
-        .vcpus
-        .iter()
-        .map(|report| VcpuCounters {
-            vm: report.vm,
-            index: report.index,
-            counters: report.into(),
+        let replayed = in_parallel(&judged, plan.jobs, |(workload, rows)| {
+            let name = replay_name(workload);
+            progress.start(&name);
+            let replayed = judge::replay(plan, workload, rows, &self.store);
+            progress.end(&name, REPLAY_WEIGHT, replayed.as_ref().err());
+            replayed
+        })?;
+        let (mut results, mut replays) = (Vec::new(), Vec::new());
+        for ((_, mut rows), replayed) in judged.into_iter().zip(replayed) {
+            let replayed = replayed?;
+            judge::add_agreements(&mut rows, replayed.agreements, &mut failures);
+            results.extend(rows);
+            replays.extend(replayed.replay);
+        }
+        Ok(Results {
+            format: FORMAT,
+            versions: self.versions.clone(),
+            cpu: plan.cpu.name().to_string(),
+            vhe: plan.vhe,
+            scale: plan.scale,
+            slice: plan.slice,
+            results,
+            replays,
+            failures,
+            timing: judge::timing(outcomes),
         })
-        .collect();
-    RunCounters {
-        cores: outcome.cores.clone(),
-        total: Counters::sum(vcpus.iter().map(|vcpu| &vcpu.counters)),
-        vcpus,
     }
+}
+
+/// What progress calls the replays of a workload's records.
+fn replay_name(workload: &Workload) -> String {
+    format!("replay/{}", workload.name)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::workload;
 
-    fn plan() -> Plan {
+    pub(super) fn plan() -> Plan {
         Plan {
             workloads: vec![
                 workload::find("never").unwrap(),
@@ -329,38 +258,8 @@ mod tests {
             scale: Scale::QUICK,
             slice: None,
             jobs: 2,
-            records: PathBuf::new(),
+            directory: PathBuf::new(),
+            fresh: false,
         }
-    }
-
-    #[test]
-    fn every_workload_runs_twice_under_every_scheme_longest_first() {
-        let names: Vec<String> = jobs(&plan()).iter().map(Job::name).collect();
-        assert_eq!(names.len(), 8);
-        assert_eq!(names[0], "linux-mix/none/plain");
-        assert_eq!(names[7], "never/owner/observed");
-    }
-
-    #[test]
-    fn a_failed_run_does_not_stop_the_others() {
-        let jobs = jobs(&plan());
-        let outcomes: Outcomes = jobs
-            .iter()
-            .map(|job| (job.name(), Err(Error::run("it broke"))))
-            .collect();
-        let mut failures = Vec::new();
-        let never = workload::find("never").unwrap();
-        judge(never, Scheme::Owner, &outcomes, &mut failures);
-        assert_eq!(
-            failures,
-            [
-                "never/owner/plain: it broke",
-                "never/owner/observed: it broke"
-            ]
-        );
-        failures.clear();
-        let control = judge(never, Scheme::None, &outcomes, &mut failures);
-        assert_eq!(control.integrity.verdict, crate::results::Verdict::Caught);
-        assert_eq!(failures, [""; 0]);
     }
 }

@@ -113,7 +113,7 @@ pub struct Workload {
 }
 
 /// How long the workloads of a study are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Scale {
     /// Windows of each bare-metal guest.
     pub windows: u64,
@@ -202,13 +202,13 @@ pub fn find(name: &str) -> Result<&'static Workload> {
 }
 
 impl Workload {
-    /// How long one run takes beside that of a bare-metal guest, for the time left.
-    pub fn weight(&self) -> u64 {
+    /// How long one run takes beside others, for the time left: about so many hundredths of a second.
+    pub fn weight(&self, scale: Scale) -> u64 {
         let weight = |guest: &Guest| match guest {
-            Guest::Checker(_) => 1,
-            Guest::LinuxSmp => 8,
-            Guest::Linux => 20,
-            Guest::Program(_) => 12,
+            Guest::Checker(_) => 10 + scale.windows / 200,
+            Guest::LinuxSmp => 200,
+            Guest::Linux => 50 + 50 * u64::from(scale.linux_rounds),
+            Guest::Program(_) => 100 + 100 * u64::from(scale.program_rounds),
         };
         self.guests.iter().map(weight).sum()
     }

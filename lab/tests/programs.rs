@@ -88,6 +88,7 @@ fn marked(paths: &Paths, name: &str) -> Outcomes {
                 ..Scale::QUICK
             },
             slice: None,
+            seed: workload::SEED,
             jobs: 1,
             output: directory.path().to_path_buf(),
         };

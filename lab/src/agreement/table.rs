@@ -1,13 +1,12 @@
 //! The table of `trapcast agreement`, and the sentence that sums it up.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use serde::Deserialize;
 
 use super::Agreement;
 use crate::results::SchemeResult;
 
 /// What a study's results say of one scheme on one workload.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// The workload.
     pub workload: String,
@@ -20,7 +19,7 @@ pub struct Row {
 impl From<&SchemeResult> for Row {
     fn from(result: &SchemeResult) -> Self {
         Self {
-            workload: result.workload.to_string(),
+            workload: result.workload.clone(),
             scheme: result.scheme.to_string(),
             agreement: result.agreement.clone(),
         }
@@ -95,10 +94,7 @@ pub fn summary(rows: &[Row]) -> String {
             cells.push((difference, name, *row));
         }
     }
-    let within = cells
-        .iter()
-        .filter(|(difference, ..)| *difference <= 1.0)
-        .count();
+    let (within, all) = within(agreements.iter().map(|(_, agreement)| *agreement));
     let largest = cells.iter().max_by(|a, b| a.0.total_cmp(&b.0));
     let largest = largest.map_or(String::new(), |(difference, name, row)| {
         format!(
@@ -110,6 +106,14 @@ pub fn summary(rows: &[Row]) -> String {
         "Replay: {exact} of {} recorded runs replayed to their very counts. Over another scheme's record {within} \
          of {} counts\nare within 1 % of the live run{largest}.\n",
         agreements.len(),
-        cells.len()
+        all
     )
+}
+
+/// How many counts of replays over another scheme's record are within 1 % of the live run, of how many.
+pub fn within<'a>(agreements: impl IntoIterator<Item = &'a Agreement>) -> (usize, usize) {
+    let agreements = agreements.into_iter();
+    let cells: Vec<f64> = agreements.flat_map(Agreement::differences).collect();
+    let within = cells.iter().filter(|difference| **difference <= 1.0);
+    (within.count(), cells.len())
 }

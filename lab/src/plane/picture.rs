@@ -15,7 +15,7 @@ const MARKS: &str = "123456789abcdefghijklmnopqrstuvwxyz";
 pub fn render(plane: &Plane) -> String {
     let letters = letters(plane);
     let marks = marks(&plane.profiles);
-    let mut text = picture(plane, &letters, &marks);
+    let mut text = drawn(plane, &letters, &marks);
     text += "\nThe cheapest scheme; T: round trip of a trap, C: one exchange. Where several cost the \
              same, the first of:\n";
     for (index, (letter, counts)) in letters.iter().zip(&plane.counts.schemes).enumerate() {
@@ -38,7 +38,12 @@ pub fn render(plane: &Plane) -> String {
     text + &profiles(&plane.profiles, &marks)
 }
 
-fn picture(plane: &Plane, letters: &[char], marks: &[Mark]) -> String {
+/// Shows the picture alone.
+pub fn picture(plane: &Plane) -> String {
+    drawn(plane, &letters(plane), &marks(&plane.profiles))
+}
+
+fn drawn(plane: &Plane, letters: &[char], marks: &[Mark]) -> String {
     let mut text = "       C\n".to_string();
     let shown: BTreeMap<(usize, usize), char> = marks
         .iter()

@@ -1,9 +1,9 @@
 //! What a profile's costs are counted in, and how sure they are.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What costs are counted in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
     /// Clock cycles of a real core.

@@ -20,7 +20,7 @@ pub fn render(replayed: &Replayed) -> String {
     );
     match replayed.profiles.as_slice() {
         [] => {}
-        [profile] => text += &one_profile(profile),
+        [profile] => text += &format!("\n{}{LEGEND}", render_profile(profile)),
         profiles => text += &several_profiles(profiles),
     }
     text
@@ -95,7 +95,8 @@ pub fn factor(ratio: f64) -> String {
     }
 }
 
-fn one_profile(profile: &ProfileRow) -> String {
+/// Shows what each scheme costs under one profile.
+pub fn render_profile(profile: &ProfileRow) -> String {
     let headings = ["scheme", "cost", "x oracle", "x better fixed"];
     let mut table = table(headings.map(String::from));
     for row in &profile.schemes {
@@ -107,7 +108,7 @@ fn one_profile(profile: &ProfileRow) -> String {
         ]);
     }
     format!(
-        "\n{}: the oracle costs {} {}\n{table}\n{LEGEND}",
+        "{}: the oracle costs {} {}\n{table}\n",
         profile.profile, profile.oracle, profile.unit
     )
 }
@@ -164,7 +165,7 @@ pub fn render_means(all: &[Replayed]) -> Option<String> {
 }
 
 /// The geometric mean of some ratios, if there are all of them.
-fn geometric_mean(ratios: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
+pub fn geometric_mean(ratios: impl ExactSizeIterator<Item = Option<f64>>) -> Option<f64> {
     let count = ratios.len();
     let logarithms: Option<f64> = ratios.map(|ratio| Some(ratio?.ln())).sum();
     Some((logarithms? / count as f64).exp())

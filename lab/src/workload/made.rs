@@ -30,21 +30,21 @@ pub(super) const ALL: &[Workload] = &[
         "uses them by chance, in 29 % of windows",
         &[Guest::Checker("workload=random p=29")],
     ),
-    checker(
+    full(checker(
         "random-50",
         "uses them by chance, in 50 % of windows",
         &[Guest::Checker("workload=random p=50")],
-    ),
+    )),
     checker(
         "random-83",
         "uses them by chance, in 83 % of windows",
         &[Guest::Checker("workload=random p=83")],
     ),
-    checker(
+    full(checker(
         "random-95",
         "uses them by chance, in 95 % of windows",
         &[Guest::Checker("workload=random p=95")],
-    ),
+    )),
     checker(
         "bursts",
         "uses them in runs of windows",
@@ -76,32 +76,26 @@ pub(super) const ALL: &[Workload] = &[
         must_catch_none: true,
         ..PLAIN
     },
-    Workload {
-        extent: Extent::Full,
-        ..shared(
-            "shared-never",
-            "a guest that never uses the registers, beside one that always does",
-            &[Guest::Checker("workload=never"), ALWAYS],
-        )
-    },
-    shared(
+    full(shared(
+        "shared-never",
+        "a guest that never uses the registers, beside one that always does",
+        &[Guest::Checker("workload=never"), ALWAYS],
+    )),
+    full(shared(
         "shared-alternating",
         "one that uses them in every second window, beside one that always does",
         &[Guest::Checker("workload=alternating"), ALWAYS],
-    ),
+    )),
     shared(
         "shared-random-29",
         "one that uses them by chance in 29 % of windows, beside one that always does",
         &[Guest::Checker("workload=random p=29"), ALWAYS],
     ),
-    Workload {
-        extent: Extent::Full,
-        ..shared(
-            "shared-random-83",
-            "one that uses them by chance in 83 % of windows, beside one that always does",
-            &[Guest::Checker("workload=random p=83"), ALWAYS],
-        )
-    },
+    full(shared(
+        "shared-random-83",
+        "one that uses them by chance in 83 % of windows, beside one that always does",
+        &[Guest::Checker("workload=random p=83"), ALWAYS],
+    )),
     shared(
         "shared-bursts",
         "one that uses them in runs of windows, beside one that always does",
@@ -164,6 +158,7 @@ pub(super) const ALL: &[Workload] = &[
         ],
         cores: 2,
         must_catch_none: true,
+        extent: Extent::Full,
         ..PLAIN
     },
     Workload {
@@ -196,6 +191,14 @@ const fn shared(name: &'static str, about: &'static str, guests: &'static [Guest
         must_catch_none: true,
         extent: Extent::Default,
         ..checker(name, about, guests)
+    }
+}
+
+/// A workload whose kind has others in smaller studies.
+const fn full(workload: Workload) -> Workload {
+    Workload {
+        extent: Extent::Full,
+        ..workload
     }
 }
 

@@ -3,7 +3,7 @@
 use libtest_mimic::Failed;
 use trapcast::{
     console,
-    figures::{Counters, Figures},
+    figures::{Counters, Figures, Latency},
     histogram::{Bin, Histogram},
     machine::{Cpu, Machine},
     paths::Paths,
@@ -60,7 +60,7 @@ fn run(paths: &Paths, name: &str, scheme: Scheme, settings: &str) -> Result<Outc
 fn distributions(outcome: &Outcome) -> Result<(Histogram, Histogram), Failed> {
     let nothing = Counters::default();
     let figures = Figures::derive(Scheme::Owner, &nothing, &nothing, &outcome.cores);
-    let figures = figures.with_latency(outcome);
+    let figures = figures.with_latency(Latency::of(outcome));
     let masked = figures.masked.ok_or("no masked stretches")?;
     Ok((masked, figures.timer_delay.ok_or("no delays")?))
 }

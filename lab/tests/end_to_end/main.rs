@@ -8,6 +8,7 @@ mod commands;
 mod cores;
 mod latency;
 mod looking;
+mod outside;
 mod runs;
 mod studies;
 #[path = "../support/mod.rs"]
@@ -42,6 +43,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     cores::trials(&mut add);
     studies::trials(&mut add);
     latency::trials(&mut add);
+    outside::trials(&mut add);
     commands::trials(&mut add);
     typing::trials(&mut add);
     looking::trials(&mut add);

@@ -21,7 +21,7 @@ pub fn trials(add: &mut Add) {
     );
 }
 
-fn small_study(paths: &Paths, records: &Path) -> Result<serde_json::Value, Failed> {
+fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Failed> {
     let plan = study::Plan {
         workloads: vec![
             workload::find("bursts")?,
@@ -35,7 +35,8 @@ fn small_study(paths: &Paths, records: &Path) -> Result<serde_json::Value, Faile
         scale: SCALE,
         slice: None,
         jobs: 2,
-        records: records.to_path_buf(),
+        directory: directory.to_path_buf(),
+        fresh: false,
     };
     let results = study::study(&plan, paths)?;
     check(results.failures.is_empty(), || results.failures.join("\n"))?;
@@ -53,11 +54,11 @@ fn same_twice(paths: &Paths) -> Outcomes {
     check(first["results"] == second["results"], || {
         format!("{}\n\n{}", first["results"], second["results"])
     })?;
-    for entry in fs::read_dir(&directories[0])? {
+    for entry in fs::read_dir(directories[0].path().join("records"))? {
         let name = entry?.file_name();
         let [one, other] = directories
             .each_ref()
-            .map(|directory| fs::read(directory.path().join(&name)));
+            .map(|directory| fs::read(directory.path().join("records").join(&name)));
         check(one? == other?, || format!("{name:?} differs"))?;
     }
     let rows = first["results"].as_array().ok_or("no results")?;

@@ -35,6 +35,7 @@ pub fn refused(directory: &Path, arguments: &[&str]) -> String {
 }
 
 /// The names of what is in a directory, in order.
+#[allow(dead_code, reason = "not every group of tests looks")]
 pub fn files(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let name = |entry: fs::DirEntry| entry.file_name().into_string().unwrap();

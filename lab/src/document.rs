@@ -1,0 +1,117 @@
+//! `trapcast document`: what the documents say of the study, written from its stored results.
+//!
+//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's: [`content`] says what
+//! the words may be. All else is left as it is.
+
+mod content;
+mod layout;
+mod markers;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use crate::{
+    error::{Error, Result},
+    paths::Paths,
+    results::{self, Results},
+};
+
+pub use markers::{Marked, marked, rewritten};
+
+/// Where a checkout keeps the results that its documents are written from.
+const KEPT: &str = "docs/study/results.json";
+
+/// What its help ends with.
+pub const EXAMPLES: &str = "\
+Examples:
+  trapcast study --full && trapcast document target/study/results.json
+                             keeps these results in docs/study/results.json and writes the documents from them
+  trapcast document          writes the documents from the results that are kept
+  trapcast document --check  whether they say what these results say
+
+Exit status 1: a document says something else.";
+
+/// Arguments of `trapcast document`.
+#[derive(Debug, Args)]
+pub struct DocumentArgs {
+    /// Results to keep in the checkout, without the counters of single vCPUs [default: those that are
+    /// kept]
+    #[arg(value_name = "RESULTS", conflicts_with = "check")]
+    pub results: Option<PathBuf>,
+    /// Writes nothing, and fails if a document differs from what would be written
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// Writes the documents of a checkout, or checks them.
+///
+/// # Errors
+/// [`Error::Input`] where results are missing or a document's markers are wrong; [`Error::Run`] where a
+/// document to be checked differs, or one cannot be written.
+pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
+    let checkout = paths.checkout();
+    let kept = checkout.join(KEPT);
+    let results = match &arguments.results {
+        Some(file) => complete(Results::read(file)?, file)?.compact(),
+        None => Results::read(&kept)?,
+    };
+    let mut changed = Vec::new();
+    let mut new = Vec::new();
+    for file in documents(checkout)? {
+        let text = fs::read_to_string(&file)
+            .map_err(|error| Error::input(format!("cannot read {}: {error}", file.display())))?;
+        let named = |error: Error| Error::input(format!("{}: {error}", file.display()));
+        let written = rewritten(&text, |words| content::of(words, &results)).map_err(named)?;
+        if written != text {
+            changed.push(file.display().to_string());
+            new.push((file, written));
+        }
+    }
+    if arguments.check && !changed.is_empty() {
+        return Err(Error::run(format!(
+            "{} do not say what {} says: run trapcast document",
+            changed.join(", "),
+            kept.display()
+        )));
+    }
+    // Nothing is written before everything is known to be sound.
+    if arguments.results.is_some() {
+        results::write(&kept, &layout::json(&results)?)?;
+    }
+    for (file, text) in &new {
+        results::write(file, text.as_bytes())?;
+    }
+    Ok(match changed.as_slice() {
+        [] => "every document says what the results say\n".to_string(),
+        changed => format!("{} written\n", changed.join(", ")),
+    })
+}
+
+/// Refuses results that are no base for documents.
+fn complete(results: Results, file: &Path) -> Result<Results> {
+    match results.failures.len() {
+        0 => Ok(results),
+        count => Err(Error::input(format!(
+            "{} has {count} failures: documents are written from studies in which all went well",
+            file.display()
+        ))),
+    }
+}
+
+/// The documents that a study's results may stand in.
+fn documents(checkout: &Path) -> Result<Vec<PathBuf>> {
+    let directory = checkout.join("docs");
+    let entries = fs::read_dir(&directory)
+        .map_err(|error| Error::input(format!("cannot read {}: {error}", directory.display())))?;
+    let mut files: Vec<PathBuf> = entries
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .filter(|file| file.extension().is_some_and(|ending| ending == "md"))
+        .collect();
+    files.sort();
+    files.insert(0, checkout.join("README.md"));
+    Ok(files)
+}

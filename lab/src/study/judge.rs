@@ -1,0 +1,206 @@
+//! What the runs of a study amount to: each scheme's two runs put together, and set beside replays.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use trapcast_forecast::Scheme;
+
+use super::{
+    Plan,
+    job::Job,
+    kept::{Finding, Store},
+    replays,
+};
+use crate::{
+    agreement::{self, Agreement},
+    error::Result,
+    figures::Figures,
+    results::{Integrity, Replay, SchemeResult, Timing},
+    workload::Workload,
+};
+
+/// What became of each run, by its name.
+pub(super) type Outcomes = BTreeMap<String, Result<Finding>>;
+
+/// How long the runs took.
+pub(super) fn timing(outcomes: &Outcomes) -> Timing {
+    let time = |(name, outcome): (&String, &Result<Finding>)| {
+        let finding = outcome.as_ref().ok()?;
+        Some((name.clone(), finding.timing))
+    };
+    Timing {
+        seconds: 0.0,
+        runs: outcomes.iter().filter_map(time).collect(),
+    }
+}
+
+/// Puts a scheme's two runs together.
+pub(super) fn judge(
+    workload: &'static Workload,
+    scheme: Scheme,
+    outcomes: &Outcomes,
+    failures: &mut Vec<String>,
+) -> SchemeResult {
+    let mut integrity = Integrity::default();
+    let findings = [false, true].map(|observe| {
+        let job = Job {
+            workload,
+            scheme,
+            observe,
+        };
+        let name = job.name();
+        match &outcomes[&name] {
+            Ok(finding) => {
+                integrity.add(&finding.console, finding.host_mismatches);
+                Some(finding)
+            }
+            // Without its switches a guest may well hang: that is what the control is to show.
+            Err(error) if scheme == Scheme::None => {
+                integrity.failures.push(format!("{name}: {error}"));
+                None
+            }
+            Err(error) => {
+                failures.push(format!("{name}: {error}"));
+                None
+            }
+        }
+    });
+    integrity.judge(scheme, workload.must_catch_none);
+    if integrity.verdict.is_failure() {
+        failures.push(sentence(workload, scheme, &integrity));
+    }
+    let figures = match findings {
+        [Some(plain), Some(observed)] => {
+            let (counters, seen) = (&plain.counters, &observed.counters);
+            let figures = Figures::derive(scheme, &counters.total, &seen.total, &counters.cores);
+            Some(figures.with_latency(plain.latency.clone()))
+        }
+        _ => None,
+    };
+    let [plain, observed] = findings.map(|finding| Some(finding?.counters.clone()));
+    SchemeResult {
+        workload: workload.name.to_string(),
+        scheme,
+        figures,
+        integrity,
+        plain,
+        observed,
+        agreement: None,
+    }
+}
+
+fn sentence(workload: &Workload, scheme: Scheme, integrity: &Integrity) -> String {
+    format!(
+        "{}/{scheme}: integrity {:?}: {} mismatches in guests, {} in the host{}",
+        workload.name,
+        integrity.verdict,
+        integrity.guest_mismatches,
+        integrity.host_mismatches,
+        integrity
+            .failures
+            .iter()
+            .map(|failure| format!("; {failure}"))
+            .collect::<String>()
+    )
+}
+
+/// What replays say of one workload.
+pub(super) struct Replays {
+    /// How they agree with each scheme's runs.
+    pub(super) agreements: BTreeMap<Scheme, Agreement>,
+    /// What every scheme costs over one of the records.
+    pub(super) replay: Option<Replay>,
+}
+
+/// Replays the records of one workload, and sets them beside its runs, `results`.
+///
+/// # Errors
+/// Where a record cannot be read.
+pub(super) fn replay(
+    plan: &Plan,
+    workload: &'static Workload,
+    results: &[SchemeResult],
+    store: &Store,
+) -> Result<Replays> {
+    let mut counters = BTreeMap::new();
+    for result in results {
+        if let (Some(plain), Some(observed)) = (&result.plain, &result.observed) {
+            counters.insert(result.scheme, (&plain.total, &observed.total));
+        }
+    }
+    // A record is there where an observed run was good.
+    let schemes = plan.schemes.iter();
+    let ran = schemes.filter(|&scheme| counters.contains_key(scheme));
+    let records: BTreeMap<Scheme, PathBuf> = ran
+        .map(|&scheme| {
+            let job = Job {
+                workload,
+                scheme,
+                observe: true,
+            };
+            (scheme, store.record(&job))
+        })
+        .collect();
+    let records = records.iter();
+    let records: BTreeMap<Scheme, &Path> = records.map(|(s, file)| (*s, file.as_path())).collect();
+    let reference = agreement::reference(&records);
+    Ok(Replays {
+        replay: reference
+            .map(|(scheme, file)| replays::replay(workload, scheme, file))
+            .transpose()?,
+        agreements: agreement::agreements(&records, &counters)?,
+    })
+}
+
+/// Adds what replays say to the results of their workload.
+pub(super) fn add_agreements(
+    results: &mut [SchemeResult],
+    mut agreements: BTreeMap<Scheme, Agreement>,
+    failures: &mut Vec<String>,
+) {
+    for result in results {
+        result.agreement = agreements.remove(&result.scheme);
+        if result.agreement.as_ref().is_some_and(|a| !a.is_exact()) {
+            failures.push(format!(
+                "{}/{}: the replay of its own record differs from the run",
+                result.workload, result.scheme
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        error::Error,
+        results::Verdict,
+        study::{job::jobs, tests::plan},
+        workload,
+    };
+
+    #[test]
+    fn a_failed_run_does_not_stop_the_others() {
+        let jobs = jobs(&plan());
+        let outcomes: Outcomes = jobs
+            .iter()
+            .map(|job| (job.name(), Err(Error::run("it broke"))))
+            .collect();
+        let mut failures = Vec::new();
+        let never = workload::find("never").unwrap();
+        judge(never, Scheme::Owner, &outcomes, &mut failures);
+        assert_eq!(
+            failures,
+            [
+                "never/owner/plain: it broke",
+                "never/owner/observed: it broke"
+            ]
+        );
+        failures.clear();
+        let control = judge(never, Scheme::None, &outcomes, &mut failures);
+        assert_eq!(control.integrity.verdict, Verdict::Caught);
+        assert_eq!(failures, [""; 0]);
+    }
+}

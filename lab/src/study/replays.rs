@@ -1,0 +1,46 @@
+//! What a study stores of replays: for one record of each workload, what every scheme costs under every
+//! profile that is built in.
+
+use std::path::Path;
+
+use trapcast_forecast::{Costs, Scheme};
+
+use crate::{
+    error::Result,
+    profile,
+    record::RecordFile,
+    replaying,
+    results::{ProfileCosts, Replay},
+    workload::Workload,
+};
+
+/// Replays the record of a run of this workload under this scheme.
+///
+/// # Errors
+/// Where the record cannot be read.
+pub(super) fn replay(workload: &Workload, scheme: Scheme, file: &Path) -> Result<Replay> {
+    let record = RecordFile::open(file)?;
+    let profiles = profile::built_in();
+    let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
+    let outcome = replaying::outcome(&record, &Scheme::ALL, &costs)?;
+    let profiles = profiles.iter().zip(&outcome.oracles);
+    Ok(Replay {
+        workload: workload.name.to_string(),
+        record: scheme,
+        plane: replaying::plane_counts(&record)?,
+        profiles: profiles
+            .map(|(profile, oracle)| ProfileCosts {
+                profile: profile.label(),
+                unit: profile.unit,
+                oracle: oracle.cost(),
+                schemes: Scheme::ALL
+                    .into_iter()
+                    .filter_map(|scheme| {
+                        let cost = outcome.cost(scheme, &profile.fp)?;
+                        Some((scheme.to_string(), cost))
+                    })
+                    .collect(),
+            })
+            .collect(),
+    })
+}
