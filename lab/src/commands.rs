@@ -173,22 +173,9 @@ fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {
         .results
         .clone()
         .unwrap_or_else(|| paths.target().join("study/results.json"));
-    let unreadable = |error: &dyn std::fmt::Display| {
-        Error::input(format!(
-            "{} holds no results of this version's study: {error}; run trapcast study",
-            file.display()
-        ))
-    };
-    let text = std::fs::read(&file).map_err(|error| unreadable(&error))?;
-    let results: serde_json::Value =
-        serde_json::from_slice(&text).map_err(|error| unreadable(&error))?;
-    let rows = agreement_rows(&results).map_err(|error| unreadable(&error))?;
+    let results = Results::read(&file)?;
+    let rows: Vec<_> = results.results.iter().map(Into::into).collect();
     print(&agreement::render(&rows))
-}
-
-/// What a study's results say of replays.
-fn agreement_rows(results: &serde_json::Value) -> Result<Vec<agreement::Row>> {
-    serde_json::from_value(results["results"].clone()).map_err(Error::run)
 }
 
 /// The workloads of these names, or those of a study of this extent.

@@ -2,19 +2,19 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::{Scheme, Window};
 use trapcast_trace::report::{ClassReport, CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
 
 use crate::{console, histogram::Histogram, run::Outcome};
 
 /// What one vCPU did, or several together.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Counters {
     /// Entries into the guest.
     pub entries: u64,
     /// Exits by reason.
-    pub exits: BTreeMap<&'static str, u64>,
+    pub exits: BTreeMap<String, u64>,
     /// Loads of the vCPU onto a core.
     pub vcpu_loads: u64,
     /// Traps that the scheme armed.
@@ -42,10 +42,10 @@ pub struct Counters {
     /// Loads at the start of a watched window that then did not use the registers.
     pub wasted_loads: u64,
     /// What of it concerns SVE; not there for guests without.
-    #[serde(skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub sve: ClassReport,
     /// What of it concerns SME; likewise.
-    #[serde(skip_serializing_if = "is_nothing")]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub sme: ClassReport,
 }
 
@@ -57,7 +57,11 @@ impl From<&VcpuReport> for Counters {
     fn from(report: &VcpuReport) -> Self {
         Self {
             entries: report.entries,
-            exits: EXIT_NAMES.into_iter().zip(report.exits).collect(),
+            exits: EXIT_NAMES
+                .map(String::from)
+                .into_iter()
+                .zip(report.exits)
+                .collect(),
             vcpu_loads: report.loads_of_vcpu,
             traps: report.traps,
             probes: report.probes,
@@ -107,7 +111,7 @@ impl Counters {
     fn add(&mut self, other: &Self) {
         self.entries += other.entries;
         for (reason, count) in &other.exits {
-            *self.exits.entry(reason).or_default() += count;
+            *self.exits.entry(reason.clone()).or_default() += count;
         }
         self.vcpu_loads += other.vcpu_loads;
         self.traps += other.traps;
@@ -148,7 +152,7 @@ pub fn ratio(part: u64, whole: u64) -> Option<f64> {
 }
 
 /// What an observer saw of the windows of one kind.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct WindowFigures {
     /// Windows.
     pub windows: u64,
@@ -174,14 +178,43 @@ impl From<&WindowReport> for WindowFigures {
     }
 }
 
+/// Windows as results tell them apart.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowKind {
+    /// From an entry to its exit.
+    Entry,
+    /// From the load of a vCPU to its put.
+    Load,
+}
+
+impl WindowKind {
+    /// The windows in which what a scheme decided is seen.
+    pub const fn of(scheme: Scheme) -> Self {
+        match scheme.window() {
+            Window::Entry => Self::Entry,
+            // Where the scheme is asked anew at any entry, what it did is seen at the put.
+            Window::Load | Window::Absence => Self::Load,
+        }
+    }
+
+    /// By which tables tell it apart.
+    pub const fn letter(self) -> char {
+        match self {
+            Self::Entry => 'e',
+            Self::Load => 'l',
+        }
+    }
+}
+
 /// What the counters of a scheme on a workload amount to.
 ///
 /// Counts and instructions come from the plain run; what only an observer sees (windows, the
 /// forecast's quality, wasted loads) comes from the observed run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Figures {
-    /// Which windows the scheme's decisions cover: "entry" or "load".
-    pub window_kind: &'static str,
+    /// Which windows the scheme's decisions cover.
+    pub window_kind: WindowKind,
     /// Windows from an entry to its exit.
     pub entry_windows: WindowFigures,
     /// Windows from the load of a vCPU to its put.
@@ -209,9 +242,6 @@ pub struct Figures {
     pub timer_delay: Option<Histogram>,
 }
 
-/// What results call the windows that a scheme's decisions cover.
-const ENTRY_KIND: &str = "entry";
-
 impl Figures {
     /// Derives the figures of a scheme from its two runs.
     pub fn derive(
@@ -228,11 +258,7 @@ impl Figures {
         };
         let per_entry = |count| instructions.and_then(|_| ratio(count, plain.entries));
         Self {
-            window_kind: match scheme.window() {
-                Window::Entry => ENTRY_KIND,
-                // Where the scheme is asked anew at any entry, what it did is seen at the put.
-                Window::Load | Window::Absence => "load",
-            },
+            window_kind: WindowKind::of(scheme),
             entry_windows: (&observed.entry_windows).into(),
             load_windows: (&observed.load_windows).into(),
             accuracy: ratio(true_use + true_none, forecasts),
@@ -263,10 +289,9 @@ impl Figures {
 
     /// The windows that the scheme's decisions cover.
     pub fn own_windows(&self) -> &WindowFigures {
-        if self.window_kind == ENTRY_KIND {
-            &self.entry_windows
-        } else {
-            &self.load_windows
+        match self.window_kind {
+            WindowKind::Entry => &self.entry_windows,
+            WindowKind::Load => &self.load_windows,
         }
     }
 }
@@ -280,7 +305,7 @@ mod tests {
     fn counters() -> Counters {
         Counters {
             entries: 10,
-            exits: [("wait", 4), ("mmio", 6)].into(),
+            exits: [("wait".to_string(), 4), ("mmio".to_string(), 6)].into(),
             switch_instructions: 50,
             el2_instructions: 1000,
             load_windows: WindowReport {
@@ -304,7 +329,7 @@ mod tests {
         let windows = figures.own_windows();
         assert_eq!(
             (figures.window_kind, windows.windows, windows.used),
-            ("load", 8, 4)
+            (WindowKind::Load, 8, 4)
         );
         assert_eq!(windows.used_share, Some(0.5));
         assert_eq!(windows.use_after_use, Some(0.25));
@@ -328,7 +353,7 @@ mod tests {
     fn nothing_counted_gives_no_figure() {
         let nothing = Counters::default();
         let figures = Figures::derive(Scheme::Eager, &nothing, &nothing, &[]);
-        assert_eq!(figures.window_kind, "entry");
+        assert_eq!(figures.window_kind, WindowKind::Entry);
         assert_eq!(
             (
                 figures.own_windows().used_share,

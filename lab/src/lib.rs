@@ -5,6 +5,7 @@ pub mod arch;
 pub mod bench;
 pub mod board;
 pub mod boot;
+pub mod by_name;
 pub mod cli;
 pub mod commands;
 pub mod console;

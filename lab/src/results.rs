@@ -8,12 +8,13 @@ use std::{
     process::Command,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::CoreReport;
 
 use crate::{
     agreement::Agreement,
+    by_name,
     console::Findings,
     error::{Error, Result},
     figures::{Counters, Figures},
@@ -26,14 +27,14 @@ use crate::{
 pub const FORMAT: u32 = 3;
 
 /// A whole study.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Results {
     /// [`FORMAT`].
     pub format: u32,
     /// What it ran on.
     pub versions: Versions,
     /// QEMU's core.
-    pub cpu: &'static str,
+    pub cpu: String,
     /// Whether the hypervisor used VHE.
     pub vhe: bool,
     /// How long the workloads were.
@@ -49,10 +50,10 @@ pub struct Results {
 }
 
 /// What a study ran on.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Versions {
     /// The lab's.
-    pub trapcast: &'static str,
+    pub trapcast: String,
     /// The checkout's commit, with "-dirty" where files differ from it.
     pub commit: Option<String>,
     /// QEMU's first line.
@@ -66,12 +67,13 @@ pub struct Versions {
 }
 
 /// One scheme on one workload.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct SchemeResult {
     /// The workload's name.
-    pub workload: &'static str,
-    /// The scheme's name.
-    pub scheme: &'static str,
+    pub workload: String,
+    /// The scheme.
+    #[serde(with = "by_name")]
+    pub scheme: Scheme,
     /// What the runs amount to.
     pub figures: Option<Figures>,
     /// Whether the registers were kept apart.
@@ -85,7 +87,7 @@ pub struct SchemeResult {
 }
 
 /// Raw counters of one run.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct RunCounters {
     /// One per core.
     pub cores: Vec<CoreReport>,
@@ -96,7 +98,7 @@ pub struct RunCounters {
 }
 
 /// Raw counters of one vCPU.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct VcpuCounters {
     /// Its VM.
     pub vm: u32,
@@ -108,7 +110,7 @@ pub struct VcpuCounters {
 }
 
 /// What the checks found, over both runs of a scheme.
-#[derive(Clone, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Integrity {
     /// What became of the check.
     pub verdict: Verdict,
@@ -121,7 +123,7 @@ pub struct Integrity {
 }
 
 /// What became of the check of integrity.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Nothing was amiss.
@@ -164,7 +166,7 @@ impl Integrity {
 }
 
 /// Times.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Timing {
     /// Wall time of the whole study, in seconds.
     pub seconds: f64,
@@ -173,7 +175,7 @@ pub struct Timing {
 }
 
 /// Times of one run.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Serialize)]
 pub struct RunTiming {
     /// Wall time, in seconds.
     pub seconds: f64,
@@ -195,7 +197,7 @@ impl Versions {
                 .unwrap_or_default()
         };
         Ok(Self {
-            trapcast: env!("CARGO_PKG_VERSION"),
+            trapcast: env!("CARGO_PKG_VERSION").to_string(),
             commit: toolchain::first_line(
                 Command::new("git")
                     .args(["describe", "--always", "--dirty", "--abbrev=12"])
@@ -207,6 +209,37 @@ impl Versions {
             userland: written("versions-userland.json"),
         })
     }
+}
+
+impl Results {
+    /// Reads what a study has written.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where the file cannot be read, is no study's, or is another version's.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read(path).map_err(|error| unusable(path, &error))?;
+        // Another version's file may lack anything but this.
+        let Layout { format } =
+            serde_json::from_slice(&text).map_err(|error| unusable(path, &error))?;
+        if format != FORMAT {
+            let error = format!("its format is {format}, and this version's is {FORMAT}");
+            return Err(unusable(path, &error));
+        }
+        serde_json::from_slice(&text).map_err(|error| unusable(path, &error))
+    }
+}
+
+/// What the file of any version says of itself.
+#[derive(Deserialize)]
+struct Layout {
+    format: u32,
+}
+
+fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Error {
+    Error::input(format!(
+        "{} holds no results of this version's study: {error}; run trapcast study",
+        path.display()
+    ))
 }
 
 /// Writes JSON to a file at once: it is the old one or the new one, never a half.
@@ -237,7 +270,11 @@ pub fn write(path: &Path, content: &[u8]) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use trapcast_trace::report::ClassReport;
+    use zerocopy::FromZeros;
+
     use super::*;
+    use crate::agreement::Moved;
 
     fn judged(scheme: Scheme, mismatches: u64, must_catch: bool) -> Verdict {
         let mut integrity = Integrity::default();
@@ -269,6 +306,117 @@ mod tests {
         integrity.add(&findings, 0);
         integrity.judge(Scheme::Eager, false);
         assert_eq!(integrity.verdict, Verdict::Corrupt);
+    }
+
+    /// Results in which every field has a value of its own.
+    fn results() -> Results {
+        let counters = Counters {
+            entries: u64::MAX,
+            exits: [("wait".to_string(), 3)].into(),
+            forecast: [[1, 2], [3, 4]],
+            ..Counters::default()
+        };
+        let with_vectors = Counters {
+            sve: ClassReport {
+                traps: 5,
+                ..ClassReport::default()
+            },
+            ..counters.clone()
+        };
+        let run = RunCounters {
+            cores: vec![CoreReport::new_zeroed(); 2],
+            vcpus: vec![VcpuCounters {
+                vm: 1,
+                index: 2,
+                counters: with_vectors,
+            }],
+            total: counters.clone(),
+        };
+        let moved = Moved {
+            traps: 1,
+            ..Moved::default()
+        };
+        Results {
+            format: FORMAT,
+            versions: Versions {
+                commit: Some("0123456789ab-dirty".to_string()),
+                guest: serde_json::json!({"kernel": "6.1"}),
+                ..Versions::default()
+            },
+            cpu: "max".to_string(),
+            vhe: true,
+            scale: Scale::QUICK,
+            slice: Some(1000),
+            results: vec![SchemeResult {
+                workload: "linux".to_string(),
+                scheme: Scheme::LastTrap,
+                figures: Some(Figures {
+                    accuracy: Some(0.1 + 0.2),
+                    precision: None,
+                    ..Figures::derive(Scheme::LastTrap, &counters, &counters, &run.cores)
+                }),
+                integrity: Integrity {
+                    verdict: Verdict::Corrupt,
+                    failures: vec!["vm0: stopped".to_string()],
+                    ..Integrity::default()
+                },
+                plain: Some(run),
+                observed: None,
+                agreement: Some(Agreement {
+                    live: moved,
+                    recorded: moved,
+                    own: moved,
+                    reference: "owner".to_string(),
+                    replayed: moved,
+                }),
+            }],
+            failures: vec!["linux/last-trap: it broke".to_string()],
+            timing: Timing {
+                seconds: 1.0 / 3.0,
+                runs: [(
+                    "linux/last-trap/plain".to_string(),
+                    RunTiming {
+                        seconds: 2.0 / 3.0,
+                        ticks: 7,
+                    },
+                )]
+                .into(),
+            },
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_back() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("results.json");
+        write_json(&path, &results()).unwrap();
+        assert_eq!(Results::read(&path), Ok(results()));
+    }
+
+    #[test]
+    fn what_is_not_of_this_version_is_refused_with_the_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("results.json");
+        let refused = |text: &str| {
+            write(&path, text.as_bytes()).unwrap();
+            Results::read(&path).unwrap_err()
+        };
+        let whole = serde_json::to_string(&results()).unwrap();
+        for (text, reason) in [
+            (r#"{"format": 2}"#, "its format is 2, and this version's is"),
+            ("{}", "missing field `format`"),
+            (&whole[..whole.len() - 1], "EOF"),
+            (
+                &whole.replace("last-trap", "lazy"),
+                "unknown scheme; one of none",
+            ),
+        ] {
+            let error = refused(text);
+            assert!(error.to_string().contains(reason), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        let error = Results::read(&directory.path().join("none.json")).unwrap_err();
+        assert!(error.to_string().contains("run trapcast study"), "{error}");
     }
 
     #[test]

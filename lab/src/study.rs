@@ -114,7 +114,7 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let mut results = Results {
         format: FORMAT,
         versions,
-        cpu: plan.cpu.name(),
+        cpu: plan.cpu.name().to_string(),
         vhe: plan.vhe,
         scale: plan.scale,
         slice: plan.slice,
@@ -164,10 +164,8 @@ fn agree(plan: &Plan, results: &mut Results) -> Result<()> {
         }
         let of_workload = |result: &&SchemeResult| result.workload == workload.name;
         for result in results.results.iter().filter(of_workload) {
-            if let (Ok(scheme), Some(plain), Some(observed)) =
-                (result.scheme.parse(), &result.plain, &result.observed)
-            {
-                counters.insert(scheme, (&plain.total, &observed.total));
+            if let (Some(plain), Some(observed)) = (&result.plain, &result.observed) {
+                counters.insert(result.scheme, (&plain.total, &observed.total));
             }
         }
         // A record is there where an observed run was good.
@@ -177,14 +175,12 @@ fn agree(plan: &Plan, results: &mut Results) -> Result<()> {
             .map(|(scheme, file)| (*scheme, file.as_path()));
         let mut agreements = agreement::agreements(&records.collect(), &counters)?;
         for result in &mut results.results {
-            if result.workload == workload.name
-                && let Ok(scheme) = result.scheme.parse()
-            {
-                result.agreement = agreements.remove(&scheme);
+            if result.workload == workload.name {
+                result.agreement = agreements.remove(&result.scheme);
                 if result.agreement.as_ref().is_some_and(|a| !a.is_exact()) {
                     results.failures.push(format!(
-                        "{}/{scheme}: the replay of its own record differs from the run",
-                        workload.name
+                        "{}/{}: the replay of its own record differs from the run",
+                        workload.name, result.scheme
                     ));
                 }
             }
@@ -244,8 +240,8 @@ fn judge(
         failures.push(sentence(workload, scheme, &integrity));
     }
     SchemeResult {
-        workload: workload.name,
-        scheme: scheme.name(),
+        workload: workload.name.to_string(),
+        scheme,
         figures: plain
             .as_ref()
             .zip(observed.as_ref())

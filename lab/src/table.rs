@@ -89,7 +89,7 @@ fn row(result: &SchemeResult) -> Vec<Cell> {
     let figures = match (&result.figures, windows, &result.plain) {
         (Some(figures), Some(windows), Some(plain)) => [
             plain.total.entries.to_string(),
-            format!("{}{}", windows.windows, &figures.window_kind[..1]),
+            format!("{}{}", windows.windows, figures.window_kind.letter()),
             percent(windows.used_share),
             decimal(windows.use_after_use, 2),
             decimal(windows.use_after_none, 2),
@@ -138,14 +138,16 @@ fn decimal(value: Option<f64>, digits: usize) -> String {
 
 #[cfg(test)]
 mod tests {
+    use trapcast_forecast::Scheme;
+
     use super::*;
     use crate::{
-        figures::{Counters, WindowFigures},
+        figures::{Counters, WindowFigures, WindowKind},
         results::{Integrity, RunCounters, Timing, Versions},
         workload::Scale,
     };
 
-    fn result(workload: &'static str, scheme: &'static str, ran: bool) -> SchemeResult {
+    fn result(workload: &str, scheme: Scheme, ran: bool) -> SchemeResult {
         let total = Counters {
             entries: 1_234_567,
             traps: 123_456,
@@ -154,7 +156,7 @@ mod tests {
             ..Counters::default()
         };
         let figures = Figures {
-            window_kind: "entry",
+            window_kind: WindowKind::Entry,
             entry_windows: WindowFigures {
                 windows: 1_234_567,
                 used: 1_000_000,
@@ -174,7 +176,7 @@ mod tests {
             timer_delay: None,
         };
         SchemeResult {
-            workload,
+            workload: workload.to_string(),
             scheme,
             figures: ran.then_some(figures),
             integrity: Integrity::default(),
@@ -193,14 +195,14 @@ mod tests {
         let results = Results {
             format: 1,
             versions: Versions::default(),
-            cpu: "max",
+            cpu: "max".to_string(),
             vhe: true,
             scale: Scale::QUICK,
             slice: None,
             results: vec![
-                result("linux", "per-entry", true),
-                result("linux", "none", false),
-                result("pair", "until-put", true),
+                result("linux", Scheme::PerEntry, true),
+                result("linux", Scheme::None, false),
+                result("pair", Scheme::UntilPut, true),
             ],
             failures: Vec::new(),
             timing: Timing::default(),

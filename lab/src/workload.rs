@@ -74,7 +74,7 @@ pub struct Workload {
 }
 
 /// How long the workloads of a study are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
 pub struct Scale {
     /// Windows of each bare-metal guest.
     pub windows: u64,

@@ -10,7 +10,11 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use trapcast::record::{self, Shape};
+use trapcast::{
+    record::{self, Shape},
+    results::{FORMAT, Integrity, Timing, Versions},
+    workload::Scale,
+};
 
 mod outside;
 
@@ -400,8 +404,12 @@ fn an_agreement_is_shown_from_results_and_nothing_else() {
     let row = serde_json::json!({"workload": "pair", "scheme": "owner", "agreement": {
         "live": moved(200), "recorded": moved(201), "own": moved(201),
         "reference": "owner", "replayed": moved(201),
-    }});
-    let results = serde_json::json!({"results": [row]}).to_string();
+    }, "integrity": Integrity::default()});
+    let results = serde_json::json!({
+        "format": FORMAT, "versions": Versions::default(), "cpu": "max", "vhe": true,
+        "scale": Scale::QUICK, "results": [row], "failures": [], "timing": Timing::default(),
+    })
+    .to_string();
     fs::write(path.join("results.json"), &results).unwrap();
     let shown = text(path, &["agreement", "results.json"]);
     assert!(shown.contains("exact") && shown.contains("0.50"), "{shown}");

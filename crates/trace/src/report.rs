@@ -112,7 +112,7 @@ pub struct Header {
 }
 
 /// What one core did.
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(Clone, Copy, Debug, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq)]
 #[repr(C)]
 pub struct CoreReport {
@@ -143,7 +143,7 @@ pub struct CoreReport {
 /// Whether a window used the registers is known where the trap was armed throughout. Windows are
 /// counted for observed vCPUs ([`VcpuReport::observed`]), whose trap is armed at every entry; for
 /// any other, all of this is zero.
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(
     Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
 )]
@@ -158,7 +158,7 @@ pub struct WindowReport {
 }
 
 /// What concerns one class of registers above FP/SIMD, SVE or SME, of one vCPU.
-#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[derive(
     Clone, Copy, Debug, Default, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq,
 )]

@@ -1,13 +1,12 @@
 //! The table of `trapcast agreement`, and the sentence that sums it up.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
-use serde::Deserialize;
 
 use super::Agreement;
 use crate::results::SchemeResult;
 
 /// What a study's results say of one scheme on one workload.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Row {
     /// The workload.
     pub workload: String,
@@ -20,7 +19,7 @@ pub struct Row {
 impl From<&SchemeResult> for Row {
     fn from(result: &SchemeResult) -> Self {
         Self {
-            workload: result.workload.to_string(),
+            workload: result.workload.clone(),
             scheme: result.scheme.to_string(),
             agreement: result.agreement.clone(),
         }

@@ -23,7 +23,7 @@ pub struct BootResult {
     /// Entries into the guest.
     pub entries: u64,
     /// Exits by reason.
-    pub exits: BTreeMap<&'static str, u64>,
+    pub exits: BTreeMap<String, u64>,
     /// Instructions at EL2.
     pub el2_instructions: u64,
     /// Instructions at EL1 and EL0.

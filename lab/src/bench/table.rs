@@ -194,7 +194,9 @@ mod tests {
                 .map(|cpu| BootResult {
                     cpu: cpu.name(),
                     entries: 1_000_000,
-                    exits: exits.into(),
+                    exits: exits
+                        .map(|(reason, count)| (reason.to_string(), count))
+                        .into(),
                     el2_instructions: 1,
                     guest_instructions: 1,
                     el2_share: Some(0.5),
