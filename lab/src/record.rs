@@ -26,7 +26,7 @@ mod writer;
 
 pub use generate::{Shape, generate};
 pub use metadata::{FORMAT_VERSION, Metadata, Vcpu};
-pub use reader::RecordFile;
+pub use reader::{RecordFile, Values};
 pub use reseal::reseal;
 pub use windows::{Window, Windows};
 pub use writer::{End, ROW_GROUP, RecordWriter};
