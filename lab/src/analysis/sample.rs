@@ -1,9 +1,14 @@
 //! The windows of a record, with what the report asks of each.
 
+use std::collections::BTreeMap;
+
 use crate::{
     error::{Error, Result},
     record::{RecordFile, Values},
 };
+
+/// From which row of a file on the windows of a VM are its program's, by the VM's number.
+pub type WorkBegins = BTreeMap<u16, u64>;
 
 /// One window.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -32,19 +37,15 @@ pub struct Sample {
     pub at_work: bool,
 }
 
-/// Reads the windows of a row group. Those from row `work_begins` of the file on are the program's; all
-/// are if that is not known.
+/// Reads the windows of a row group. `work_begins` has for each VM from which row of the file on its
+/// windows are its program's; all are of a VM that is not there.
 ///
 /// # Errors
 /// [`Error::Input`] where the file is damaged, was made for replays only, or has a vCPU that its metadata
 /// do not know.
-pub fn read(file: &RecordFile, group: usize, work_begins: Option<u64>) -> Result<Vec<Sample>> {
+pub fn read(file: &RecordFile, group: usize, work_begins: &WorkBegins) -> Result<Vec<Sample>> {
     let first_row: usize = (0..group).map(|group| file.row_group_windows(group)).sum();
-    let from = work_begins.unwrap_or(0);
     let mut samples = vec![Sample::default(); file.row_group_windows(group)];
-    for (row, sample) in (first_row as u64..).zip(&mut samples) {
-        sample.at_work = row >= from;
-    }
     let mut set = |column, set: fn(&mut Sample, u64)| -> Result<()> {
         let mut fill = |values: &mut dyn Iterator<Item = u64>| {
             samples.iter_mut().zip(values).for_each(|(s, v)| set(s, v));
@@ -71,15 +72,19 @@ pub fn read(file: &RecordFile, group: usize, work_begins: Option<u64>) -> Result
         sample.instructions = value.saturating_sub(sample.instructions);
     })?;
     set("first_use", |sample, value| sample.first_use = u32::try_from(value).ok())?;
-    let vcpus = file.metadata().vcpus.len();
-    match samples.iter().find(|sample| usize::from(sample.vcpu) >= vcpus) {
-        Some(sample) => Err(Error::input(format!(
-            "{} has a window of vCPU {}, and it says of itself that there are {vcpus}: it is damaged",
-            file.path().display(),
-            sample.vcpu
-        ))),
-        None => Ok(samples),
+    let vcpus = &file.metadata().vcpus;
+    for (row, sample) in (first_row as u64..).zip(&mut samples) {
+        let Some(vcpu) = vcpus.get(usize::from(sample.vcpu)) else {
+            return Err(Error::input(format!(
+                "{} has a window of vCPU {}, and it says of itself that there are {}: it is damaged",
+                file.path().display(),
+                sample.vcpu,
+                vcpus.len()
+            )));
+        };
+        sample.at_work = work_begins.get(&vcpu.vm).is_none_or(|begin| row >= *begin);
     }
+    Ok(samples)
 }
 
 /// What stands for null: no number of 32 bits.

@@ -10,7 +10,7 @@ use trapcast_forecast::{Costs, Scheme};
 use super::{
     machine::Machine,
     modes::{Modes, Spread},
-    sample,
+    sample::{self, WorkBegins},
     usage::{Gaps, Splitter, Usage},
 };
 use crate::{
@@ -112,12 +112,12 @@ pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Looks at a record. `work_begins` is the row from which on the guest's program is at work, if that is
-/// known.
+/// Looks at a record. `work_begins` says for each VM from which row on its program is at work, as far as
+/// that is known.
 ///
 /// # Errors
 /// [`Error::Input`] where the record cannot be read or has no windows; [`Error::Interrupted`] on Ctrl-C.
-pub fn look(path: &Path, machines: &[Machine], work_begins: Option<u64>) -> Result<Subject> {
+pub fn look(path: &Path, machines: &[Machine], work_begins: &WorkBegins) -> Result<Subject> {
     let file = RecordFile::open(path)?;
     let metadata = file.metadata();
     let mut splitter = Splitter::new(metadata.vcpus.len());
@@ -136,7 +136,7 @@ pub fn look(path: &Path, machines: &[Machine], work_begins: Option<u64>) -> Resu
             instructions += sample.instructions;
         }
     }
-    let known = work_begins.is_some();
+    let known = work_begins.values().any(|row| *row > 0);
     let windows = |phases: &super::usage::Phases| Windows {
         all: phases.all.usage(),
         work: known.then(|| phases.work.usage()),
@@ -198,7 +198,7 @@ mod tests {
     fn the_windows_looked_at_are_those_that_are_replayed() {
         let (_directory, path) = generated(3000, 3);
         let machines = &machine::all()[..2];
-        let subject = look(&path, machines, None).unwrap();
+        let subject = look(&path, machines, &WorkBegins::new()).unwrap();
         let replayed = &subject.outcome.windows;
         assert_eq!(subject.entry.all.windows, replayed.entry.windows);
         assert_eq!(subject.entry.all.used, replayed.entry.used);
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn work_begins_where_it_is_said_to() {
         let (_directory, path) = generated(500, 1);
-        let subject = look(&path, &[], Some(400)).unwrap();
+        let subject = look(&path, &[], &[(0, 400)].into()).unwrap();
         assert_eq!(subject.sharing, Sharing::Own);
         assert_eq!(subject.entry.all.windows, 500);
         assert_eq!(subject.entry.best().windows, 100);

@@ -17,6 +17,8 @@ pub struct Dots {
     pub rows: Vec<Row>,
     /// Values or ranges to compare with.
     pub references: Vec<Reference>,
+    /// Whether each series has a height of its own in a row, so that intervals do not hide each other.
+    pub is_dodged: bool,
 }
 
 /// One row.
@@ -111,15 +113,19 @@ impl Chart for Dots {
 }
 
 impl Dots {
-    /// Room between dots of a row, so that they do not hide each other's intervals.
+    /// Room between series of a row.
     const DODGE: f64 = 6.5;
 
     fn row_height(&self) -> f64 {
-        (self.series.len() as f64 * Self::DODGE + 12.0).max(20.0)
+        let lanes = if self.is_dodged { self.series.len() } else { 1 };
+        (lanes as f64 * Self::DODGE + 12.0).max(20.0)
     }
 
+    /// How far below the middle of a row the dots of a series are.
     fn dodge(&self, series: usize) -> f64 {
-        (series as f64 - (self.series.len() as f64 - 1.0) / 2.0) * Self::DODGE
+        let middle = (self.series.len() as f64 - 1.0) / 2.0;
+        let lanes = if self.is_dodged { series as f64 - middle } else { 0.0 };
+        lanes * Self::DODGE
     }
 
     /// Where each row has the baseline of its label, and where its dots are.

@@ -20,7 +20,7 @@ pub struct Lines {
 /// One line.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// How it looks.
+    /// How it looks; without a name it is not in the legend.
     pub series: Series,
     /// Its points, the first coordinate ascending.
     pub points: Vec<(f64, f64)>,
@@ -31,7 +31,8 @@ pub struct Line {
 impl Chart for Lines {
     fn svg(&self, title: &str, width: f64) -> String {
         let mut svg = Svg::new(width);
-        let series: Vec<&Series> = self.lines.iter().map(|line| &line.series).collect();
+        let series = self.lines.iter().map(|line| &line.series);
+        let series: Vec<&Series> = series.filter(|series| !series.name.is_empty()).collect();
         let top = legend::draw(&mut svg, &series, Sign::Line) + 22.0;
         let bottom = top + (width * 0.42).clamp(190.0, 300.0);
         let (left, right) = (self.y.widest_tick(7) + 10.0, width - 14.0);

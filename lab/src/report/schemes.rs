@@ -1,0 +1,397 @@
+//! The third question: what each scheme costs, per machine, and the plane over T and C.
+
+use trapcast_forecast::Scheme;
+
+use super::{
+    Answer, Material,
+    data::{Column, Table},
+    html, look,
+    words::{self, Format::{Percent, Plain, Times}},
+};
+use crate::{
+    analysis::{
+        costs::{ENTRIES, Of, cheapest, cost, mean, per_thousand, quotient},
+        machine::{Class, Machine},
+        subject::{Sharing, Subject},
+    },
+    chart::{Axis, Dot, Dots, Mark, Row, Scale, Sector, Sectors, Series},
+    plane::{self, Counts, Plane, SchemeCounts},
+};
+
+const QUESTION: &str = "What does each scheme cost, against the oracle and against both fixed schemes?";
+
+/// Classes whose registers are FP/SIMD's.
+pub const PLAIN: [Class; 4] = [
+    Class::Emulated,
+    Class::CheapTrap,
+    Class::DearTrap,
+    Class::Nested,
+];
+
+/// Entries that the counts of a workload are scaled to, so that each weighs alike on the plane.
+const SCALED: f64 = 1e9;
+
+/// The schemes that are correct, in the order of tables.
+pub fn correct() -> impl Iterator<Item = Scheme> + Clone {
+    Scheme::ALL.into_iter().filter(|scheme| *scheme != Scheme::None)
+}
+
+/// Answers it.
+pub fn answer(material: &Material<'_>) -> Answer {
+    let programs = material.programs();
+    let standings = standings(material);
+    let costs = every_cost(material);
+    let mut html = html::paragraph(&format!(
+        "Every scheme is replayed over the same record of each workload, by the code that runs at EL2, and \
+         charged the costs of {} machines: measured, published or derived, see the table of machines at the \
+         end. The oracle knows each window beforehand. The better fixed scheme is the cheaper one of eager \
+         and per-entry. Costs are per thousand entries, so that each workload counts alike.",
+        words::whole(material.machines.len() as u64)
+    ));
+    for class in PLAIN {
+        html += &html::paragraph(&sentence(&programs, material.machine(class.representative())));
+    }
+    html += &html::figure(
+        "costs",
+        "What each scheme costs, over what hindsight would pay",
+        "The large mark is the scheme's cost over the oracle's, summed over Linux workloads; the line through \
+         it is the interval of 95 % over workloads; each pale point is one workload. The axis is logarithmic: \
+         1 is as good as knowing the future. A workload whose oracle pays nothing has no point.",
+        &chart(material, &programs),
+        &standings,
+    );
+    let mut tables = vec![standings, costs];
+    for sharing in Sharing::ALL {
+        let subjects = material.sharing(sharing);
+        if let Some(plane) = plane_of(&subjects, material) {
+            let (figure, table) = plane_figure(sharing, &subjects, &plane);
+            html += &figure;
+            tables.push(table);
+        }
+    }
+    html += &html::details(&tables[1]);
+    Answer {
+        question: QUESTION,
+        short: short(material, &programs),
+        html,
+        tables,
+    }
+}
+
+fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
+    let parts: Vec<_> = PLAIN
+        .into_iter()
+        .filter_map(|class| {
+            let machine = material.machine(class.representative());
+            let schemes: Vec<_> = correct().collect();
+            let (best, _) = cheapest(programs, machine, &schemes)?;
+            let over = quotient(programs, machine, Of::Scheme(best), Of::Oracle);
+            let fixed = quotient(programs, machine, Of::Scheme(best), Of::BetterFixed);
+            Some(format!(
+                "{}: {best}, at {} times the oracle and {} of the better fixed scheme",
+                class.name(),
+                Plain.estimate(&over),
+                over_fixed(fixed.value)
+            ))
+        })
+        .collect();
+    format!("Cheapest on {}.", parts.join("; "))
+}
+
+fn over_fixed(share: Option<f64>) -> String {
+    share.map_or(words::NOTHING.to_string(), words::percent)
+}
+
+fn sentence(programs: &[&Subject], machine: &Machine) -> String {
+    let schemes: Vec<_> = correct().collect();
+    let mut ranked: Vec<_> = schemes
+        .iter()
+        .filter_map(|&scheme| Some((scheme, mean(programs, machine, Of::Scheme(scheme))?)))
+        .collect();
+    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
+    let (Some(best), Some(worst)) = (ranked.first(), ranked.last()) else {
+        return format!("Nothing was replayed for {}.", machine.name);
+    };
+    let over = |scheme| quotient(programs, machine, Of::Scheme(scheme), Of::Oracle);
+    format!(
+        "{} ({}, T = {}, C = {} {}): {} is cheapest, with {} per thousand entries, {} times the oracle; \
+         until-put stands at {} times, last-trap at {}; {} is dearest, at {}.",
+        capital(machine.class.name()),
+        machine.name,
+        words::whole(machine.round_trip()),
+        words::whole(machine.exchange()),
+        machine.profile.unit.name(),
+        best.0,
+        words::plain(best.1),
+        Plain.estimate(&over(best.0)),
+        Plain.estimate(&over(Scheme::UntilPut)),
+        Plain.estimate(&over(Scheme::LastTrap)),
+        worst.0,
+        Plain.estimate(&over(worst.0)),
+    )
+}
+
+/// A text that begins with a capital letter.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().collect::<String>() + letters.as_str()
+    })
+}
+
+fn chart(material: &Material<'_>, programs: &[&Subject]) -> Dots {
+    let schemes: Vec<_> = correct().collect();
+    let mut rows = Vec::new();
+    let mut highest = 10.0_f64;
+    for class in PLAIN {
+        let machine = material.machine(class.representative());
+        for (series, &scheme) in schemes.iter().enumerate() {
+            let part = |subject: &&Subject| {
+                let over = cost(subject, machine, Of::Scheme(scheme))?
+                    / cost(subject, machine, Of::Oracle)?;
+                over.is_finite().then(|| Dot {
+                    series,
+                    value: over,
+                    is_part: true,
+                    hint: format!("{}: {}", subject.name, words::plain(over)),
+                    ..Dot::default()
+                })
+            };
+            let mut dots: Vec<_> = programs.iter().filter_map(part).collect();
+            let estimate = quotient(programs, machine, Of::Scheme(scheme), Of::Oracle);
+            dots.extend(estimate.value.map(|value| Dot {
+                series,
+                value,
+                interval: estimate.ends(),
+                hint: format!("{scheme}: {}", Plain.estimate(&estimate)),
+                ..Dot::default()
+            }));
+            highest = dots.iter().map(|dot| dot.value).fold(highest, f64::max);
+            rows.push(Row {
+                heading: (series == 0).then(|| format!("{}: {}", class.name(), machine.name)),
+                label: scheme.name().to_string(),
+                dots,
+            });
+        }
+    }
+    Dots {
+        axis: Axis {
+            label: "cost over the oracle’s".to_string(),
+            scale: Scale::Log,
+            from: 1.0,
+            to: highest * 1.1,
+            format: words::tick,
+        },
+        series: schemes.iter().map(|scheme| look::scheme(*scheme)).collect(),
+        rows,
+        references: Vec::new(),
+        is_dodged: false,
+    }
+}
+
+fn standings(material: &Material<'_>) -> Table {
+    let mut table = Table::new(
+        "costs",
+        "What each scheme costs on each machine, over Linux workloads.",
+        &[
+            Column::text("machine", "the machine, by its cost profile"),
+            Column::text("class", "its class"),
+            Column::text("scheme", "the scheme"),
+            Column::number("per_thousand", "its cost per thousand entries, in the profile’s unit", Plain),
+            Column::estimate("over_oracle", "over the oracle’s, with the interval over workloads", Times),
+            Column::estimate("over_fixed", "over that of the better one of eager and per-entry", Times),
+        ],
+    );
+    let programs = material.programs();
+    for machine in material.machines.iter().filter(|machine| machine.state.is_none()) {
+        for scheme in correct() {
+            let of = Of::Scheme(scheme);
+            table.push([
+                (&machine.name).into(),
+                machine.class.name().into(),
+                scheme.name().into(),
+                mean(&programs, machine, of).into(),
+                quotient(&programs, machine, of, Of::Oracle).into(),
+                quotient(&programs, machine, of, Of::BetterFixed).into(),
+            ]);
+        }
+    }
+    table
+}
+
+fn every_cost(material: &Material<'_>) -> Table {
+    let mut table = Table::new(
+        "costs_by_workload",
+        "What each scheme and the oracle cost, by machine and workload, per thousand entries.",
+        &[
+            Column::text("workload", "the workload"),
+            Column::text("sharing", "whom its vCPUs share cores with"),
+            Column::text("machine", "the machine"),
+            Column::text("scheme", "the scheme, or the oracle"),
+            Column::number("per_thousand", "the cost per thousand entries, in the profile’s unit", Plain),
+        ],
+    );
+    for subject in &material.subjects {
+        for machine in &material.machines {
+            let schemes = correct().map(|scheme| (scheme.name(), Of::Scheme(scheme)));
+            for (name, of) in schemes.chain([("oracle", Of::Oracle)]) {
+                table.push([
+                    (&subject.name).into(),
+                    subject.sharing.name().into(),
+                    (&machine.name).into(),
+                    name.into(),
+                    cost(subject, machine, of).into(),
+                ]);
+            }
+        }
+    }
+    table
+}
+
+/// The plane of some workloads together, each scaled to the same number of entries.
+fn plane_of(subjects: &[&Subject], material: &Material<'_>) -> Option<Plane> {
+    let first = subjects.first()?;
+    let scaled = |count: u64, subject: &Subject| {
+        (per_thousand(count, subject) / ENTRIES * SCALED).round() as u64
+    };
+    let sum = |count: &dyn Fn(&Counts) -> u64| {
+        subjects.iter().map(|subject| scaled(count(&subject.plane), subject)).sum()
+    };
+    let counts = Counts {
+        schemes: (0..first.plane.schemes.len())
+            .map(|index| SchemeCounts {
+                scheme: first.plane.schemes[index].scheme.clone(),
+                traps: sum(&|counts| counts.schemes[index].traps),
+                exchanges: sum(&|counts| counts.schemes[index].exchanges),
+            })
+            .collect(),
+        oracle_exchanges: sum(&|counts| counts.oracle_exchanges),
+    };
+    let plain = material.machines.iter().filter(|machine| machine.state.is_none());
+    let profiles: Vec<_> = plain.map(|machine| machine.profile.clone()).collect();
+    plane::plane(&counts, &profiles).ok()
+}
+
+fn plane_figure(sharing: Sharing, subjects: &[&Subject], plane: &Plane) -> (String, Table) {
+    let (name, title) = match sharing {
+        Sharing::Own => ("plane_own", "The cheapest scheme for any T and C: a core of its own"),
+        Sharing::Shared => ("plane_shared", "The cheapest scheme for any T and C: a shared core"),
+        Sharing::Several => ("plane_several", "The cheapest scheme for any T and C: several cores"),
+    };
+    let mut table = Table::new(
+        name,
+        "Where each machine falls on the plane, and what is cheapest there.",
+        &[
+            Column::text("mark", "its number on a small picture"),
+            Column::text("machine", "the machine, by its cost profile"),
+            Column::text("certainty", "how sure its figures are"),
+            Column::whole("t", "T: the round trip of a trap"),
+            Column::whole("c", "C: one save and one load"),
+            Column::text("unit", "what T and C are counted in"),
+            Column::text("cheapest", "the cheapest scheme of others there"),
+            Column::number("next_costs_more", "what the next one costs more", Percent),
+            Column::number("over_oracle", "what the cheapest costs more than the oracle", Percent),
+        ],
+    );
+    for (number, place) in (1_u64..).zip(&plane.profiles) {
+        table.push([
+            number.to_string().as_str().into(),
+            (&place.profile).into(),
+            place.certainty.name().into(),
+            place.round_trip.into(),
+            place.exchange.into(),
+            place.unit.name().into(),
+            (&place.cheapest).into(),
+            place.next_costs_more_percent.map(|percent| percent / 100.0).into(),
+            place.over_oracle_percent.map(|percent| percent / 100.0).into(),
+        ]);
+    }
+    let workloads: Vec<_> = subjects.iter().map(|subject| subject.name.clone()).collect();
+    let how = format!(
+        "Find your machine: T, the round trip of a trap, along the bottom; C, one save and one load of the \
+         registers, up the side. The area that it falls into names the cheapest scheme there, of those that \
+         know no costs (forecast, which decides by them, is in the other figures). Points are measured or \
+         published machines; where there is no room for names, numbers stand for them, which the table has. \
+         Workloads: {}, each scaled to the same number of entries. Borders are exact: {}.",
+        words::list(&workloads),
+        borders(plane)
+    );
+    (html::figure(name, title, &how, &sectors(plane), &table), table)
+}
+
+fn borders(plane: &Plane) -> String {
+    if plane.borders.is_empty() {
+        return "one scheme is cheapest everywhere".to_string();
+    }
+    let texts: Vec<_> = plane
+        .borders
+        .iter()
+        .map(|border| {
+            format!(
+                "{} up to C/T = {}, where p* = C/(C+T) = {}, then {}",
+                border.below,
+                words::plain(border.ratio),
+                words::percent(border.break_even),
+                border.above
+            )
+        })
+        .collect();
+    texts.join("; ")
+}
+
+fn sectors(plane: &Plane) -> Sectors {
+    let series = |name: &str| {
+        name.parse().map_or_else(|_| Series::default(), look::scheme)
+    };
+    let only = plane.cheapest.first().and_then(|row| row.first());
+    let first = match plane.borders.first() {
+        Some(border) => border.below.clone(),
+        None => only.map_or(String::new(), |&only| plane.counts.schemes[only].scheme.clone()),
+    };
+    let mut sectors = vec![Sector {
+        from: 0.0,
+        to: f64::INFINITY,
+        series: series(&first),
+    }];
+    for border in &plane.borders {
+        if let Some(last) = sectors.last_mut() {
+            last.to = border.ratio;
+        }
+        sectors.push(Sector {
+            from: border.ratio,
+            to: f64::INFINITY,
+            series: series(&border.above),
+        });
+    }
+    // A sector of no width is none.
+    sectors.retain(|sector| sector.from < sector.to);
+    let mut marks: Vec<Mark> = Vec::new();
+    for (number, place) in (1..).zip(&plane.profiles) {
+        let (x, y) = (place.round_trip as f64, place.exchange as f64);
+        match marks.iter_mut().find(|mark| (mark.x, mark.y) == (x, y)) {
+            Some(same) => {
+                same.name += &format!(", {}", place.profile);
+                same.short += &format!(",{number}");
+            }
+            None => marks.push(Mark {
+                name: place.profile.clone(),
+                short: format!("{number}"),
+                x,
+                y,
+            }),
+        }
+    }
+    let axis = |label: &str, (from, to): (u64, u64)| Axis {
+        label: label.to_string(),
+        scale: Scale::Log,
+        from: from as f64,
+        to: to as f64,
+        format: words::tick,
+    };
+    Sectors {
+        x: axis("T: round trip of a trap", plane::ROUND_TRIPS),
+        y: axis("C: one save and one load", plane::EXCHANGES),
+        sectors,
+        marks,
+    }
+}
