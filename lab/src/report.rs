@@ -61,7 +61,9 @@ struct Material<'a> {
 struct Answer {
     /// The question.
     question: &'static str,
-    /// The answer in a sentence.
+    /// The answer in a line, for the opening.
+    line: String,
+    /// The answer in a few sentences with their numbers.
     short: String,
     /// The answer at length.
     html: String,

@@ -58,6 +58,18 @@ impl Class {
         }
     }
 
+    /// Where one of the class is meant, in a sentence.
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Emulated => "under the emulator",
+            Self::CheapTrap => "where a trap is cheap",
+            Self::DearTrap => "where a trap is dear",
+            Self::Nested => "under nested virtualisation",
+            Self::LargeState => "where registers are large",
+            Self::LargeNested => "where registers are large, nested",
+        }
+    }
+
     /// The name of the machine that stands for the class where there is room for one.
     pub const fn representative(self) -> &'static str {
         match self {

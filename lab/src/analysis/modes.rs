@@ -1,6 +1,8 @@
 //! Whether use is bimodal: whether those who share a task or a resume point use the registers nearly
 //! always or nearly never.
 
+use std::collections::BTreeSet;
+
 use rustc_hash::FxHashMap;
 
 use super::sample::Sample;
@@ -10,7 +12,10 @@ use crate::figures::ratio;
 pub const BINS: usize = 10;
 
 /// Windows that a task or a resume point must have: with fewer, its share says little.
-pub const FEWEST: u64 = 16;
+pub const FEWEST: u64 = 8;
+
+/// Tasks or resume points that there must be to say anything of them.
+pub const ENOUGH: u64 = 10;
 
 /// Bytes of code that count as one resume point.
 const LINE: u64 = 64;
@@ -23,6 +28,8 @@ type Counts = (u64, u64);
 pub struct Modes {
     tasks: FxHashMap<(u16, u16, u64), Counts>,
     points: FxHashMap<(u16, u64), Counts>,
+    /// The vCPUs that were seen at EL0.
+    users: BTreeSet<u16>,
 }
 
 /// How tasks, or resume points, spread over the share of their windows that use the registers.
@@ -45,6 +52,7 @@ impl Modes {
             counts.1 += u64::from(sample.used);
         };
         if sample.is_user {
+            self.users.insert(sample.vcpu);
             let (asid, table) = sample.space;
             count(self.tasks.entry((sample.vcpu, asid, table)).or_default());
         }
@@ -57,9 +65,11 @@ impl Modes {
         Spread::of(self.tasks.values())
     }
 
-    /// Returns how its resume points spread.
+    /// Returns how its resume points spread: those of guests that have tasks. What one program without an
+    /// operating system does says nothing of others.
     pub fn points(&self) -> Spread {
-        Spread::of(self.points.values())
+        let of_users = |((vcpu, _), _): &(&(u16, u64), &Counts)| self.users.contains(vcpu);
+        Spread::of(self.points.iter().filter(of_users).map(|(_, counts)| counts))
     }
 }
 
@@ -111,12 +121,14 @@ impl Spread {
         ratio(self.windows[0] + self.windows[BINS - 1], all)
     }
 
-    /// Whether both ends hold more than any tenth between them, and together most: bimodal.
-    pub fn is_bimodal(&self) -> bool {
+    /// Whether use is bimodal: both ends hold more than any tenth between them, and more than half of all
+    /// windows are theirs. `None` where there are not [`ENOUGH`].
+    pub fn is_bimodal(&self) -> Option<bool> {
         let (low, high) = (self.things[0], self.things[BINS - 1]);
-        let middle = &self.things[1..BINS - 1];
-        let most = middle.iter().max().copied().unwrap_or(0);
-        low > most && high > most && low + high > middle.iter().sum()
+        let between = self.things[1..BINS - 1].iter().max().copied();
+        let most = between.unwrap_or(0);
+        let in_extremes = self.windows_in_extremes()?;
+        (self.total() >= ENOUGH).then_some(low > most && high > most && in_extremes > 0.5)
     }
 }
 
@@ -177,6 +189,11 @@ mod tests {
             modes.add(&sample(1, 0x1000, true));
             modes.add(&sample(2, 0x1030, false));
             modes.add(&sample(0, 0x2000, n % 2 == 0));
+            // A vCPU without a task.
+            modes.add(&Sample {
+                vcpu: 1,
+                ..sample(0, 0x4000, true)
+            });
             // Too few to count.
             if n < 3 {
                 modes.add(&sample(3, 0x3000, true));
@@ -185,10 +202,9 @@ mod tests {
         let tasks = modes.tasks();
         assert_eq!((tasks.things[0], tasks.things[9], tasks.total()), (1, 1, 2));
         assert_eq!(tasks.windows_in_extremes(), Some(1.0));
-        assert!(tasks.is_bimodal());
+        assert_eq!(tasks.is_bimodal(), None);
         let points = modes.points();
         assert_eq!((points.things[5], points.total()), (2, 2));
-        assert!(!points.is_bimodal());
     }
 
     #[test]
@@ -202,6 +218,21 @@ mod tests {
         assert!((chance_of_extremes(20, 0.05) - none - one).abs() < 1e-9);
         assert_eq!(chance_of_extremes(20, 0.0), 1.0);
         assert!(chance_of_extremes(1_000_000, 0.5) < 1e-300);
+    }
+
+    #[test]
+    fn two_ends_are_bimodal_if_most_windows_are_theirs() {
+        let spread = |things: [u64; BINS], windows: [u64; BINS]| Spread {
+            things,
+            windows,
+            by_chance: 0.0,
+        };
+        let ends = [10, 1, 0, 0, 2, 0, 0, 0, 1, 5];
+        assert_eq!(spread(ends, ends).is_bimodal(), Some(true));
+        let others = [10, 0, 0, 0, 90, 0, 0, 0, 0, 5];
+        assert_eq!(spread(ends, others).is_bimodal(), Some(false));
+        let one = [30, 6, 0, 0, 0, 0, 0, 0, 0, 5];
+        assert_eq!(spread(one, one).is_bimodal(), Some(false));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub struct Reference {
 }
 
 const LINE: f64 = 17.0;
-const HEADING: f64 = 28.0;
+const HEADING: f64 = 34.0;
 
 impl Chart for Dots {
     fn svg(&self, title: &str, width: f64) -> String {
@@ -95,7 +95,7 @@ impl Chart for Dots {
         let below = self.axis.draw_below(&mut svg, (left, right), (top, bottom));
         for (row, (label, y)) in self.rows.iter().zip(places) {
             if let Some(heading) = &row.heading {
-                let above = if is_narrow { LINE + 4.0 } else { LINE };
+                let above = if is_narrow { LINE + 5.0 } else { LINE + 4.0 };
                 let place = (0.0, label - above);
                 svg.text(place, Anchor::Start, "c-heading", heading);
             }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Dash, Marker, Series};
 
 /// Width of a letter, as a share of the size of the text: an estimate that errs to the large side.
-const LETTER: f64 = 0.56;
+const LETTER: f64 = 0.6;
 
 /// Size of most text.
 pub const TEXT: f64 = 12.0;

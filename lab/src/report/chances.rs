@@ -33,19 +33,30 @@ const PER_DECADE: i32 = 12;
 /// Answers it.
 pub fn answer(material: &Material<'_>) -> Answer {
     let programs = material.programs();
-    let chances = chances(material);
+    let table = chances(material);
     let distances = distances(&programs);
     let quantiles = quantiles(material);
     let [entry, load] = KINDS.map(|(_, usage)| Means::of(&programs, usage));
+    let right = |means: &Means| Percent.estimate(&means.accuracy);
+    let chances = |means: &Means| {
+        format!(
+            "a use follows a use with a probability of {}, and no use with {}",
+            Percent.estimate(&means.after_use),
+            Percent.estimate(&means.after_none)
+        )
+    };
     let short = format!(
-        "Per entry, a use follows a use with {} and no use with {}; the guess is right in {}. Per load: {}, \
-         {}, {}.",
-        Percent.estimate(&entry.after_use),
-        Percent.estimate(&entry.after_none),
-        Percent.estimate(&entry.accuracy),
-        Percent.estimate(&load.after_use),
-        Percent.estimate(&load.after_none),
-        Percent.estimate(&load.accuracy),
+        "It is right in {} of entry windows and {} of load windows, in the mean over Linux workloads. Per \
+         entry, {}; per load, {}.",
+        right(&entry),
+        right(&load),
+        chances(&entry),
+        chances(&load)
+    );
+    let line = format!(
+        "“As last time” is right in {} of entry windows, but finds only {} of the uses.",
+        right(&entry),
+        Percent.estimate(&entry.recall)
     );
     let mut html = String::new();
     for ((kind, usage), means) in KINDS.into_iter().zip([&entry, &load]) {
@@ -58,7 +69,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
              tells much. Where the first is left of the second, guessing the contrary would be better. A dot \
              is missing where there was no such window.",
             &chart(material, kind, usage),
-            &chances,
+            &table,
         );
     }
     html += &html::paragraph(&gap_sentence(&programs));
@@ -74,9 +85,10 @@ pub fn answer(material: &Material<'_>) -> Answer {
     html += &html::details(&quantiles);
     Answer {
         question: QUESTION,
+        line,
         short,
         html,
-        tables: vec![chances, distances, quantiles],
+        tables: vec![table, distances, quantiles],
     }
 }
 

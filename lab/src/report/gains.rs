@@ -46,7 +46,6 @@ fn shown<'a>(material: &'a Material<'_>) -> Vec<&'a Machine> {
 /// Answers it.
 pub fn answer(material: &Material<'_>) -> Answer {
     let gains = gains(material);
-    let sharings = Sharing::ALL.map(|sharing| sentence(sharing, material)).concat();
     let html = [
         html::paragraph(
             "until-put loads at the first use after the vCPU's load and keeps the registers until its put. \
@@ -54,7 +53,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
              forecast takes off the cost of until-put beyond owner is the gain of predicting; what the oracle \
              takes off is all that could be gained at all.",
         ),
-        sharings,
+        overview(material),
         html::paragraph(
             "Figures for SVE and SME are replays of FP/SIMD windows at the larger price: what was recorded is \
              when guests used FP/SIMD, and one save or load is charged in proportion to the bytes of the \
@@ -73,6 +72,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     ];
     Answer {
         question: QUESTION,
+        line: line(material),
         short: short(material),
         html: html.concat(),
         tables: vec![gains],
@@ -84,62 +84,78 @@ fn remains(subjects: &[&Subject], machine: &Machine, of: Of) -> Estimate {
 }
 
 fn short(material: &Material<'_>) -> String {
-    let parts: Vec<_> = Sharing::ALL
+    let parts: Vec<_> = [Class::CheapTrap, Class::Nested, Class::LargeState]
         .into_iter()
-        .filter_map(|sharing| {
-            let subjects = material.sharing(sharing);
-            let on = |class: Class| {
-                let machine = material.machine(class.representative());
+        .map(|class| {
+            let machine = material.machine(class.representative());
+            let kinds = Sharing::ALL.into_iter().filter_map(|sharing| {
+                let subjects = material.sharing(sharing);
                 let left = RIVALS.map(|of| remains(&subjects, machine, of).value.map(words::percent));
                 let [Some(owner), Some(forecast), Some(oracle)] = left else {
                     return None;
                 };
-                Some(format!("{owner}, {forecast}, {oracle} ({})", class.name()))
-            };
+                Some(format!("{owner}, {forecast} and {oracle} on {}", sharing.name()))
+            });
+            format!("{}, {}", class.place(), kinds.collect::<Vec<_>>().join("; "))
+        })
+        .collect();
+    format!(
+        "Of what until-put costs, owner (which predicts nothing), forecast and hindsight leave: {}.",
+        parts.join(". And ")
+    )
+}
+
+fn line(material: &Material<'_>) -> String {
+    let machine = material.machine(Class::CheapTrap.representative());
+    let parts: Vec<_> = Sharing::ALL
+        .into_iter()
+        .filter_map(|sharing| {
+            let subjects = material.sharing(sharing);
+            let [owner, forecast, _] = RIVALS.map(|of| remains(&subjects, machine, of).value);
             Some(format!(
-                "{} {} and {}",
-                sharing.name(),
-                on(Class::CheapTrap)?,
-                on(Class::Nested)?
+                "{} and {} ({})",
+                words::percent(owner?),
+                words::percent(forecast?),
+                sharing.name()
             ))
         })
         .collect();
     format!(
-        "Of until-put's cost, owner, forecast and oracle leave: {}.",
-        parts.join("; ")
+        "Of until-put’s cost, keeping them with their last owner leaves, without and with prediction, {}.",
+        words::list(&parts)
     )
 }
 
-fn sentence(sharing: Sharing, material: &Material<'_>) -> String {
-    let subjects = material.sharing(sharing);
-    if subjects.is_empty() {
-        return html::paragraph(&format!("No workload had {}.", sharing.name()));
+/// The table that stands for a paragraph: by sharing and class, what is left.
+fn overview(material: &Material<'_>) -> String {
+    let mut table = Table::new(
+        "overview",
+        "What owner, forecast and the oracle leave of the cost of until-put, on one machine of each class.",
+        &[
+            Column::text("sharing", "whom vCPUs share cores with"),
+            Column::whole("workloads", "workloads of this kind"),
+            Column::text("class", "the class of machine"),
+            Column::estimate("owner", "what owner leaves of until-put’s cost", Percent),
+            Column::estimate("forecast", "what forecast leaves", Percent),
+            Column::estimate("oracle", "what hindsight leaves", Percent),
+        ],
+    );
+    for sharing in Sharing::ALL {
+        let subjects = material.sharing(sharing);
+        for class in Class::ALL.into_iter().filter(|_| !subjects.is_empty()) {
+            let machine = material.machine(class.representative());
+            let [owner, forecast, oracle] = RIVALS.map(|of| remains(&subjects, machine, of));
+            table.push([
+                sharing.name().into(),
+                (subjects.len() as u64).into(),
+                class.name().into(),
+                owner.into(),
+                forecast.into(),
+                oracle.into(),
+            ]);
+        }
     }
-    let parts = [
-        Class::CheapTrap,
-        Class::DearTrap,
-        Class::Nested,
-        Class::LargeState,
-        Class::LargeNested,
-    ]
-    .map(|class| {
-        let machine = material.machine(class.representative());
-        let [owner, forecast, oracle] = RIVALS.map(|of| remains(&subjects, machine, of));
-        format!(
-            "{} ({}): owner leaves {}, forecast {}, the oracle {}",
-            class.name(),
-            machine.name,
-            Percent.estimate(&owner),
-            Percent.estimate(&forecast),
-            Percent.estimate(&oracle)
-        )
-    });
-    html::paragraph(&format!(
-        "{} ({}): of what until-put costs on a machine of the class {}.",
-        super::schemes::capital(sharing.name()),
-        words::count(subjects.len(), "workload", "workloads"),
-        parts.join("; ")
-    ))
+    html::table(&table)
 }
 
 fn chart(material: &Material<'_>) -> Dots {

@@ -46,21 +46,29 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
         "<header>\n<p class=\"eyebrow\">Trapcast, a study</p>\n<h1>{TITLE}</h1>\n<p class=\"lead\">A \
          hypervisor shares one set of FP/SIMD registers among its guests. It may load a guest’s at each entry, \
          which is wasted if they are not used, or leave them out and trap the first use, which costs a round \
-         trip if they are. This page answers six questions about that choice from {}, {} entries into guests, \
-         under {}.</p>\n<ol class=\"answers\">\n",
+         trip if they are.</p>\n"
+    );
+    // The last question is the page's own; the others support it.
+    if let Some((last, others)) = answers.split_last() {
+        let _ = write!(text, "<p class=\"verdict\">{}</p>\n<ul class=\"answers\">\n", escape(&last.line));
+        for (number, answer) in (1..).zip(others) {
+            let _ = write!(
+                text,
+                "<li>{} <a href=\"#question-{number}\" aria-label=\"More: {}\">more</a></li>\n",
+                escape(&answer.line),
+                escape(answer.question)
+            );
+        }
+    }
+    let _ = write!(
+        text,
+        "</ul>\n<p class=\"note\">From {}, {} entries into guests, under {}. Numbers in brackets are \
+         intervals of 95 %.</p>\n</header>\n<main>\n",
         words::count(material.subjects.len(), "workload", "workloads"),
         words::whole(windows),
         escape(&material.results.versions.qemu)
     );
-    for (number, answer) in (1..).zip(answers) {
-        let _ = write!(
-            text,
-            "<li><a href=\"#question-{number}\">{}</a> {}</li>\n",
-            escape(answer.question),
-            escape(&answer.short)
-        );
-    }
-    text + "</ol>\n</header>\n<main>\n"
+    text
 }
 
 fn contents(answers: &[Answer]) -> String {

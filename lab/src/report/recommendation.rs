@@ -1,5 +1,7 @@
 //! The sixth question: when prediction is worth the added complexity.
 
+use trapcast_forecast::Scheme;
+
 use super::{
     Answer, Material,
     data::{Column, Table},
@@ -41,6 +43,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     );
     Answer {
         question: QUESTION,
+        line: line(material),
         short: short(material),
         html,
         tables: vec![table],
@@ -133,25 +136,66 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
     )
 }
 
+/// Each class and sharing with what is found for it.
+fn all(material: &Material<'_>) -> Vec<(String, Finding)> {
+    let of_class = |class: Class| {
+        let findings = findings(class, material).into_iter();
+        findings.map(move |(sharing, finding, ..)| {
+            (format!("{}, {}", class.name(), sharing.name()), finding)
+        })
+    };
+    Class::ALL.into_iter().flat_map(of_class).collect()
+}
+
+/// Those with one of some verdicts, with the gain in the guests' time.
+fn with(findings: &[(String, Finding)], verdicts: &[Verdict]) -> Vec<String> {
+    let wanted = findings.iter().filter(|(_, finding)| verdicts.contains(&finding.verdict));
+    let text = |(kind, finding): &(String, Finding)| match finding.of_guest {
+        Some(gain) => format!("{kind} ({})", percent(gain)),
+        None => kind.clone(),
+    };
+    wanted.map(text).collect()
+}
+
 fn short(material: &Material<'_>) -> String {
-    let mut by_verdict: Vec<(Verdict, Vec<String>)> = Vec::new();
-    for class in Class::ALL {
-        for (sharing, finding, ..) in findings(class, material) {
-            let gain = finding
-                .of_guest
-                .map_or(words::NOTHING.to_string(), percent);
-            let text = format!("{}, {} ({gain})", class.name(), sharing.name());
-            match by_verdict.iter_mut().find(|(verdict, _)| *verdict == finding.verdict) {
-                Some((_, texts)) => texts.push(text),
-                None => by_verdict.push((finding.verdict, vec![text])),
-            }
-        }
-    }
-    let parts: Vec<_> = by_verdict
-        .into_iter()
-        .map(|(verdict, texts)| format!("{}: {}", capital(verdict.words()), texts.join("; ")))
+    let findings = all(material);
+    let marginal = with(&findings, &[Verdict::Marginal]);
+    let not: Vec<_> = findings
+        .iter()
+        .filter(|(_, finding)| matches!(finding.verdict, Verdict::TooLittle | Verdict::NoGain))
         .collect();
-    format!("{}. In brackets: gain in the guests' time.", parts.join(". "))
+    let most = not.iter().filter_map(|(_, finding)| finding.of_guest).fold(0.0, f64::max);
+    format!(
+        "It is worth it on: {}. Marginal: {}. It is not worth it on the other {} of {} kinds of machine and \
+         sharing, where it gains {} of the guests’ time at most.",
+        words::list(&with(&findings, &[Verdict::WorthIt])),
+        words::list(&marginal),
+        not.len(),
+        findings.len(),
+        percent(most)
+    )
+}
+
+/// The answer to the question of the whole page.
+fn line(material: &Material<'_>) -> String {
+    let findings = all(material);
+    let count = |verdicts: &[Verdict]| with(&findings, verdicts).len();
+    let worth = count(&[Verdict::WorthIt]);
+    let word = match worth * 4 {
+        0 => "No",
+        few if few <= findings.len() => "Seldom",
+        some if some <= findings.len() * 3 => "Sometimes",
+        _ => "Mostly",
+    };
+    let owner = findings.iter().filter(|(_, finding)| finding.without == Scheme::Owner).count();
+    format!(
+        "{word}. Of {} kinds of machine and sharing, prediction is worth its complexity on {worth}, marginal on \
+         {}, and not worth it on {}. Without prediction, keeping the registers with their last owner costs \
+         least on {owner} of them.",
+        findings.len(),
+        count(&[Verdict::Marginal]),
+        count(&[Verdict::TooLittle, Verdict::NoGain])
+    )
 }
 
 fn chart(material: &Material<'_>) -> Dots {

@@ -4,15 +4,17 @@ use trapcast_forecast::Scheme;
 
 use super::{
     Answer, Material,
-    data::{Column, Table},
+    data::{Cell, Column, Table},
     html, look,
     words::{self, Format::{Percent, Plain, Times}},
 };
 use crate::{
     analysis::{
         costs::{ENTRIES, Of, cheapest, cost, mean, per_thousand, quotient},
+        estimate::Estimate,
         machine::{Class, Machine},
         subject::{Sharing, Subject},
+        verdict,
     },
     chart::{Axis, Dot, Dots, Mark, Row, Scale, Sector, Sectors, Series},
     plane::{self, Counts, Plane, SchemeCounts},
@@ -48,9 +50,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
          and per-entry. Costs are per thousand entries, so that each workload counts alike.",
         words::whole(material.machines.len() as u64)
     ));
-    for class in PLAIN {
-        html += &html::paragraph(&sentence(&programs, material.machine(class.representative())));
-    }
+    html += &overview(material, &programs);
     html += &html::figure(
         "costs",
         "What each scheme costs, over what hindsight would pay",
@@ -64,7 +64,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
         if let Some(plane) = plane_of(&subjects, material) {
-            let (figure, table) = plane_figure(sharing, &subjects, &plane);
+            let (figure, table) = plane_figure(sharing, &subjects, &plane, material);
             html += &figure;
             tables.push(table);
         }
@@ -72,63 +72,100 @@ pub fn answer(material: &Material<'_>) -> Answer {
     html += &html::details(&tables[1]);
     Answer {
         question: QUESTION,
+        line: line(material, &programs),
         short: short(material, &programs),
         html,
         tables,
     }
 }
 
+/// The cheapest scheme of some on the machine that stands for a class, with its cost over the oracle's and
+/// over that of the better fixed scheme.
+fn best(programs: &[&Subject], machine: &Machine, among: &[Scheme]) -> Option<(Scheme, [Estimate; 2])> {
+    let (scheme, _) = cheapest(programs, machine, among)?;
+    let over = |of| quotient(programs, machine, Of::Scheme(scheme), of);
+    Some((scheme, [over(Of::Oracle), over(Of::BetterFixed)]))
+}
+
+/// What is cheapest on each class of machine, and what of that which does not predict.
 fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
-    let parts: Vec<_> = PLAIN
-        .into_iter()
-        .filter_map(|class| {
-            let machine = material.machine(class.representative());
-            let schemes: Vec<_> = correct().collect();
-            let (best, _) = cheapest(programs, machine, &schemes)?;
-            let over = quotient(programs, machine, Of::Scheme(best), Of::Oracle);
-            let fixed = quotient(programs, machine, Of::Scheme(best), Of::BetterFixed);
-            Some(format!(
-                "{}: {best}, at {} times the oracle and {} of the better fixed scheme",
-                class.name(),
-                Plain.estimate(&over),
-                over_fixed(fixed.value)
-            ))
-        })
-        .collect();
-    format!("Cheapest on {}.", parts.join("; "))
+    let all: Vec<_> = correct().collect();
+    let parts = PLAIN.map(|class| {
+        let machine = material.machine(class.representative());
+        let (first, second) = (best(programs, machine, &all), best(programs, machine, &verdict::WITHOUT));
+        let (Some((scheme, [oracle, fixed])), Some((without, [other, _]))) = (first, second) else {
+            return format!("nothing was replayed for {}", machine.name);
+        };
+        let beside = if without == scheme {
+            String::new()
+        } else {
+            format!("; of those that predict nothing {without}, {} times", Plain.estimate(&other))
+        };
+        format!(
+            "{} {scheme}, {} times the oracle’s cost and {} of the better fixed scheme’s{beside}",
+            class.place(),
+            Plain.estimate(&oracle),
+            fixed.value.map_or(words::NOTHING.to_string(), words::percent)
+        )
+    });
+    format!("The cheapest is {}.", parts.join(". It is "))
 }
 
-fn over_fixed(share: Option<f64>) -> String {
-    share.map_or(words::NOTHING.to_string(), words::percent)
+fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
+    let all: Vec<_> = correct().collect();
+    let machine = material.machine(Class::CheapTrap.representative());
+    match best(programs, machine, &all) {
+        Some((scheme, [oracle, fixed])) => format!(
+            "{} {scheme} costs least: {} times what hindsight would pay, {} of the better fixed scheme.",
+            capital(Class::CheapTrap.place()),
+            Plain.estimate(&oracle),
+            fixed.value.map_or(words::NOTHING.to_string(), words::percent)
+        ),
+        None => format!("Nothing was replayed for {}.", machine.name),
+    }
 }
 
-fn sentence(programs: &[&Subject], machine: &Machine) -> String {
-    let schemes: Vec<_> = correct().collect();
-    let mut ranked: Vec<_> = schemes
-        .iter()
-        .filter_map(|&scheme| Some((scheme, mean(programs, machine, Of::Scheme(scheme))?)))
-        .collect();
-    ranked.sort_by(|a, b| a.1.total_cmp(&b.1));
-    let (Some(best), Some(worst)) = (ranked.first(), ranked.last()) else {
-        return format!("Nothing was replayed for {}.", machine.name);
-    };
-    let over = |scheme| quotient(programs, machine, Of::Scheme(scheme), Of::Oracle);
-    format!(
-        "{} ({}, T = {}, C = {} {}): {} is cheapest, with {} per thousand entries, {} times the oracle; \
-         until-put stands at {} times, last-trap at {}; {} is dearest, at {}.",
-        capital(machine.class.name()),
-        machine.name,
-        words::whole(machine.round_trip()),
-        words::whole(machine.exchange()),
-        machine.profile.unit.name(),
-        best.0,
-        words::plain(best.1),
-        Plain.estimate(&over(best.0)),
-        Plain.estimate(&over(Scheme::UntilPut)),
-        Plain.estimate(&over(Scheme::LastTrap)),
-        worst.0,
-        Plain.estimate(&over(worst.0)),
-    )
+/// The table that stands for a paragraph: one line per class of machine.
+fn overview(material: &Material<'_>, programs: &[&Subject]) -> String {
+    let mut table = Table::new(
+        "overview",
+        "The machine that stands for each class, and what schemes cost there over the oracle.",
+        &[
+            Column::text("class", "the class of machine"),
+            Column::text("machine", "the one that stands for it"),
+            Column::whole("t", "T: the round trip of a trap"),
+            Column::whole("c", "C: one save and one load"),
+            Column::text("cheapest", "the cheapest scheme"),
+            Column::estimate("its_cost", "its cost over the oracle’s", Times),
+            Column::estimate("owner", "that of owner", Times),
+            Column::estimate("until_put", "that of until-put", Times),
+            Column::estimate("last_trap", "that of last-trap", Times),
+            Column::estimate("eager", "that of eager", Times),
+            Column::estimate("per_entry", "that of per-entry", Times),
+        ],
+    );
+    let all: Vec<_> = correct().collect();
+    for class in PLAIN {
+        let machine = material.machine(class.representative());
+        let over = |scheme| Cell::from(quotient(programs, machine, Of::Scheme(scheme), Of::Oracle));
+        let Some((scheme, [oracle, _])) = best(programs, machine, &all) else {
+            continue;
+        };
+        table.push([
+            class.name().into(),
+            (&machine.name).into(),
+            machine.round_trip().into(),
+            machine.exchange().into(),
+            scheme.name().into(),
+            oracle.into(),
+            over(Scheme::Owner),
+            over(Scheme::UntilPut),
+            over(Scheme::LastTrap),
+            over(Scheme::Eager),
+            over(Scheme::PerEntry),
+        ]);
+    }
+    html::table(&table)
 }
 
 /// A text that begins with a capital letter.
@@ -272,7 +309,12 @@ fn plane_of(subjects: &[&Subject], material: &Material<'_>) -> Option<Plane> {
     plane::plane(&counts, &profiles).ok()
 }
 
-fn plane_figure(sharing: Sharing, subjects: &[&Subject], plane: &Plane) -> (String, Table) {
+fn plane_figure(
+    sharing: Sharing,
+    subjects: &[&Subject],
+    plane: &Plane,
+    material: &Material<'_>,
+) -> (String, Table) {
     let (name, title) = match sharing {
         Sharing::Own => ("plane_own", "The cheapest scheme for any T and C: a core of its own"),
         Sharing::Shared => ("plane_shared", "The cheapest scheme for any T and C: a shared core"),
@@ -291,9 +333,16 @@ fn plane_figure(sharing: Sharing, subjects: &[&Subject], plane: &Plane) -> (Stri
             Column::text("cheapest", "the cheapest scheme of others there"),
             Column::number("next_costs_more", "what the next one costs more", Percent),
             Column::number("over_oracle", "what the cheapest costs more than the oracle", Percent),
+            Column::number(
+                "forecast_saves",
+                "what forecast, which knows T and C, costs less than the cheapest of the others; with writes \
+                 of the gate, which the plane leaves out",
+                Percent,
+            ),
         ],
     );
-    for (number, place) in (1_u64..).zip(&plane.profiles) {
+    let machines = material.machines.iter().filter(|machine| machine.state.is_none());
+    for ((number, place), machine) in (1_u64..).zip(&plane.profiles).zip(machines) {
         table.push([
             number.to_string().as_str().into(),
             (&place.profile).into(),
@@ -304,6 +353,7 @@ fn plane_figure(sharing: Sharing, subjects: &[&Subject], plane: &Plane) -> (Stri
             (&place.cheapest).into(),
             place.next_costs_more_percent.map(|percent| percent / 100.0).into(),
             place.over_oracle_percent.map(|percent| percent / 100.0).into(),
+            forecast_saves(subjects, machine).into(),
         ]);
     }
     let workloads: Vec<_> = subjects.iter().map(|subject| subject.name.clone()).collect();
@@ -317,6 +367,14 @@ fn plane_figure(sharing: Sharing, subjects: &[&Subject], plane: &Plane) -> (Stri
         borders(plane)
     );
     (html::figure(name, title, &how, &sectors(plane), &table), table)
+}
+
+/// What `forecast` costs less than the cheapest of the others, as a share of that.
+fn forecast_saves(subjects: &[&Subject], machine: &Machine) -> Option<f64> {
+    let others: Vec<_> = correct().filter(|scheme| *scheme != Scheme::Forecast).collect();
+    let (_, least) = cheapest(subjects, machine, &others)?;
+    let forecast = mean(subjects, machine, Of::Scheme(Scheme::Forecast))?;
+    (least > 0.0).then(|| 1.0 - forecast / least)
 }
 
 fn borders(plane: &Plane) -> String {

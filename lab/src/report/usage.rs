@@ -10,7 +10,7 @@ use super::{
 use crate::{
     analysis::{
         estimate::{Estimate, ends, over_workloads},
-        modes::{BINS, FEWEST, Spread},
+        modes::{BINS, ENOUGH, FEWEST, Spread},
         subject::Subject,
         usage::Usage,
     },
@@ -32,11 +32,18 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let entry = mean(&programs, |s| s.entry.best());
     let load = mean(&programs, |s| s.load.best());
     let short = format!(
-        "Of entry windows {} use them, of load windows {} (mean of {}); {}.",
+        "In the mean over {}, {} of entry windows and {} of load windows used them (published: {}). {} {}",
+        words::count(programs.len(), "Linux workload", "Linux workloads"),
         Percent.estimate(&entry),
         Percent.estimate(&load),
-        words::count(programs.len(), "workload", "workloads"),
-        verdict(&tasks)
+        words::list(&SHARES.map(|share| format!("{} in {}", share.figure(), share.year))),
+        verdict("tasks", &tasks),
+        verdict("resume points", &points)
+    );
+    let line = format!(
+        "The registers are used in {} of entry windows and {} of load windows.",
+        Percent.estimate(&entry),
+        Percent.estimate(&load)
     );
     let html = [
         html::paragraph(&range(&programs)),
@@ -71,6 +78,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     ];
     Answer {
         question: QUESTION,
+        line,
         short,
         html: html.concat(),
         tables: vec![shares, modes],
@@ -133,16 +141,19 @@ fn published() -> String {
     )
 }
 
-fn verdict(spread: &Spread) -> String {
-    let Some((low, high)) = spread.extremes() else {
-        return "no task ran long enough to say whether use is bimodal".to_string();
+fn verdict(what: &str, spread: &Spread) -> String {
+    let (Some(is_bimodal), Some((low, high))) = (spread.is_bimodal(), spread.extremes()) else {
+        return format!(
+            "There are too few {what} ({}) to say whether use is bimodal over them.",
+            spread.total()
+        );
     };
-    let is = if spread.is_bimodal() { "is" } else { "is not" };
     format!(
-        "use {is} bimodal over tasks: {} of {} use them in less than 10 % of their windows, {} in 90 % or \
-         more",
+        "Over {what}, use {} bimodal: {} of {} used them in less than a tenth of their windows, {} in nine \
+         tenths or more.",
+        if is_bimodal { "is" } else { "is not" },
         percent(low),
-        spread.total(),
+        words::whole(spread.total()),
         percent(high)
     )
 }
@@ -152,16 +163,17 @@ fn bimodal(what: &str, spread: &Spread) -> String {
         return format!("No {what} had {FEWEST} windows or more, so nothing can be said of them.");
     };
     let by_chance = spread.by_chance / spread.total() as f64;
-    let rule = if spread.is_bimodal() {
-        "Both ends hold more than any tenth between them, and together more than all those: use is bimodal."
-    } else {
-        "That is not bimodal by our rule, which asks that both ends hold more than any tenth between them, \
-         and together more than all those."
+    let rule = match spread.is_bimodal() {
+        Some(true) => "Use is bimodal by our rule",
+        Some(false) => "Use is not bimodal by our rule",
+        None => "That is too few for our rule",
     };
     format!(
         "Of {} {what} with {FEWEST} windows or more, {} used the registers in less than a tenth of their \
          windows and {} in nine tenths or more; {} of the windows belong to those at the two ends. If each \
-         window of a workload used them by chance, {} would be there. {rule}",
+         window of a workload used them by chance, {} would be at the ends. {rule}, which asks that there are \
+         {ENOUGH}, that each end holds more than any tenth between, and that more than half of the windows \
+         are theirs.",
         words::whole(spread.total()),
         percent(low),
         percent(high),
