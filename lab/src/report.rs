@@ -11,7 +11,6 @@ use std::{
 use crate::{
     analysis::{
         machine::{self, Machine},
-        sample::WorkBegins,
         subject::{self, Sharing, Subject},
     },
     error::{Error, Result},
@@ -24,6 +23,7 @@ mod data;
 mod files;
 mod gains;
 mod html;
+mod latency;
 mod look;
 mod mistakes;
 mod page;
@@ -120,9 +120,7 @@ fn subjects(results: &Results, records: &Path, machines: &[Machine]) -> Result<V
         )));
     }
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let looked = parallel::in_parallel(&files, workers, |file| {
-        subject::look(file, machines, &WorkBegins::new())
-    })?;
+    let looked = parallel::in_parallel(&files, workers, |file| subject::look(file, machines))?;
     looked.into_iter().collect()
 }
 

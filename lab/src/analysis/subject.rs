@@ -10,7 +10,7 @@ use trapcast_forecast::{Costs, Scheme};
 use super::{
     machine::Machine,
     modes::{Modes, Spread},
-    sample::{self, WorkBegins},
+    sample,
     usage::{Gaps, Splitter, Usage},
 };
 use crate::{
@@ -112,13 +112,13 @@ pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Looks at a record. `work_begins` says for each VM from which row on its program is at work, as far as
-/// that is known.
+/// Looks at a record, and replays it for some machines.
 ///
 /// # Errors
 /// [`Error::Input`] where the record cannot be read or has no windows; [`Error::Interrupted`] on Ctrl-C.
-pub fn look(path: &Path, machines: &[Machine], work_begins: &WorkBegins) -> Result<Subject> {
+pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
     let file = RecordFile::open(path)?;
+    let work_begins = file.work_begins()?;
     let metadata = file.metadata();
     let mut splitter = Splitter::new(metadata.vcpus.len());
     let mut modes = Modes::default();
@@ -128,7 +128,7 @@ pub fn look(path: &Path, machines: &[Machine], work_begins: &WorkBegins) -> Resu
         if signals::interrupted() {
             return Err(Error::Interrupted);
         }
-        for sample in sample::read(&file, group, work_begins)? {
+        for sample in sample::read(&file, group, &work_begins)? {
             splitter.add(&sample);
             modes.add(&sample);
             vcpus.insert(sample.vcpu);
@@ -175,10 +175,12 @@ fn distinct(machines: &[Machine]) -> Vec<Costs> {
 
 #[cfg(test)]
 mod tests {
+    use trapcast_trace::record::{Flags, Record};
+
     use super::*;
     use crate::{
         analysis::machine,
-        record::{Shape, generate},
+        record::{End, Metadata, RecordWriter, Shape, Vcpu, generate},
     };
 
     fn generated(windows: u64, vcpus: u16) -> (tempfile::TempDir, PathBuf) {
@@ -198,7 +200,7 @@ mod tests {
     fn the_windows_looked_at_are_those_that_are_replayed() {
         let (_directory, path) = generated(3000, 3);
         let machines = &machine::all()[..2];
-        let subject = look(&path, machines, &WorkBegins::new()).unwrap();
+        let subject = look(&path, machines).unwrap();
         let replayed = &subject.outcome.windows;
         assert_eq!(subject.entry.all.windows, replayed.entry.windows);
         assert_eq!(subject.entry.all.used, replayed.entry.used);
@@ -214,13 +216,34 @@ mod tests {
     }
 
     #[test]
-    fn work_begins_where_it_is_said_to() {
-        let (_directory, path) = generated(500, 1);
-        let subject = look(&path, &[], &[(0, 400)].into()).unwrap();
-        assert_eq!(subject.sharing, Sharing::Own);
-        assert_eq!(subject.entry.all.windows, 500);
-        assert_eq!(subject.entry.best().windows, 100);
-        assert!(subject.load.best().windows < subject.load.all.windows);
+    fn work_begins_behind_the_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("marked.owner.parquet");
+        let metadata = Metadata {
+            vcpus: vec![Vcpu::default(), Vcpu { vm: 1, index: 0 }],
+            ..Metadata::default()
+        };
+        let mut writer = RecordWriter::create(&path, metadata).unwrap();
+        // VM 0 boots for ten windows of its own; VM 1 never says where its work begins.
+        for row in 0..100_u64 {
+            let mut flags = Flags::LOADED | Flags::PUT;
+            flags.set(Flags::FP, row >= 20);
+            flags.set(Flags::MARK, row == 18);
+            let record = Record {
+                vcpu: (row % 2) as u16,
+                flags: flags.bits(),
+                start: row,
+                ..Record::default()
+            };
+            writer.push(0, &[record]).unwrap();
+        }
+        writer.finish(End::default()).unwrap();
+        let subject = look(&path, &[]).unwrap();
+        assert_eq!(subject.entry.all.windows, 100);
+        let work = subject.entry.best();
+        assert_eq!((work.windows, work.used), (90, 80));
+        assert_eq!(subject.load.best().windows, 90);
+        assert_eq!(subject.sharing, Sharing::Shared);
     }
 
     #[test]

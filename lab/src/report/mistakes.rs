@@ -1,13 +1,12 @@
-//! The fourth question: what a wrong forecast costs, and what switching does to interrupt latency.
-
-use std::collections::BTreeMap;
+//! The fourth question: what a wrong forecast costs, and, in `latency`, what switching does to interrupt
+//! latency.
 
 use trapcast_forecast::Scheme;
 
 use super::{
     Answer, Material,
     data::{Column, Table},
-    html, look,
+    html, latency, look,
     schemes::{PLAIN, correct},
     words::{self, Format::Plain},
 };
@@ -26,7 +25,7 @@ const QUESTION: &str = "What does a wrong forecast cost, and what does switching
 /// Answers it.
 pub fn answer(material: &Material<'_>) -> Answer {
     let mistakes = mistakes(material);
-    let masked = masked(material);
+    let latency = latency::part(material);
     let html = [
         html::paragraph(
             "A scheme is wrong in two ways. It leaves the registers out and they are used: a late trap, which \
@@ -45,27 +44,14 @@ pub fn answer(material: &Material<'_>) -> Answer {
             &chart(material),
             &mistakes,
         ),
-        html::paragraph(&masked_sentence(&masked_by_scheme(material))),
-        html::figure(
-            "masked",
-            "The longest stretch of EL2 instructions with interrupts masked",
-            "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes at \
-             the begin of such a stretch waits for its end. These are instructions under an emulator: exact, \
-             and no cycles.",
-            &masked_chart(material),
-            &masked,
-        ),
-        html::paragraph(
-            "How all stretches are distributed, and how long after a timer's expiry a guest's handler runs, \
-             was not measured by this study.",
-        ),
+        latency.html,
     ];
     Answer {
         question: QUESTION,
         line: line(material),
-        short: short(material),
+        short: format!("{} {}", short(material), latency.short),
         html: html.concat(),
-        tables: vec![mistakes, masked],
+        tables: std::iter::once(mistakes).chain(latency.tables).collect(),
     }
 }
 
@@ -98,21 +84,12 @@ fn short(material: &Material<'_>) -> String {
             machine.profile.unit.name()
         )
     };
-    let longest = masked_by_scheme(material);
-    let span = |scheme: Scheme| {
-        let mean = longest.get(&scheme).map(|all| average(all));
-        mean.map_or(words::NOTHING.to_string(), words::plain)
-    };
     format!(
-        "Per thousand entries, {}; {}; {}; the price is that of {}. The longest stretch with interrupts masked \
-         is {} instructions under eager, {} under until-put and {} under forecast, in the mean over workloads.",
+        "Per thousand entries, {}; {}; {}; the price is that of {}.",
         of(Scheme::LastTrap),
         of(Scheme::UntilPut),
         of(Scheme::Forecast),
-        machine.name,
-        span(Scheme::Eager),
-        span(Scheme::UntilPut),
-        span(Scheme::Forecast)
+        machine.name
     )
 }
 
@@ -219,108 +196,6 @@ fn mistakes(material: &Material<'_>) -> Table {
                     machine.profile.unit.name().into(),
                 ]);
             }
-        }
-    }
-    table
-}
-
-/// The longest masked stretches of each scheme's plain runs, one per workload on one core.
-fn masked_by_scheme(material: &Material<'_>) -> BTreeMap<Scheme, Vec<f64>> {
-    let mut longest: BTreeMap<Scheme, Vec<f64>> = BTreeMap::new();
-    for result in &material.results.results {
-        let figures = result.figures.as_ref().filter(|_| result.scheme != Scheme::None);
-        if let Some(length) = figures.and_then(|figures| figures.longest_masked) {
-            longest.entry(result.scheme).or_default().push(length as f64);
-        }
-    }
-    longest
-}
-
-fn average(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
-}
-
-fn masked_sentence(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
-    let Some(lengths) = longest.get(&Scheme::Eager) else {
-        return "Masked stretches are known on one core only, and no such workload ran under eager.".to_string();
-    };
-    let eager = average(lengths);
-    let others = correct().filter(|scheme| *scheme != Scheme::Eager);
-    let differences: Vec<_> = others
-        .filter_map(|scheme| {
-            let other = average(longest.get(&scheme)?);
-            let more = eager - other;
-            let word = if more < 0.0 { "longer" } else { "shorter" };
-            Some(format!("{} {word} under {scheme}", words::plain(more.abs())))
-        })
-        .collect();
-    format!(
-        "The longest stretch at EL2 with interrupts masked is {} instructions long under eager, in the mean \
-         over workloads. It is {}.",
-        words::plain(eager),
-        words::list(&differences)
-    )
-}
-
-fn masked_chart(material: &Material<'_>) -> Dots {
-    let longest = masked_by_scheme(material);
-    let schemes: Vec<_> = correct().filter(|scheme| longest.contains_key(scheme)).collect();
-    let rows = schemes.iter().enumerate().map(|(series, scheme)| {
-        let all = &longest[scheme];
-        let mut dots: Vec<_> = all
-            .iter()
-            .map(|&value| Dot {
-                series,
-                value,
-                is_part: true,
-                ..Dot::default()
-            })
-            .collect();
-        dots.push(Dot {
-            series,
-            value: average(all),
-            ..Dot::default()
-        });
-        Row {
-            label: scheme.name().to_string(),
-            dots,
-            ..Row::default()
-        }
-    });
-    let rows: Vec<_> = rows.collect();
-    let highest = longest.values().flatten().copied().fold(100.0, f64::max);
-    Dots {
-        axis: Axis {
-            label: "instructions".to_string(),
-            scale: Scale::Linear,
-            from: 0.0,
-            to: (highest / 500.0).ceil() * 500.0,
-            format: words::tick,
-        },
-        series: schemes.iter().map(|scheme| look::scheme(*scheme)).collect(),
-        rows,
-        references: Vec::new(),
-        is_dodged: false,
-    }
-}
-
-fn masked(material: &Material<'_>) -> Table {
-    let mut table = Table::new(
-        "masked",
-        "The longest stretch of EL2 instructions with interrupts masked, by workload and scheme.",
-        &[
-            Column::text("workload", "the workload"),
-            Column::text("scheme", "the scheme"),
-            Column::whole("longest", "instructions; known on one core only"),
-        ],
-    );
-    for result in &material.results.results {
-        if let (true, Some(figures)) = (result.scheme != Scheme::None, &result.figures) {
-            table.push([
-                (&result.workload).into(),
-                result.scheme.name().into(),
-                figures.longest_masked.into(),
-            ]);
         }
     }
     table

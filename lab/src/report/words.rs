@@ -57,10 +57,12 @@ pub fn percent_digits(share: f64) -> String {
     let percent = share * 100.0;
     let text = match percent.abs() {
         0.0 => "0".to_string(),
-        below if below < 0.001 => format!("{percent:.1e}"),
-        below if below < 0.01 => format!("{percent:.4}"),
-        below if below < 0.1 => format!("{percent:.3}"),
-        below if below < 1.0 => format!("{percent:.2}"),
+        below if below < 1e-5 => format!("{percent:.0e}"),
+        // One digit that is not zero, and one more.
+        below if below < 1.0 => {
+            let places = 1 - below.log10().floor() as i32;
+            format!("{percent:.*}", places.unsigned_abs() as usize)
+        }
         _ => format!("{percent:.1}"),
     };
     // What is whole by its nature needs no place.
@@ -147,11 +149,12 @@ mod tests {
 
     #[test]
     fn shares_keep_a_digit_that_tells_them_from_nothing() {
-        let written = [0.137, 1.0, 0.0, 0.9996, 0.0004, 0.00004, 0.000004, 1e-9, -0.05].map(percent);
+        let shares = [0.137, 1.0, 0.0, 0.9996, 0.00042, 0.000043, 0.0000044, 1e-9, -0.05];
+        let written = shares.map(percent);
         assert_eq!(
             written,
             [
-                "13.7 %", "100 %", "0 %", "100 %", "0.04 %", "0.004 %", "0.0004 %", "1.0e-7 %",
+                "13.7 %", "100 %", "0 %", "100 %", "0.042 %", "0.0043 %", "0.00044 %", "1e-7 %",
                 "−5.0 %"
             ]
         );

@@ -1,0 +1,387 @@
+//! What switching does to interrupt latency: stretches at EL2 with interrupts masked, and how late a guest's
+//! timer comes.
+
+use std::collections::BTreeMap;
+
+use trapcast_forecast::Scheme;
+
+use super::{
+    Material,
+    data::{Column, Table},
+    html, look,
+    schemes::correct,
+    words::{self, Format::Plain, plain, whole},
+};
+use crate::{
+    chart::{Axis, Dot, Dots, Line, Lines, Row, Scale},
+    figures::Figures,
+    histogram::{Bin, Histogram},
+};
+
+/// Schemes that a picture of distributions shows: with all of them nobody could tell the lines apart.
+const SHOWN: [Scheme; 4] = [
+    Scheme::Eager,
+    Scheme::UntilPut,
+    Scheme::Owner,
+    Scheme::Forecast,
+];
+
+/// What the answer says of latency.
+pub struct Part {
+    /// In a sentence.
+    pub short: String,
+    /// At length.
+    pub html: String,
+    /// The data behind its figures.
+    pub tables: Vec<Table>,
+}
+
+/// Something whose distribution was counted.
+struct Measured {
+    name: &'static str,
+    title: &'static str,
+    /// What it is, in a sentence that says "of"; and the unit.
+    what: &'static str,
+    unit: &'static str,
+    how_to_read: &'static str,
+    about: &'static str,
+    of: fn(&Figures) -> Option<&Histogram>,
+}
+
+const MASKED: Measured = Measured {
+    name: "masked_stretches",
+    title: "How many stretches with interrupts masked are longer",
+    what: "stretches at EL2 with interrupts masked",
+    unit: "instructions",
+    how_to_read: "For each length, the share of stretches of EL2 instructions with interrupts masked that are \
+                  longer. Both axes are logarithmic, so that rare long stretches show: a line further left or \
+                  lower is better. All workloads on one core, put together.",
+    about: "Stretches of EL2 instructions with interrupts masked, by scheme, all workloads on one core.",
+    of: |figures| figures.masked.as_ref(),
+};
+
+const DELAY: Measured = Measured {
+    name: "timer_delays",
+    title: "How many timer interrupts come later",
+    what: "delays from a timer’s expiry to the guest’s handler",
+    unit: "ns",
+    how_to_read: "For each delay, the share of a guest's timer interrupts whose handler began later after the \
+                  timer's expiry, while the guest was on the core. One nanosecond is one instruction here. All \
+                  workloads whose guests measure it, put together.",
+    about: "Delays from a timer’s expiry to the guest’s handler, by scheme, all guests that measure them.",
+    of: |figures| figures.timer_delay.as_ref(),
+};
+
+/// Says what there is to say.
+pub fn part(material: &Material<'_>) -> Part {
+    let longest = longest_by_scheme(material);
+    let longest_table = longest_table(material);
+    let mut part = Part {
+        short: short_longest(&longest),
+        html: html::paragraph(&longest_sentence(&longest))
+            + &html::figure(
+                "masked",
+                "The longest stretch of EL2 instructions with interrupts masked",
+                "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes \
+                 at the begin of such a stretch waits for its end. These are instructions under an emulator: \
+                 exact, and no cycles.",
+                &longest_chart(&longest),
+                &longest_table,
+            ),
+        tables: vec![longest_table],
+    };
+    for measured in [&MASKED, &DELAY] {
+        let all = measured.by_scheme(material);
+        if all.is_empty() {
+            part.html += &html::paragraph(&format!(
+                "How {} are distributed was not measured by this study.",
+                measured.what
+            ));
+            continue;
+        }
+        let table = measured.table(&all);
+        part.html += &html::paragraph(&measured.sentence(&all));
+        part.html += &html::figure(
+            measured.name,
+            measured.title,
+            measured.how_to_read,
+            &measured.chart(&all),
+            &table,
+        );
+        part.short += &measured.short(&all);
+        part.tables.push(table);
+    }
+    part
+}
+
+type ByScheme = BTreeMap<Scheme, Histogram>;
+
+impl Measured {
+    /// What was counted under each correct scheme, all workloads together.
+    fn by_scheme(&self, material: &Material<'_>) -> ByScheme {
+        let mut all = ByScheme::new();
+        for result in &material.results.results {
+            let figures = result.figures.as_ref().filter(|_| result.scheme != Scheme::None);
+            if let Some(histogram) = figures.and_then(self.of) {
+                match all.get_mut(&result.scheme) {
+                    Some(sum) => *sum = merged(sum, histogram),
+                    None => drop(all.insert(result.scheme, histogram.clone())),
+                }
+            }
+        }
+        all
+    }
+
+    fn short(&self, all: &ByScheme) -> String {
+        let of = |scheme: Scheme| {
+            let histogram = all.get(&scheme)?;
+            let (most, longest) = (histogram.quantile(0.99)?, histogram.max()?);
+            Some(format!("{} and {} under {scheme}", whole(most), whole(longest)))
+        };
+        let parts: Vec<_> = SHOWN.into_iter().filter_map(of).collect();
+        format!(
+            " Of {}, 99 of 100 are within, and all are within: {} {}.",
+            self.what,
+            words::list(&parts),
+            self.unit
+        )
+    }
+
+    fn sentence(&self, all: &ByScheme) -> String {
+        let of = |(scheme, histogram): (&Scheme, &Histogram)| {
+            let quantile = |share| histogram.quantile(share).map_or(words::NOTHING.to_string(), whole);
+            format!(
+                "under {scheme}, half of {} are within {} {}, 99 of 100 within {}, 999 of 1,000 within {}",
+                whole(histogram.total()),
+                quantile(0.5),
+                self.unit,
+                quantile(0.99),
+                quantile(0.999)
+            )
+        };
+        let shown = all.iter().filter(|(scheme, _)| SHOWN.contains(scheme));
+        let parts: Vec<_> = shown.map(of).collect();
+        format!("Of {}: {}.", self.what, parts.join("; "))
+    }
+
+    fn chart(&self, all: &ByScheme) -> Lines {
+        let shown = all.iter().filter(|(scheme, _)| SHOWN.contains(scheme));
+        let lines: Vec<_> = shown
+            .map(|(scheme, histogram)| Line {
+                series: look::scheme(*scheme),
+                points: longer(histogram),
+                is_stepped: true,
+            })
+            .collect();
+        let points = lines.iter().flat_map(|line| &line.points);
+        let least = points.clone().map(|(_, share)| *share).fold(0.1, f64::min);
+        let first = points.clone().map(|(length, _)| *length).fold(f64::INFINITY, f64::min);
+        let last = points.map(|(length, _)| *length).fold(10.0, f64::max);
+        let first = if first < last { first.max(1.0) } else { 1.0 };
+        Lines {
+            x: Axis {
+                label: format!("{}, logarithmic", self.unit),
+                scale: Scale::Log,
+                from: first,
+                to: last * 1.1,
+                format: words::tick,
+            },
+            y: Axis {
+                label: "share that is longer".to_string(),
+                scale: Scale::Log,
+                from: least,
+                to: 1.0,
+                format: words::percent_tick,
+            },
+            lines,
+        }
+    }
+
+    fn table(&self, all: &ByScheme) -> Table {
+        let mut table = Table::new(
+            self.name,
+            self.about,
+            &[
+                Column::text("scheme", "the scheme"),
+                Column::whole("from", "the least number of the bin"),
+                Column::whole("to", "the largest number of the bin"),
+                Column::whole("count", "how many fell into it"),
+            ],
+        );
+        for (scheme, histogram) in all {
+            for bin in &histogram.bins {
+                table.push([
+                    scheme.name().into(),
+                    bin.from.into(),
+                    bin.to.into(),
+                    bin.count.into(),
+                ]);
+            }
+        }
+        table
+    }
+}
+
+/// The share of numbers that are longer than each bin's largest; the last one is none, and left out.
+fn longer(histogram: &Histogram) -> Vec<(f64, f64)> {
+    let total = histogram.total();
+    let mut left = total;
+    let mut points = Vec::new();
+    for bin in &histogram.bins {
+        left -= bin.count;
+        if left > 0 {
+            points.push((bin.to.max(1) as f64, left as f64 / total as f64));
+        }
+    }
+    points
+}
+
+/// Both together: bins of the same range are one.
+fn merged(one: &Histogram, other: &Histogram) -> Histogram {
+    let mut bins = BTreeMap::<(u64, u64), u64>::new();
+    for bin in one.bins.iter().chain(&other.bins) {
+        *bins.entry((bin.from, bin.to)).or_default() += bin.count;
+    }
+    let bins = bins.into_iter().map(|((from, to), count)| Bin { from, to, count });
+    Histogram {
+        unit: one.unit,
+        bins: bins.collect(),
+    }
+}
+
+/// The longest masked stretches of each correct scheme's plain runs, one per workload on one core.
+fn longest_by_scheme(material: &Material<'_>) -> BTreeMap<Scheme, Vec<f64>> {
+    let mut longest: BTreeMap<Scheme, Vec<f64>> = BTreeMap::new();
+    for result in &material.results.results {
+        let figures = result.figures.as_ref().filter(|_| result.scheme != Scheme::None);
+        if let Some(length) = figures.and_then(|figures| figures.longest_masked) {
+            longest.entry(result.scheme).or_default().push(length as f64);
+        }
+    }
+    longest
+}
+
+fn average(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn short_longest(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
+    let of = |scheme: Scheme| Some(format!("{} under {scheme}", plain(average(longest.get(&scheme)?))));
+    let parts: Vec<_> = SHOWN.into_iter().filter_map(of).collect();
+    format!(
+        "The longest stretch with interrupts masked, in instructions and in the mean over workloads: {}.",
+        words::list(&parts)
+    )
+}
+
+fn longest_sentence(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
+    let Some(lengths) = longest.get(&Scheme::Eager) else {
+        return "Masked stretches are known on one core only, and no such workload ran under eager.".to_string();
+    };
+    let eager = average(lengths);
+    let others = correct().filter(|scheme| *scheme != Scheme::Eager);
+    let differences: Vec<_> = others
+        .filter_map(|scheme| {
+            let more = eager - average(longest.get(&scheme)?);
+            let word = if more < 0.0 { "longer" } else { "shorter" };
+            Some(format!("{} {word} under {scheme}", plain(more.abs())))
+        })
+        .collect();
+    format!(
+        "The longest stretch at EL2 with interrupts masked is {} instructions long under eager, in the mean \
+         over workloads. It is {}.",
+        Plain.write(eager),
+        words::list(&differences)
+    )
+}
+
+fn longest_chart(longest: &BTreeMap<Scheme, Vec<f64>>) -> Dots {
+    let rows = longest.iter().enumerate().map(|(series, (scheme, all))| {
+        let part = |&value: &f64| Dot {
+            series,
+            value,
+            is_part: true,
+            ..Dot::default()
+        };
+        let mean = Dot {
+            series,
+            value: average(all),
+            hint: format!("{scheme}: {}", plain(average(all))),
+            ..Dot::default()
+        };
+        Row {
+            label: scheme.name().to_string(),
+            dots: all.iter().map(part).chain([mean]).collect(),
+            ..Row::default()
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    let highest = longest.values().flatten().copied().fold(100.0, f64::max);
+    Dots {
+        axis: Axis {
+            label: "instructions".to_string(),
+            scale: Scale::Linear,
+            from: 0.0,
+            to: (highest / 500.0).ceil() * 500.0,
+            format: words::tick,
+        },
+        series: longest.keys().map(|scheme| look::scheme(*scheme)).collect(),
+        rows,
+        references: Vec::new(),
+        is_dodged: false,
+    }
+}
+
+fn longest_table(material: &Material<'_>) -> Table {
+    let mut table = Table::new(
+        "masked",
+        "The longest stretch of EL2 instructions with interrupts masked, by workload and scheme.",
+        &[
+            Column::text("workload", "the workload"),
+            Column::text("scheme", "the scheme"),
+            Column::whole("longest", "instructions; known on one core only"),
+        ],
+    );
+    for result in &material.results.results {
+        if let (true, Some(figures)) = (result.scheme != Scheme::None, &result.figures) {
+            table.push([
+                (&result.workload).into(),
+                result.scheme.name().into(),
+                figures.longest_masked.into(),
+            ]);
+        }
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::histogram::Unit;
+
+    fn histogram(bins: &[(u64, u64, u64)]) -> Histogram {
+        Histogram {
+            unit: Unit::Instructions,
+            bins: bins
+                .iter()
+                .map(|&(from, to, count)| Bin { from, to, count })
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn distributions_add_up_bin_by_bin() {
+        let sum = merged(
+            &histogram(&[(0, 9, 1), (20, 29, 2)]),
+            &histogram(&[(10, 19, 4), (20, 29, 8)]),
+        );
+        assert_eq!(sum, histogram(&[(0, 9, 1), (10, 19, 4), (20, 29, 10)]));
+    }
+
+    #[test]
+    fn what_is_longer_falls_and_never_comes_to_nothing() {
+        let points = longer(&histogram(&[(0, 0, 1), (10, 19, 2), (100, 199, 1)]));
+        assert_eq!(points, [(1.0, 0.75), (19.0, 0.25)]);
+        assert_eq!(longer(&histogram(&[(5, 5, 9)])), []);
+    }
+}
