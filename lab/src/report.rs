@@ -15,7 +15,7 @@ use crate::{
     },
     error::{Error, Result},
     parallel,
-    results::{self, Results},
+    results::Results,
 };
 
 mod chances;
@@ -98,7 +98,7 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
         files::write(table, &data)?;
     }
     let page = output.join(PAGE);
-    results::write(&page, page::render(&material, &answers).as_bytes())?;
+    files::whole(&page, page::render(&material, &answers).as_bytes())?;
     Ok(Written {
         page,
         summary: summary(&answers),
@@ -157,7 +157,10 @@ impl Material<'_> {
     fn in_order(&self) -> Vec<(&'static str, Vec<&Subject>)> {
         let (linux, made): (Vec<_>, Vec<_>) = self.subjects.iter().partition(|s| s.runs_linux);
         let groups = [("Linux guests", linux), ("guests made for a pattern", made)];
-        groups.into_iter().filter(|(_, group)| !group.is_empty()).collect()
+        groups
+            .into_iter()
+            .filter(|(_, group)| !group.is_empty())
+            .collect()
     }
 
     /// The machine of a name.

@@ -54,16 +54,19 @@ pub fn mean(subjects: &[&Subject], machine: &Machine, of: Of) -> Option<f64> {
 /// The mean cost of one over that of another, and how far that would move with other workloads of the
 /// kind.
 pub fn quotient(subjects: &[&Subject], machine: &Machine, of: Of, over: Of) -> Estimate {
-    let pair = |subject: &&Subject| {
-        Some((cost(subject, machine, of)?, cost(subject, machine, over)?))
-    };
+    let pair =
+        |subject: &&Subject| Some((cost(subject, machine, of)?, cost(subject, machine, over)?));
     over_workloads(&subjects.iter().filter_map(pair).collect::<Vec<_>>())
 }
 
 /// Of some schemes the one that costs least over these workloads; the first of several.
-pub fn cheapest(subjects: &[&Subject], machine: &Machine, among: &[Scheme]) -> Option<(Scheme, f64)> {
-    let costs = among.iter().filter_map(|&scheme| {
-        Some((scheme, mean(subjects, machine, Of::Scheme(scheme))?))
-    });
+pub fn cheapest(
+    subjects: &[&Subject],
+    machine: &Machine,
+    among: &[Scheme],
+) -> Option<(Scheme, f64)> {
+    let costs = among
+        .iter()
+        .filter_map(|&scheme| Some((scheme, mean(subjects, machine, Of::Scheme(scheme))?)));
     costs.reduce(|best, next| if next.1 < best.1 { next } else { best })
 }

@@ -151,7 +151,12 @@ mod tests {
     fn windows_by_chance_have_the_interval_of_a_binomial() {
         let mut random = Random::new(3);
         let blocks: Vec<_> = (0..100)
-            .map(|_| block(100, (0..100).filter(|_| random.below(10) < 3).count() as u64))
+            .map(|_| {
+                block(
+                    100,
+                    (0..100).filter(|_| random.below(10) < 3).count() as u64,
+                )
+            })
             .collect();
         let [estimate] = over_blocks(&blocks, share);
         let (value, interval) = (estimate.value.unwrap(), estimate.interval.unwrap());

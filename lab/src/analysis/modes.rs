@@ -69,7 +69,12 @@ impl Modes {
     /// operating system does says nothing of others.
     pub fn points(&self) -> Spread {
         let of_users = |((vcpu, _), _): &(&(u16, u64), &Counts)| self.users.contains(vcpu);
-        Spread::of(self.points.iter().filter(of_users).map(|(_, counts)| counts))
+        Spread::of(
+            self.points
+                .iter()
+                .filter(of_users)
+                .map(|(_, counts)| counts),
+        )
     }
 }
 

@@ -53,7 +53,9 @@ pub fn read(file: &RecordFile, group: usize, work_begins: &WorkBegins) -> Result
         match file.read_column(group, column)? {
             Values::Bools(values) => fill(&mut values.into_iter().map(u64::from)),
             Values::Longs(values) => fill(&mut values.into_iter()),
-            Values::Numbers(values) => fill(&mut values.into_iter().map(|v| v.map_or(NULL, u64::from))),
+            Values::Numbers(values) => {
+                fill(&mut values.into_iter().map(|v| v.map_or(NULL, u64::from)))
+            }
             Values::Exits(_) => unreachable!("no exit is asked for"),
         }
         Ok(())
@@ -67,11 +69,15 @@ pub fn read(file: &RecordFile, group: usize, work_begins: &WorkBegins) -> Result
     set("asid", |sample, value| sample.space.0 = value as u16)?;
     set("ttbr0", |sample, value| sample.space.1 = value)?;
     set("start_ticks", |sample, value| sample.start = value)?;
-    set("start_instructions", |sample, value| sample.instructions = value)?;
+    set("start_instructions", |sample, value| {
+        sample.instructions = value
+    })?;
     set("end_instructions", |sample, value| {
         sample.instructions = value.saturating_sub(sample.instructions);
     })?;
-    set("first_use", |sample, value| sample.first_use = u32::try_from(value).ok())?;
+    set("first_use", |sample, value| {
+        sample.first_use = u32::try_from(value).ok()
+    })?;
     let vcpus = &file.metadata().vcpus;
     for (row, sample) in (first_row as u64..).zip(&mut samples) {
         let Some(vcpu) = vcpus.get(usize::from(sample.vcpu)) else {

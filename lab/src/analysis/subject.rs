@@ -47,6 +47,15 @@ impl Sharing {
             Self::Several => "several cores",
         }
     }
+
+    /// Where those of the kind are meant, in a sentence.
+    pub const fn place(self) -> &'static str {
+        match self {
+            Self::Own => "on a core of its own",
+            Self::Shared => "on a shared core",
+            Self::Several => "over several cores",
+        }
+    }
 }
 
 /// The windows of one kind, all of them and those of the program at work.

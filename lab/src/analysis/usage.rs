@@ -194,7 +194,14 @@ mod tests {
     #[test]
     fn pairs_are_of_one_vcpus_windows() {
         let mut splitter = Splitter::new(2);
-        for (vcpu, used) in [(0, true), (1, false), (0, true), (1, true), (0, false), (1, true)] {
+        for (vcpu, used) in [
+            (0, true),
+            (1, false),
+            (0, true),
+            (1, true),
+            (0, false),
+            (1, true),
+        ] {
             splitter.add(&sample(vcpu, used, vcpu == 1));
         }
         let usage = splitter.entry.all.usage();
@@ -210,8 +217,13 @@ mod tests {
     #[test]
     fn a_load_window_uses_the_registers_if_one_of_its_entries_does() {
         let mut splitter = Splitter::new(1);
-        for (used, put) in [(true, false), (false, true), (false, false), (false, true), (true, false)]
-        {
+        for (used, put) in [
+            (true, false),
+            (false, true),
+            (false, false),
+            (false, true),
+            (true, false),
+        ] {
             splitter.add(&sample(0, used, put));
         }
         let usage = splitter.load.all.usage();

@@ -158,7 +158,10 @@ mod tests {
         assert_eq!(Verdict::of(&gain(0.1), None), Verdict::Marginal);
         assert_eq!(Verdict::of(&gain(0.0), Some(0.5)), Verdict::NoGain);
         assert_eq!(Verdict::of(&gain(-0.1), Some(0.5)), Verdict::NoGain);
-        assert_eq!(Verdict::of(&Estimate::default(), Some(0.5)), Verdict::NoGain);
+        assert_eq!(
+            Verdict::of(&Estimate::default(), Some(0.5)),
+            Verdict::NoGain
+        );
     }
 
     #[test]

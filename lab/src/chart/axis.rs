@@ -31,7 +31,9 @@ impl Axis {
     pub fn place(&self, value: f64) -> f64 {
         let place = match self.scale {
             Scale::Linear => (value - self.from) / (self.to - self.from),
-            Scale::Log => (value.max(f64::MIN_POSITIVE) / self.from).ln() / (self.to / self.from).ln(),
+            Scale::Log => {
+                (value.max(f64::MIN_POSITIVE) / self.from).ln() / (self.to / self.from).ln()
+            }
         };
         place.clamp(0.0, 1.0)
     }
@@ -54,11 +56,11 @@ impl Axis {
                 let decades = |factors: &[f64]| -> Vec<f64> {
                     let powers = self.from.log10().floor() as i32..=self.to.log10().ceil() as i32;
                     let all = powers.flat_map(|power| {
-                        factors.iter().map(move |factor| factor * 10_f64.powi(power))
+                        factors
+                            .iter()
+                            .map(move |factor| factor * 10_f64.powi(power))
                     });
-                    let within = |tick: &f64| {
-                        (self.from * 0.999..=self.to * 1.001).contains(tick)
-                    };
+                    let within = |tick: &f64| (self.from * 0.999..=self.to * 1.001).contains(tick);
                     all.filter(within).collect()
                 };
                 let fine = decades(&[1.0, 2.0, 5.0]);
@@ -92,8 +94,15 @@ impl Axis {
         svg.line((left, bottom), (right, bottom), "c-axis");
         let middle = f64::midpoint(left, right);
         let half = text_width(&self.label) / 2.0;
-        let centre = middle.min(svg.width() - half).max(half.min(svg.width() / 2.0));
-        svg.text((centre, bottom + 34.0), Anchor::Middle, "c-label", &self.label);
+        let centre = middle
+            .min(svg.width() - half)
+            .max(half.min(svg.width() / 2.0));
+        svg.text(
+            (centre, bottom + 34.0),
+            Anchor::Middle,
+            "c-label",
+            &self.label,
+        );
         40.0
     }
 
@@ -116,7 +125,10 @@ impl Axis {
 
     /// How wide the widest of its ticks' texts is.
     pub(super) fn widest_tick(&self, ticks: usize) -> f64 {
-        let widths = self.ticks(ticks).into_iter().map(|tick| text_width(&(self.format)(tick)));
+        let widths = self
+            .ticks(ticks)
+            .into_iter()
+            .map(|tick| text_width(&(self.format)(tick)));
         widths.fold(0.0, f64::max)
     }
 }

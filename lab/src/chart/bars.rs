@@ -59,7 +59,12 @@ impl Chart for Bars {
         }
         svg.line((left, bottom), (right, bottom), "c-axis");
         let middle = f64::midpoint(left, right);
-        svg.text((middle, bottom + 34.0), Anchor::Middle, "c-label", &self.label);
+        svg.text(
+            (middle, bottom + 34.0),
+            Anchor::Middle,
+            "c-label",
+            &self.label,
+        );
         svg.finish(title, bottom + 40.0)
     }
 }

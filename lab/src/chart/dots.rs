@@ -82,7 +82,10 @@ impl Chart for Dots {
         };
         let top = after_legend + self.reference_labels(&mut svg, after_legend, at);
         let places = self.places(top, is_narrow);
-        let bottom = places.last().map_or(top, |(_, y)| y + self.row_height() / 2.0) + 4.0;
+        let bottom = places
+            .last()
+            .map_or(top, |(_, y)| y + self.row_height() / 2.0)
+            + 4.0;
 
         for reference in &self.references {
             let (from, to) = (at(reference.from), at(reference.to));
@@ -124,7 +127,11 @@ impl Dots {
     /// How far below the middle of a row the dots of a series are.
     fn dodge(&self, series: usize) -> f64 {
         let middle = (self.series.len() as f64 - 1.0) / 2.0;
-        let lanes = if self.is_dodged { series as f64 - middle } else { 0.0 };
+        let lanes = if self.is_dodged {
+            series as f64 - middle
+        } else {
+            0.0
+        };
         lanes * Self::DODGE
     }
 

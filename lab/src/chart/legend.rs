@@ -45,7 +45,11 @@ pub fn draw(svg: &mut Svg, series: &[&Series], sign: Sign) -> f64 {
         svg.text(place, Anchor::Start, "c-text", &each.name);
         x += width + GAP;
     }
-    if series.is_empty() { 0.0 } else { y + LINE + 8.0 }
+    if series.is_empty() {
+        0.0
+    } else {
+        y + LINE + 8.0
+    }
 }
 
 /// The class of a box of the series of this number.

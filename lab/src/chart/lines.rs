@@ -56,9 +56,6 @@ impl Chart for Lines {
                 }
                 points.push(place);
             }
-            if let (true, Some(&(_, y))) = (line.is_stepped, points.last()) {
-                points.push((right, y));
-            }
             let class = format!("c-line {}", line.series.class);
             svg.polyline(&points, line.series.dash, &class);
         }

@@ -60,7 +60,10 @@ impl Chart for Sectors {
         };
         let shapes: Vec<_> = self.sectors.iter().map(|sector| self.cut(sector)).collect();
         for (sector, shape) in self.sectors.iter().zip(&shapes) {
-            let points: Vec<_> = shape.iter().map(|&(x, y)| place(x.exp(), y.exp())).collect();
+            let points: Vec<_> = shape
+                .iter()
+                .map(|&(x, y)| place(x.exp(), y.exp()))
+                .collect();
             if points.len() > 2 {
                 svg.polygon(&points, &format!("c-area {}", sector.series.class));
             }
@@ -68,7 +71,11 @@ impl Chart for Sectors {
         self.y.draw_left(&mut svg, (left, right), (top, bottom));
         let below = self.x.draw_below(&mut svg, (left, right), (top, bottom));
 
-        let spots: Vec<_> = self.marks.iter().map(|mark| place(mark.x, mark.y)).collect();
+        let spots: Vec<_> = self
+            .marks
+            .iter()
+            .map(|mark| place(mark.x, mark.y))
+            .collect();
         let mut taken: Vec<Bounds> = spots.iter().map(|spot| around(*spot)).collect();
         let frame = [left + 2.0, top + 2.0, right - 2.0, bottom - 2.0];
         for (mark, spot) in self.marks.iter().zip(&spots) {
@@ -78,7 +85,10 @@ impl Chart for Sectors {
             let [x, _, _, y] = bounds;
             if leads {
                 let middle = f64::midpoint(bounds[0], bounds[2]);
-                let end = (middle.clamp(bounds[0], bounds[2]), f64::midpoint(bounds[1], y));
+                let end = (
+                    middle.clamp(bounds[0], bounds[2]),
+                    f64::midpoint(bounds[1], y),
+                );
                 svg.line(*spot, (if spot.0 < x { x } else { end.0 }, end.1), "c-lead");
             }
             svg.text((x + 2.0, y - 3.0), Anchor::Start, "c-name", text);
@@ -139,7 +149,9 @@ fn clip(shape: Vec<(f64, f64)>, side: impl Fn((f64, f64)) -> f64) -> Vec<(f64, f
 fn centre(shape: &[(f64, f64)]) -> Option<(f64, f64)> {
     let count = shape.len() as f64;
     (shape.len() > 2).then(|| {
-        let sum = shape.iter().fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));
+        let sum = shape
+            .iter()
+            .fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));
         (sum.0 / count, sum.1 / count)
     })
 }
@@ -158,15 +170,25 @@ fn free_place((x, y): (f64, f64), width: f64, taken: &[Bounds], frame: Bounds) -
     let steps = (0..20).flat_map(|step| {
         let up = f64::from(step) * 8.0;
         [-up, up].into_iter().flat_map(move |dy| {
-            [(7.0, dy, step), (-11.0 - width, dy, step), (-width / 2.0, dy, step)]
+            [
+                (7.0, dy, step),
+                (-11.0 - width, dy, step),
+                (-width / 2.0, dy, step),
+            ]
         })
     });
     let within = |bounds: &Bounds| {
-        bounds[0] >= frame[0] && bounds[1] >= frame[1] && bounds[2] <= frame[2] && bounds[3] <= frame[3]
+        bounds[0] >= frame[0]
+            && bounds[1] >= frame[1]
+            && bounds[2] <= frame[2]
+            && bounds[3] <= frame[3]
     };
     let is_free = |bounds: &Bounds| {
         taken.iter().all(|other| {
-            bounds[2] < other[0] || other[2] < bounds[0] || bounds[3] < other[1] || other[3] < bounds[1]
+            bounds[2] < other[0]
+                || other[2] < bounds[0]
+                || bounds[3] < other[1]
+                || other[3] < bounds[1]
         })
     };
     let mut places = steps.map(|(dx, dy, step)| (at(x + dx, y + dy), step > 1));
@@ -174,6 +196,9 @@ fn free_place((x, y): (f64, f64), width: f64, taken: &[Bounds], frame: Bounds) -
         .find(|(bounds, _)| within(bounds) && is_free(bounds))
         .unwrap_or_else(|| {
             let left = (x + 7.0).min(frame[2] - width - 4.0).max(frame[0]);
-            (at(left, y.clamp(frame[1] + HEIGHT, frame[3] - HEIGHT)), false)
+            (
+                at(left, y.clamp(frame[1] + HEIGHT, frame[3] - HEIGHT)),
+                false,
+            )
         })
 }

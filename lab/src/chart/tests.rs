@@ -38,7 +38,8 @@ fn dots(scale: Scale) -> Dots {
                 dots: vec![dot(0, 3.0), dot(1, 1e9)],
             },
             Row {
-                label: "a label that is much too long for the place that it has beside a row".to_string(),
+                label: "a label that is much too long for the place that it has beside a row"
+                    .to_string(),
                 dots: vec![dot(0, 0.0), dot(1, -5.0)],
                 ..Row::default()
             },
@@ -134,9 +135,14 @@ fn all() -> Vec<(f64, String)> {
 /// The numbers of an attribute, all over a picture.
 fn numbers(svg: &str, attribute: &str) -> Vec<f64> {
     let key = format!(" {attribute}=\"");
-    let values = svg.split(&key).skip(1).filter_map(|rest| rest.split('"').next());
+    let values = svg
+        .split(&key)
+        .skip(1)
+        .filter_map(|rest| rest.split('"').next());
     let numbers = values.flat_map(|value| value.split([' ', ',']));
-    numbers.map(|number| number.parse().unwrap_or(f64::NAN)).collect()
+    numbers
+        .map(|number| number.parse().unwrap_or(f64::NAN))
+        .collect()
 }
 
 #[test]
@@ -175,16 +181,25 @@ fn all_points_are_within_the_picture() {
         };
         assert_eq!(box_width, width);
         let points = numbers(&svg, "points");
-        let (xs, ys) = points.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip::<_, _, Vec<_>, Vec<_>>();
-        let across = ["x", "x1", "x2", "cx"].into_iter().flat_map(|name| numbers(&svg, name));
+        let (xs, ys) = points
+            .chunks_exact(2)
+            .map(|pair| (pair[0], pair[1]))
+            .unzip::<_, _, Vec<_>, Vec<_>>();
+        let across = ["x", "x1", "x2", "cx"]
+            .into_iter()
+            .flat_map(|name| numbers(&svg, name));
         for x in across.chain(xs) {
             assert!((0.0..=width).contains(&x), "{x} of {width}: {svg}");
         }
-        let up = ["y", "y1", "y2", "cy"].into_iter().flat_map(|name| numbers(&svg, name));
+        let up = ["y", "y1", "y2", "cy"]
+            .into_iter()
+            .flat_map(|name| numbers(&svg, name));
         for y in up.chain(ys) {
             assert!((0.0..=height).contains(&y), "{y} of {height}: {svg}");
         }
-        let sizes = ["width", "height", "r"].into_iter().flat_map(|name| numbers(&svg, name));
+        let sizes = ["width", "height", "r"]
+            .into_iter()
+            .flat_map(|name| numbers(&svg, name));
         assert!(sizes.into_iter().all(|size| size >= 0.0), "{svg}");
     }
 }
@@ -207,7 +222,10 @@ fn texts_keep_within_the_picture_by_their_estimated_width() {
             };
             // A label may be longer than all the room there is.
             if long < width * 0.4 {
-                assert!(left >= -0.1 && right <= width + 0.1, "{content}: {left} to {right} of {width}");
+                assert!(
+                    left >= -0.1 && right <= width + 0.1,
+                    "{content}: {left} to {right} of {width}"
+                );
             }
         }
     }
@@ -215,10 +233,19 @@ fn texts_keep_within_the_picture_by_their_estimated_width() {
 
 #[test]
 fn ticks_are_round_and_within_the_axis() {
-    assert_eq!(axis(Scale::Linear, 0.0, 1.0).ticks(5), [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]);
+    assert_eq!(
+        axis(Scale::Linear, 0.0, 1.0).ticks(5),
+        [0.0, 0.2, 0.4, 0.6000000000000001, 0.8, 1.0]
+    );
     assert_eq!(axis(Scale::Linear, 0.0, 130.0).ticks(4), [0.0, 50.0, 100.0]);
-    assert_eq!(axis(Scale::Log, 1.0, 100.0).ticks(7), [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]);
-    assert_eq!(axis(Scale::Log, 30.0, 5e5).ticks(4), [100.0, 1000.0, 10_000.0, 100_000.0]);
+    assert_eq!(
+        axis(Scale::Log, 1.0, 100.0).ticks(7),
+        [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0]
+    );
+    assert_eq!(
+        axis(Scale::Log, 30.0, 5e5).ticks(4),
+        [100.0, 1000.0, 10_000.0, 100_000.0]
+    );
     let place = |value| axis(Scale::Log, 1.0, 100.0).place(value);
     assert_eq!([0.0, 1.0, 10.0, 1e9].map(place), [0.0, 0.0, 0.5, 1.0]);
 }
@@ -228,10 +255,16 @@ fn a_sector_is_cut_by_its_ratios() {
     let svg = sectors().svg("", 720.0);
     assert_eq!(svg.matches("c-area").count(), 3);
     for name in ["low", "middle", "high"] {
-        assert!(svg.contains(&format!(">{name}</text>")), "{name} has no name");
+        assert!(
+            svg.contains(&format!(">{name}</text>")),
+            "{name} has no name"
+        );
     }
     // The line between two of them belongs to both.
-    let areas = svg.split("<polygon points=\"").skip(1).filter(|area| area.contains("c-area"));
+    let areas = svg
+        .split("<polygon points=\"")
+        .skip(1)
+        .filter(|area| area.contains("c-area"));
     let corners: Vec<Vec<&str>> = areas
         .map(|area| area.split('"').next().unwrap().split(' ').collect())
         .collect();
@@ -247,7 +280,11 @@ fn marks_do_not_hide_each_others_names() {
     chart.marks.truncate(5);
     let svg = chart.svg("", 720.0);
     let mut boxes: Vec<[f64; 4]> = Vec::new();
-    for text in svg.split("<text ").skip(1).filter(|text| text.contains("c-name")) {
+    for text in svg
+        .split("<text ")
+        .skip(1)
+        .filter(|text| text.contains("c-name"))
+    {
         let number = |name: &str| -> f64 {
             let (_, rest) = text.split_once(&format!("{name}=\"")).unwrap();
             rest.split('"').next().unwrap().parse().unwrap()
@@ -256,7 +293,10 @@ fn marks_do_not_hide_each_others_names() {
         let (x, y) = (number("x"), number("y"));
         let bounds = [x, y - 11.0, x + svg::text_width(content), y];
         let apart = |other: &[f64; 4]| {
-            bounds[2] <= other[0] || other[2] <= bounds[0] || bounds[3] <= other[1] || other[3] <= bounds[1]
+            bounds[2] <= other[0]
+                || other[2] <= bounds[0]
+                || bounds[3] <= other[1]
+                || other[3] <= bounds[1]
         };
         assert!(boxes.iter().all(apart), "{content}");
         boxes.push(bounds);

@@ -62,7 +62,11 @@ pub fn answer(material: &Material<'_>) -> Answer {
     for ((kind, usage), means) in KINDS.into_iter().zip([&entry, &load]) {
         html += &html::paragraph(&sentence(kind, &programs, usage, means));
         html += &html::figure(
-            if kind == "entry" { "after-entry" } else { "after-load" },
+            if kind == "entry" {
+                "after-entry"
+            } else {
+                "after-load"
+            },
             &format!("How probable a use is after a use and after none, {kind} windows"),
             "Two dots per workload: the probability of a use if the vCPU's window before used the registers, \
              and if it did not, each with its interval of 95 %. Where the two are far apart, the last window \
@@ -121,12 +125,11 @@ fn sentence(
     usage: fn(&Subject) -> &Usage,
     means: &Means,
 ) -> String {
-    let range = |of: fn(&Usage) -> &Estimate| {
-        from_to(subjects.iter().filter_map(|s| of(usage(s)).value))
-    };
+    let range =
+        |of: fn(&Usage) -> &Estimate| from_to(subjects.iter().filter_map(|s| of(usage(s)).value));
     format!(
         "In {kind} windows, P(use | used before) is {} in the mean over workloads, and {} from one to another; \
-         P(use | not used before) is {} ({}). As a forecast, “as last time” is right in {} of windows. Its \
+         P(use | not used before) is {}, and {} from one to another. As a forecast, “as last time” is right in {} of windows. Its \
          precision is the first of these, its recall {}: so many of the uses had been announced by a use.",
         Percent.estimate(&means.after_use),
         range(|usage| &usage.after_use),
@@ -158,7 +161,9 @@ fn gap_sentence(subjects: &[&Subject]) -> String {
 
 /// The share of distances that are not above one.
 fn within(distances: &Distances, most: u64) -> Option<f64> {
-    let below = distances.cumulated().take_while(|(distance, _)| *distance <= most);
+    let below = distances
+        .cumulated()
+        .take_while(|(distance, _)| *distance <= most);
     let count = below.last().map_or(0, |(_, count)| count);
     (distances.total() > 0).then(|| count as f64 / distances.total() as f64)
 }
@@ -169,15 +174,18 @@ fn chart(material: &Material<'_>, kind: &str, usage: fn(&Subject) -> &Usage) -> 
         for (number, subject) in group.into_iter().enumerate() {
             let usage = usage(subject);
             let estimates = [usage.after_use, usage.after_none];
-            let dots = estimates.into_iter().enumerate().filter_map(|(series, estimate)| {
-                Some(Dot {
-                    series,
-                    value: estimate.value?,
-                    interval: estimate.ends(),
-                    hint: format!("{}: {}", subject.name, Percent.estimate(&estimate)),
-                    ..Dot::default()
-                })
-            });
+            let dots = estimates
+                .into_iter()
+                .enumerate()
+                .filter_map(|(series, estimate)| {
+                    Some(Dot {
+                        series,
+                        value: estimate.value?,
+                        interval: estimate.ends(),
+                        hint: format!("{}: {}", subject.name, Percent.estimate(&estimate)),
+                        ..Dot::default()
+                    })
+                });
             rows.push(Row {
                 heading: (number == 0).then(|| name.to_string()),
                 label: subject.name.clone(),
@@ -187,7 +195,7 @@ fn chart(material: &Material<'_>, kind: &str, usage: fn(&Subject) -> &Usage) -> 
     }
     Dots {
         axis: Axis {
-            label: format!("probability that a {kind} window uses the registers"),
+            label: format!("probability of a use, {kind} windows"),
             scale: Scale::Linear,
             from: 0.0,
             to: 1.0,
@@ -206,10 +214,21 @@ fn chances(material: &Material<'_>) -> Table {
         "The window before as a forecast of the next, by workload and kind of window.",
         &[
             Column::text("workload", "the workload"),
-            Column::text("windows_of", "entry: from an entry to its exit; load: from load to put"),
-            Column::estimate("use_after_use", "P(use | used before): the precision", Percent),
+            Column::text(
+                "windows_of",
+                "entry: from an entry to its exit; load: from load to put",
+            ),
+            Column::estimate(
+                "use_after_use",
+                "P(use | used before): the precision",
+                Percent,
+            ),
             Column::estimate("use_after_none", "P(use | not used before)", Percent),
-            Column::estimate("accuracy", "share of windows that did as the one before", Percent),
+            Column::estimate(
+                "accuracy",
+                "share of windows that did as the one before",
+                Percent,
+            ),
             Column::estimate("recall", "share of uses that followed a use", Percent),
         ],
     );
@@ -231,12 +250,17 @@ fn chances(material: &Material<'_>) -> Table {
 
 /// Distances at which distributions are shown: each once, up to the greatest.
 fn grid(subjects: &[&Subject]) -> Vec<u64> {
-    let longest = subjects.iter().filter_map(|s| s.gaps.windows.quantiles().max).max();
+    let longest = subjects
+        .iter()
+        .filter_map(|s| s.gaps.windows.quantiles().max)
+        .max();
     let longest = longest.unwrap_or(1);
     let mut grid = Vec::new();
     let mut power = 0;
     while grid.last().is_none_or(|last| *last < longest) {
-        let next = 10_f64.powf(f64::from(power) / f64::from(PER_DECADE)).round() as u64;
+        let next = 10_f64
+            .powf(f64::from(power) / f64::from(PER_DECADE))
+            .round() as u64;
         if grid.last() != Some(&next) {
             grid.push(next);
         }
@@ -250,7 +274,10 @@ fn distances(subjects: &[&Subject]) -> Table {
         "distances",
         "How many uses follow the one before within a distance, Linux workloads.",
         &[
-            Column::whole("distance", "entry windows from one use to the next, at most"),
+            Column::whole(
+                "distance",
+                "entry windows from one use to the next, at most",
+            ),
             Column::estimate(
                 "share",
                 "share of uses within it, the mean over workloads and how far it would move with others",
@@ -283,7 +310,11 @@ fn ecdf(subjects: &[&Subject]) -> Lines {
         series: Series {
             name: name.to_string(),
             class: class.to_string(),
-            dash: if name.is_empty() { Dash::Dotted } else { Dash::Solid },
+            dash: if name.is_empty() {
+                Dash::Dotted
+            } else {
+                Dash::Solid
+            },
             ..Series::default()
         },
         points: grid
@@ -294,7 +325,11 @@ fn ecdf(subjects: &[&Subject]) -> Lines {
     };
     let mut lines: Vec<_> = subjects
         .iter()
-        .map(|s| line("", "c-thin s-first", &|distance| within(&s.gaps.windows, distance)))
+        .map(|s| {
+            line("", "c-thin s-first", &|distance| {
+                within(&s.gaps.windows, distance)
+            })
+        })
         .collect();
     let mean = |distance| {
         let shares: Vec<_> = subjects
@@ -349,7 +384,10 @@ fn quantiles(material: &Material<'_>) -> Table {
             ticks,
         } = &subject.gaps;
         let microseconds = 1e6 / subject.counter_frequency.max(1) as f64;
-        let mut units = vec![("windows", windows, 1.0), ("microseconds", ticks, microseconds)];
+        let mut units = vec![
+            ("windows", windows, 1.0),
+            ("microseconds", ticks, microseconds),
+        ];
         // Each of several cores counts the instructions of all.
         if subject.guest_instructions.is_some() {
             units.insert(1, ("instructions", instructions, 1.0));

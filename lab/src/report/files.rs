@@ -13,7 +13,7 @@ use parquet::{
 use super::data::{Flat, Table, Values};
 use crate::{
     error::{Error, Result},
-    results,
+    output,
 };
 
 /// Writes a table as `NAME.csv` and `NAME.parquet` in a directory.
@@ -23,12 +23,27 @@ use crate::{
 pub fn write(table: &Table, directory: &Path) -> Result<()> {
     let flat = table.flat();
     let path = |ending: &str| directory.join(format!("{}.{ending}", table.name));
-    results::write(&path("csv"), csv(&flat).as_bytes())?;
+    whole(&path("csv"), csv(&flat).as_bytes())?;
     let mut bytes = Vec::new();
     parquet(&flat, &mut bytes).map_err(|error| {
-        Error::run(format!("cannot write {}: {error}", path("parquet").display()))
+        Error::run(format!(
+            "cannot write {}: {error}",
+            path("parquet").display()
+        ))
     })?;
-    results::write(&path("parquet"), &bytes)
+    whole(&path("parquet"), &bytes)
+}
+
+/// Writes a file that others may read, too. It is there whole, or as it was before.
+///
+/// # Errors
+/// [`Error::Run`] where it cannot be written.
+pub fn whole(path: &Path, content: &[u8]) -> Result<()> {
+    let written = output::begin(path).and_then(|mut file| {
+        file.write_all(content)?;
+        file.persist(path).map(drop).map_err(std::io::Error::from)
+    });
+    written.map_err(|error| Error::run(format!("cannot write {}: {error}", path.display())))
 }
 
 /// Returns a table as CSV (RFC 4180, with plain line ends): names first; nothing between commas where
@@ -80,16 +95,25 @@ fn parquet(columns: &[Flat], output: &mut (impl Write + Send)) -> ParquetResult<
     while let (Some(mut writer), Some(column)) = (group.next_column()?, columns.next()) {
         match &column.values {
             Values::Text(values) => {
-                let values: Vec<_> = values.iter().map(|text| ByteArray::from(text.as_str())).collect();
-                writer.typed::<ByteArrayType>().write_batch(&values, None, None)?;
+                let values: Vec<_> = values
+                    .iter()
+                    .map(|text| ByteArray::from(text.as_str()))
+                    .collect();
+                writer
+                    .typed::<ByteArrayType>()
+                    .write_batch(&values, None, None)?;
             }
             Values::Whole(values) => {
                 let (levels, values) = dense(values, u64::cast_signed);
-                writer.typed::<Int64Type>().write_batch(&values, Some(&levels), None)?;
+                writer
+                    .typed::<Int64Type>()
+                    .write_batch(&values, Some(&levels), None)?;
             }
             Values::Number(values) => {
                 let (levels, values) = dense(values, |number| number);
-                writer.typed::<DoubleType>().write_batch(&values, Some(&levels), None)?;
+                writer
+                    .typed::<DoubleType>()
+                    .write_batch(&values, Some(&levels), None)?;
             }
         }
         writer.close()?;
@@ -155,8 +179,18 @@ mod tests {
                 high: 0.5,
             }),
         };
-        table.push(["a, \"b\" <c>".into(), u64::MAX.into(), 0.1.into(), estimate.into()]);
-        table.push(["d".into(), None::<u64>.into(), None::<f64>.into(), Estimate::default().into()]);
+        table.push([
+            "a, \"b\" <c>".into(),
+            u64::MAX.into(),
+            0.1.into(),
+            estimate.into(),
+        ]);
+        table.push([
+            "d".into(),
+            None::<u64>.into(),
+            None::<f64>.into(),
+            Estimate::default().into(),
+        ]);
         table
     }
 

@@ -18,7 +18,8 @@ use crate::{
     chart::{Axis, Dot, Dots, Row, Scale, Series},
 };
 
-const QUESTION: &str = "Lazy until put, or prediction: what is left to gain once registers are kept across exits?";
+const QUESTION: &str =
+    "Lazy until put, or prediction: what is left to gain once registers are kept across exits?";
 
 /// What stands beside `until-put`.
 const RIVALS: [Of; 3] = [
@@ -90,18 +91,26 @@ fn short(material: &Material<'_>) -> String {
             let machine = material.machine(class.representative());
             let kinds = Sharing::ALL.into_iter().filter_map(|sharing| {
                 let subjects = material.sharing(sharing);
-                let left = RIVALS.map(|of| remains(&subjects, machine, of).value.map(words::percent));
+                let left =
+                    RIVALS.map(|of| remains(&subjects, machine, of).value.map(words::percent));
                 let [Some(owner), Some(forecast), Some(oracle)] = left else {
                     return None;
                 };
-                Some(format!("{owner}, {forecast} and {oracle} on {}", sharing.name()))
+                Some(format!(
+                    "{owner}, {forecast} and {oracle} {}",
+                    sharing.place()
+                ))
             });
-            format!("{}, {}", class.place(), kinds.collect::<Vec<_>>().join("; "))
+            format!(
+                "{}, {}",
+                class.place(),
+                kinds.collect::<Vec<_>>().join("; ")
+            )
         })
         .collect();
     format!(
         "Of what until-put costs, owner (which predicts nothing), forecast and hindsight leave: {}.",
-        parts.join(". And ")
+        parts.join(". Next, ")
     )
 }
 
@@ -113,10 +122,10 @@ fn line(material: &Material<'_>) -> String {
             let subjects = material.sharing(sharing);
             let [owner, forecast, _] = RIVALS.map(|of| remains(&subjects, machine, of).value);
             Some(format!(
-                "{} and {} ({})",
+                "{} and {} {}",
                 words::percent(owner?),
                 words::percent(forecast?),
-                sharing.name()
+                sharing.place()
             ))
         })
         .collect();
@@ -182,7 +191,10 @@ fn chart(material: &Material<'_>) -> Dots {
         }
     }
     let dots = rows.iter().flat_map(|row| &row.dots);
-    let ends = dots.map(|dot| dot.interval.map_or(dot.value, |(_, high)| high.max(dot.value)));
+    let ends = dots.map(|dot| {
+        dot.interval
+            .map_or(dot.value, |(_, high)| high.max(dot.value))
+    });
     let highest = ends.fold(1.0, f64::max);
     Dots {
         axis: Axis {

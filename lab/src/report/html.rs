@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-pub use crate::chart::escape;
 use crate::chart::Chart;
+pub use crate::chart::escape;
 
 use super::{
     data::{Cell, Kind, Table},
@@ -22,13 +22,23 @@ pub fn paragraph(text: &str) -> String {
 }
 
 /// A figure: the chart at both widths, how to read it, and the data behind it.
-pub fn figure(name: &str, title: &str, how_to_read: &str, chart: &dyn Chart, data: &Table) -> String {
+pub fn figure(
+    name: &str,
+    title: &str,
+    how_to_read: &str,
+    chart: &dyn Chart,
+    data: &Table,
+) -> String {
     let mut text = format!(
         "<figure id=\"figure-{name}\">\n<h3>{}</h3>\n",
         escape(title)
     );
     for (width, class) in WIDTHS {
-        let _ = write!(text, "<div class=\"{class}\">{}</div>\n", chart.svg(title, width));
+        let _ = write!(
+            text,
+            "<div class=\"{class}\">{}</div>\n",
+            chart.svg(title, width)
+        );
     }
     let _ = write!(
         text,
@@ -96,9 +106,9 @@ fn cell(cell: &Cell, kind: Kind) -> String {
         Cell::Whole(number) => number.map(words::whole),
         Cell::Number(number) => number.map(|number| format.write(number)),
         Cell::Estimate(estimate) => estimate.value.map(|value| {
-            let ends = estimate.ends().map(|ends| {
-                format!("<span class=\"ci\">{}</span>", format.write_interval(ends))
-            });
+            let ends = estimate
+                .ends()
+                .map(|ends| format!("<span class=\"ci\">{}</span>", format.write_interval(ends)));
             format.write(value) + &ends.unwrap_or_default()
         }),
     };

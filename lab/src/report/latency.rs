@@ -54,8 +54,9 @@ const MASKED: Measured = Measured {
     what: "stretches at EL2 with interrupts masked",
     unit: "instructions",
     how_to_read: "For each length, the share of stretches of EL2 instructions with interrupts masked that are \
-                  longer. Both axes are logarithmic, so that rare long stretches show: a line further left or \
-                  lower is better. All workloads on one core, put together.",
+                  longer. The axis at the left is logarithmic, so that rare long ones show: a line further left \
+                  or lower is better; where it ends, nothing was longer. All workloads on one core, put \
+                  together.",
     about: "Stretches of EL2 instructions with interrupts masked, by scheme, all workloads on one core.",
     of: |figures| figures.masked.as_ref(),
 };
@@ -121,7 +122,10 @@ impl Measured {
     fn by_scheme(&self, material: &Material<'_>) -> ByScheme {
         let mut all = ByScheme::new();
         for result in &material.results.results {
-            let figures = result.figures.as_ref().filter(|_| result.scheme != Scheme::None);
+            let figures = result
+                .figures
+                .as_ref()
+                .filter(|_| result.scheme != Scheme::None);
             if let Some(histogram) = figures.and_then(self.of) {
                 match all.get_mut(&result.scheme) {
                     Some(sum) => *sum = merged(sum, histogram),
@@ -136,20 +140,28 @@ impl Measured {
         let of = |scheme: Scheme| {
             let histogram = all.get(&scheme)?;
             let (most, longest) = (histogram.quantile(0.99)?, histogram.max()?);
-            Some(format!("{} and {} under {scheme}", whole(most), whole(longest)))
+            Some(format!(
+                "{} under {scheme} (all within {})",
+                whole(most),
+                whole(longest)
+            ))
         };
         let parts: Vec<_> = SHOWN.into_iter().filter_map(of).collect();
         format!(
-            " Of {}, 99 of 100 are within, and all are within: {} {}.",
+            " Of {}, 99 of 100 are within, in {}: {}.",
             self.what,
-            words::list(&parts),
-            self.unit
+            self.unit,
+            words::list(&parts)
         )
     }
 
     fn sentence(&self, all: &ByScheme) -> String {
         let of = |(scheme, histogram): (&Scheme, &Histogram)| {
-            let quantile = |share| histogram.quantile(share).map_or(words::NOTHING.to_string(), whole);
+            let quantile = |share| {
+                histogram
+                    .quantile(share)
+                    .map_or(words::NOTHING.to_string(), whole)
+            };
             format!(
                 "under {scheme}, half of {} are within {} {}, 99 of 100 within {}, 999 of 1,000 within {}",
                 whole(histogram.total()),
@@ -174,16 +186,24 @@ impl Measured {
             })
             .collect();
         let points = lines.iter().flat_map(|line| &line.points);
-        let least = points.clone().map(|(_, share)| *share).fold(0.1, f64::min);
-        let first = points.clone().map(|(length, _)| *length).fold(f64::INFINITY, f64::min);
+        let shares = points.clone().map(|(_, share)| *share);
+        let least = shares.filter(|share| *share > 0.0).fold(0.1, f64::min) / 2.0;
+        let first = points
+            .clone()
+            .map(|(length, _)| *length)
+            .fold(f64::INFINITY, f64::min);
         let last = points.map(|(length, _)| *length).fold(10.0, f64::max);
         let first = if first < last { first.max(1.0) } else { 1.0 };
         Lines {
             x: Axis {
-                label: format!("{}, logarithmic", self.unit),
-                scale: Scale::Log,
+                label: self.unit.to_string(),
+                scale: if last / first > 20.0 {
+                    Scale::Log
+                } else {
+                    Scale::Linear
+                },
                 from: first,
-                to: last * 1.1,
+                to: last * 1.05,
                 format: words::tick,
             },
             y: Axis {
@@ -222,18 +242,19 @@ impl Measured {
     }
 }
 
-/// The share of numbers that are longer than each bin's largest; the last one is none, and left out.
+/// The share of numbers that are longer: all before the first bin, none behind the last.
 fn longer(histogram: &Histogram) -> Vec<(f64, f64)> {
     let total = histogram.total();
     let mut left = total;
-    let mut points = Vec::new();
-    for bin in &histogram.bins {
+    let first = histogram
+        .bins
+        .first()
+        .map(|bin| (bin.from.max(1) as f64, 1.0));
+    let bins = histogram.bins.iter().map(|bin| {
         left -= bin.count;
-        if left > 0 {
-            points.push((bin.to.max(1) as f64, left as f64 / total as f64));
-        }
-    }
-    points
+        (bin.to.max(1) as f64, left as f64 / total as f64)
+    });
+    first.into_iter().chain(bins).collect()
 }
 
 /// Both together: bins of the same range are one.
@@ -242,7 +263,9 @@ fn merged(one: &Histogram, other: &Histogram) -> Histogram {
     for bin in one.bins.iter().chain(&other.bins) {
         *bins.entry((bin.from, bin.to)).or_default() += bin.count;
     }
-    let bins = bins.into_iter().map(|((from, to), count)| Bin { from, to, count });
+    let bins = bins
+        .into_iter()
+        .map(|((from, to), count)| Bin { from, to, count });
     Histogram {
         unit: one.unit,
         bins: bins.collect(),
@@ -253,9 +276,15 @@ fn merged(one: &Histogram, other: &Histogram) -> Histogram {
 fn longest_by_scheme(material: &Material<'_>) -> BTreeMap<Scheme, Vec<f64>> {
     let mut longest: BTreeMap<Scheme, Vec<f64>> = BTreeMap::new();
     for result in &material.results.results {
-        let figures = result.figures.as_ref().filter(|_| result.scheme != Scheme::None);
+        let figures = result
+            .figures
+            .as_ref()
+            .filter(|_| result.scheme != Scheme::None);
         if let Some(length) = figures.and_then(|figures| figures.longest_masked) {
-            longest.entry(result.scheme).or_default().push(length as f64);
+            longest
+                .entry(result.scheme)
+                .or_default()
+                .push(length as f64);
         }
     }
     longest
@@ -266,7 +295,12 @@ fn average(values: &[f64]) -> f64 {
 }
 
 fn short_longest(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
-    let of = |scheme: Scheme| Some(format!("{} under {scheme}", plain(average(longest.get(&scheme)?))));
+    let of = |scheme: Scheme| {
+        Some(format!(
+            "{} under {scheme}",
+            plain(average(longest.get(&scheme)?))
+        ))
+    };
     let parts: Vec<_> = SHOWN.into_iter().filter_map(of).collect();
     format!(
         "The longest stretch with interrupts masked, in instructions and in the mean over workloads: {}.",
@@ -379,9 +413,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_longer_falls_and_never_comes_to_nothing() {
-        let points = longer(&histogram(&[(0, 0, 1), (10, 19, 2), (100, 199, 1)]));
-        assert_eq!(points, [(1.0, 0.75), (19.0, 0.25)]);
-        assert_eq!(longer(&histogram(&[(5, 5, 9)])), []);
+    fn what_is_longer_falls_from_all_to_nothing() {
+        let points = longer(&histogram(&[(2, 3, 1), (10, 19, 2), (100, 199, 1)]));
+        assert_eq!(
+            points,
+            [(2.0, 1.0), (3.0, 0.75), (19.0, 0.25), (199.0, 0.0)]
+        );
+        assert_eq!(longer(&histogram(&[])), []);
     }
 }

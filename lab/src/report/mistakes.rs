@@ -20,7 +20,8 @@ use crate::{
     chart::{Axis, Dot, Dots, Row, Scale},
 };
 
-const QUESTION: &str = "What does a wrong forecast cost, and what does switching do to interrupt latency?";
+const QUESTION: &str =
+    "What does a wrong forecast cost, and what does switching do to interrupt latency?";
 
 /// Answers it.
 pub fn answer(material: &Material<'_>) -> Answer {
@@ -63,7 +64,10 @@ fn wrong(subject: &Subject, machine: &Machine, scheme: Scheme) -> Option<[f64; 2
 
 /// The means of both over workloads.
 fn mean_wrong(subjects: &[&Subject], machine: &Machine, scheme: Scheme) -> [Estimate; 2] {
-    let all: Vec<_> = subjects.iter().filter_map(|s| wrong(s, machine, scheme)).collect();
+    let all: Vec<_> = subjects
+        .iter()
+        .filter_map(|s| wrong(s, machine, scheme))
+        .collect();
     [0, 1].map(|kind| over_workloads(&all.iter().map(|each| (each[kind], 1.0)).collect::<Vec<_>>()))
 }
 
@@ -126,15 +130,18 @@ fn chart(material: &Material<'_>) -> Dots {
         let subjects = material.sharing(sharing);
         for (number, scheme) in correct().enumerate().filter(|_| !subjects.is_empty()) {
             let estimates = mean_wrong(&subjects, machine, scheme);
-            let dots = estimates.into_iter().enumerate().filter_map(|(series, estimate)| {
-                Some(Dot {
-                    series,
-                    value: estimate.value?,
-                    interval: estimate.ends(),
-                    hint: Plain.estimate(&estimate),
-                    ..Dot::default()
-                })
-            });
+            let dots = estimates
+                .into_iter()
+                .enumerate()
+                .filter_map(|(series, estimate)| {
+                    Some(Dot {
+                        series,
+                        value: estimate.value?,
+                        interval: estimate.ends(),
+                        hint: Plain.estimate(&estimate),
+                        ..Dot::default()
+                    })
+                });
             rows.push(Row {
                 heading: (number == 0).then(|| sharing.name().to_string()),
                 label: scheme.name().to_string(),
@@ -168,10 +175,22 @@ fn mistakes(material: &Material<'_>) -> Table {
             Column::text("sharing", "whom vCPUs share cores with"),
             Column::text("machine", "the machine"),
             Column::text("scheme", "the scheme"),
-            Column::estimate("late_traps", "traps of registers left out, per thousand entries", Plain),
-            Column::estimate("wasted_loads", "loads not used, per thousand entries", Plain),
+            Column::estimate(
+                "late_traps",
+                "traps of registers left out, per thousand entries",
+                Plain,
+            ),
+            Column::estimate(
+                "wasted_loads",
+                "loads not used, per thousand entries",
+                Plain,
+            ),
             Column::number("late_cost", "late traps × T, per thousand entries", Plain),
-            Column::number("wasted_cost", "wasted loads × 2 C, per thousand entries: at most", Plain),
+            Column::number(
+                "wasted_cost",
+                "wasted loads × 2 C, per thousand entries: at most",
+                Plain,
+            ),
             Column::text("unit", "what costs are counted in"),
         ],
     );
@@ -184,7 +203,8 @@ fn mistakes(material: &Material<'_>) -> Table {
             let machine = material.machine(class.representative());
             for scheme in correct() {
                 let [late, wasted] = mean_wrong(&subjects, machine, scheme);
-                let price = |count: Estimate, each: u64| count.value.map(|count| count * each as f64);
+                let price =
+                    |count: Estimate, each: u64| count.value.map(|count| count * each as f64);
                 table.push([
                     sharing.name().into(),
                     (&machine.name).into(),

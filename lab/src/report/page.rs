@@ -2,12 +2,12 @@
 
 use std::fmt::Write;
 
+use super::data::{Column, Table};
 use super::{
     Answer, Material, html,
     html::escape,
     words::{self, Format},
 };
-use super::data::{Column, Table};
 
 const STYLE: &str = include_str!("style.css");
 
@@ -41,7 +41,11 @@ pub fn render(material: &Material<'_>, answers: &[Answer]) -> String {
 }
 
 fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
-    let windows: u64 = material.subjects.iter().map(|subject| subject.entries()).sum();
+    let windows: u64 = material
+        .subjects
+        .iter()
+        .map(|subject| subject.entries())
+        .sum();
     let mut text = format!(
         "<header>\n<p class=\"eyebrow\">Trapcast, a study</p>\n<h1>{TITLE}</h1>\n<p class=\"lead\">A \
          hypervisor shares one set of FP/SIMD registers among its guests. It may load a guest’s at each entry, \
@@ -50,7 +54,11 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
     );
     // The last question is the page's own; the others support it.
     if let Some((last, others)) = answers.split_last() {
-        let _ = write!(text, "<p class=\"verdict\">{}</p>\n<ul class=\"answers\">\n", escape(&last.line));
+        let _ = write!(
+            text,
+            "<p class=\"verdict\">{}</p>\n<ul class=\"answers\">\n",
+            escape(&last.line)
+        );
         for (number, answer) in (1..).zip(others) {
             let _ = write!(
                 text,
@@ -113,7 +121,11 @@ fn machines(material: &Material<'_>) -> String {
             Column::text("class", "its class, by T"),
             Column::whole("t", "T: the round trip of a trap"),
             Column::whole("c", "C: one save and one load"),
-            Column::number("break_even", "p* = C / (C + T): loading pays above it", Format::Percent),
+            Column::number(
+                "break_even",
+                "p* = C / (C + T): loading pays above it",
+                Format::Percent,
+            ),
             Column::text("unit", "what T and C are counted in"),
             Column::text("certainty", "how sure the figures are"),
             Column::text("about", "what it stands for"),
@@ -148,20 +160,44 @@ fn run(material: &Material<'_>) -> String {
     let results = material.results;
     let versions = &results.versions;
     let text = |value: &serde_json::Value, key: &str| {
-        value.get(key).and_then(serde_json::Value::as_str).unwrap_or(words::NOTHING).to_string()
+        value
+            .get(key)
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or(words::NOTHING)
+            .to_string()
     };
     let facts = [
         ("Trapcast", versions.trapcast.clone()),
-        ("Commit", versions.commit.clone().unwrap_or_else(|| words::NOTHING.to_string())),
+        (
+            "Commit",
+            versions
+                .commit
+                .clone()
+                .unwrap_or_else(|| words::NOTHING.to_string()),
+        ),
         ("Emulator", versions.qemu.clone()),
-        ("Compiler", versions.rustc.clone().unwrap_or_else(|| words::NOTHING.to_string())),
-        ("Core", format!("{}{}", results.cpu, if results.vhe { ", VHE" } else { "" })),
+        (
+            "Compiler",
+            versions
+                .rustc
+                .clone()
+                .unwrap_or_else(|| words::NOTHING.to_string()),
+        ),
+        (
+            "Core",
+            format!("{}{}", results.cpu, if results.vhe { ", VHE" } else { "" }),
+        ),
         ("Guest’s kernel", text(&versions.guest, "kernel_version")),
         ("Recorded under", recorded_under(material)),
     ];
     let mut html = "<section id=\"run\">\n<h2>The run</h2>\n<dl>\n".to_string();
     for (name, value) in facts {
-        let _ = write!(html, "<dt>{}</dt><dd>{}</dd>\n", escape(name), escape(&value));
+        let _ = write!(
+            html,
+            "<dt>{}</dt><dd>{}</dd>\n",
+            escape(name),
+            escape(&value)
+        );
     }
     html += "</dl>\n";
     html += &match results.failures.len() {
@@ -176,7 +212,11 @@ fn run(material: &Material<'_>) -> String {
 }
 
 fn recorded_under(material: &Material<'_>) -> String {
-    let mut schemes: Vec<_> = material.subjects.iter().map(|s| s.recorded_under.clone()).collect();
+    let mut schemes: Vec<_> = material
+        .subjects
+        .iter()
+        .map(|s| s.recorded_under.clone())
+        .collect();
     schemes.sort();
     schemes.dedup();
     words::list(&schemes)

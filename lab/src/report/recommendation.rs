@@ -7,7 +7,11 @@ use super::{
     data::{Column, Table},
     html, look,
     schemes::capital,
-    words::{self, Format::{Percent, Plain}, percent, plain},
+    words::{
+        self,
+        Format::{Percent, Plain},
+        percent, plain,
+    },
 };
 use crate::{
     analysis::{
@@ -66,16 +70,21 @@ fn rule() -> String {
 }
 
 /// The findings of a class: by sharing, for its representative, with how many of its machines agree.
-fn findings(
-    class: Class,
-    material: &Material<'_>,
-) -> Vec<(Sharing, Finding, usize, usize)> {
-    let of_class: Vec<&Machine> = material.machines.iter().filter(|m| m.class == class).collect();
+fn findings(class: Class, material: &Material<'_>) -> Vec<(Sharing, Finding, usize, usize)> {
+    let of_class: Vec<&Machine> = material
+        .machines
+        .iter()
+        .filter(|m| m.class == class)
+        .collect();
     let find = |sharing| {
         let subjects = material.sharing(sharing);
         let finding = verdict::find(&subjects, material.machine(class.representative()))?;
-        let verdicts = of_class.iter().filter_map(|machine| verdict::find(&subjects, machine));
-        let agree = verdicts.filter(|other| other.verdict == finding.verdict).count();
+        let verdicts = of_class
+            .iter()
+            .filter_map(|machine| verdict::find(&subjects, machine));
+        let agree = verdicts
+            .filter(|other| other.verdict == finding.verdict)
+            .count();
         Some((sharing, finding, agree, of_class.len()))
     };
     Sharing::ALL.into_iter().filter_map(find).collect()
@@ -127,7 +136,11 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
          same.",
         finding.with,
         finding.without,
-        if finding.traps_saved < 0.0 { "loses (negative gain)" } else { "gains" },
+        if finding.traps_saved < 0.0 {
+            "loses (negative gain)"
+        } else {
+            "gains"
+        },
         Percent.estimate(&finding.gain),
         plain(finding.traps_saved),
         Percent.estimate(&finding.left),
@@ -141,7 +154,7 @@ fn all(material: &Material<'_>) -> Vec<(String, Finding)> {
     let of_class = |class: Class| {
         let findings = findings(class, material).into_iter();
         findings.map(move |(sharing, finding, ..)| {
-            (format!("{}, {}", class.name(), sharing.name()), finding)
+            (format!("{} {}", class.name(), sharing.place()), finding)
         })
     };
     Class::ALL.into_iter().flat_map(of_class).collect()
@@ -149,7 +162,9 @@ fn all(material: &Material<'_>) -> Vec<(String, Finding)> {
 
 /// Those with one of some verdicts, with the gain in the guests' time.
 fn with(findings: &[(String, Finding)], verdicts: &[Verdict]) -> Vec<String> {
-    let wanted = findings.iter().filter(|(_, finding)| verdicts.contains(&finding.verdict));
+    let wanted = findings
+        .iter()
+        .filter(|(_, finding)| verdicts.contains(&finding.verdict));
     let text = |(kind, finding): &(String, Finding)| match finding.of_guest {
         Some(gain) => format!("{kind} ({})", percent(gain)),
         None => kind.clone(),
@@ -157,19 +172,29 @@ fn with(findings: &[(String, Finding)], verdicts: &[Verdict]) -> Vec<String> {
     wanted.map(text).collect()
 }
 
+/// Kinds have commas of their own.
+fn enumerated(kinds: Vec<String>) -> String {
+    if kinds.is_empty() {
+        return "none".to_string();
+    }
+    kinds.join("; ")
+}
+
 fn short(material: &Material<'_>) -> String {
     let findings = all(material);
-    let marginal = with(&findings, &[Verdict::Marginal]);
     let not: Vec<_> = findings
         .iter()
         .filter(|(_, finding)| matches!(finding.verdict, Verdict::TooLittle | Verdict::NoGain))
         .collect();
-    let most = not.iter().filter_map(|(_, finding)| finding.of_guest).fold(0.0, f64::max);
+    let most = not
+        .iter()
+        .filter_map(|(_, finding)| finding.of_guest)
+        .fold(0.0, f64::max);
     format!(
-        "It is worth it on: {}. Marginal: {}. It is not worth it on the other {} of {} kinds of machine and \
+        "Worth it: {}. Marginal: {}. It is not worth it on the other {} of {} kinds of machine and \
          sharing, where it gains {} of the guests’ time at most.",
-        words::list(&with(&findings, &[Verdict::WorthIt])),
-        words::list(&marginal),
+        enumerated(with(&findings, &[Verdict::WorthIt])),
+        enumerated(with(&findings, &[Verdict::Marginal])),
         not.len(),
         findings.len(),
         percent(most)
@@ -187,7 +212,10 @@ fn line(material: &Material<'_>) -> String {
         some if some <= findings.len() * 3 => "Sometimes",
         _ => "Mostly",
     };
-    let owner = findings.iter().filter(|(_, finding)| finding.without == Scheme::Owner).count();
+    let owner = findings
+        .iter()
+        .filter(|(_, finding)| finding.without == Scheme::Owner)
+        .count();
     format!(
         "{word}. Of {} kinds of machine and sharing, prediction is worth its complexity on {worth}, marginal on \
          {}, and not worth it on {}. Without prediction, keeping the registers with their last owner costs \
@@ -232,7 +260,9 @@ fn chart(material: &Material<'_>) -> Dots {
             });
         }
     }
-    let values = rows.iter().flat_map(|row| row.dots.iter().map(|dot| dot.value));
+    let values = rows
+        .iter()
+        .flat_map(|row| row.dots.iter().map(|dot| dot.value));
     let highest = values.fold(0.1, f64::max);
     let threshold = |share: f64| Reference {
         from: share,
@@ -265,10 +295,26 @@ fn table(material: &Material<'_>) -> Table {
             Column::text("without", "the cheapest scheme that does not predict"),
             Column::text("with", "the cheapest scheme that predicts"),
             Column::estimate("gain", "what the second saves of the first’s cost", Percent),
-            Column::number("traps_saved", "the same in round trips of a trap, per thousand entries", Plain),
-            Column::number("of_guest", "the same as a share of the guests’ time", Percent),
-            Column::number("at_stake", "the first’s cost as a share of the guests’ time", Percent),
-            Column::estimate("left", "what hindsight would save of the first’s cost", Percent),
+            Column::number(
+                "traps_saved",
+                "the same in round trips of a trap, per thousand entries",
+                Plain,
+            ),
+            Column::number(
+                "of_guest",
+                "the same as a share of the guests’ time",
+                Percent,
+            ),
+            Column::number(
+                "at_stake",
+                "the first’s cost as a share of the guests’ time",
+                Percent,
+            ),
+            Column::estimate(
+                "left",
+                "what hindsight would save of the first’s cost",
+                Percent,
+            ),
             Column::text("verdict", "what follows by the rule"),
         ],
     );

@@ -6,7 +6,10 @@ use super::{
     Answer, Material,
     data::{Cell, Column, Table},
     html, look,
-    words::{self, Format::{Percent, Plain, Times}},
+    words::{
+        self,
+        Format::{Percent, Plain, Times},
+    },
 };
 use crate::{
     analysis::{
@@ -20,7 +23,8 @@ use crate::{
     plane::{self, Counts, Plane, SchemeCounts},
 };
 
-const QUESTION: &str = "What does each scheme cost, against the oracle and against both fixed schemes?";
+const QUESTION: &str =
+    "What does each scheme cost, against the oracle and against both fixed schemes?";
 
 /// Classes whose registers are FP/SIMD's.
 pub const PLAIN: [Class; 4] = [
@@ -35,7 +39,9 @@ const SCALED: f64 = 1e9;
 
 /// The schemes that are correct, in the order of tables.
 pub fn correct() -> impl Iterator<Item = Scheme> + Clone {
-    Scheme::ALL.into_iter().filter(|scheme| *scheme != Scheme::None)
+    Scheme::ALL
+        .into_iter()
+        .filter(|scheme| *scheme != Scheme::None)
 }
 
 /// Answers it.
@@ -81,7 +87,11 @@ pub fn answer(material: &Material<'_>) -> Answer {
 
 /// The cheapest scheme of some on the machine that stands for a class, with its cost over the oracle's and
 /// over that of the better fixed scheme.
-fn best(programs: &[&Subject], machine: &Machine, among: &[Scheme]) -> Option<(Scheme, [Estimate; 2])> {
+fn best(
+    programs: &[&Subject],
+    machine: &Machine,
+    among: &[Scheme],
+) -> Option<(Scheme, [Estimate; 2])> {
     let (scheme, _) = cheapest(programs, machine, among)?;
     let over = |of| quotient(programs, machine, Of::Scheme(scheme), of);
     Some((scheme, [over(Of::Oracle), over(Of::BetterFixed)]))
@@ -92,23 +102,31 @@ fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
     let all: Vec<_> = correct().collect();
     let parts = PLAIN.map(|class| {
         let machine = material.machine(class.representative());
-        let (first, second) = (best(programs, machine, &all), best(programs, machine, &verdict::WITHOUT));
+        let (first, second) = (
+            best(programs, machine, &all),
+            best(programs, machine, &verdict::WITHOUT),
+        );
         let (Some((scheme, [oracle, fixed])), Some((without, [other, _]))) = (first, second) else {
-            return format!("nothing was replayed for {}", machine.name);
+            return format!("Nothing was replayed for {}", machine.name);
         };
         let beside = if without == scheme {
             String::new()
         } else {
-            format!("; of those that predict nothing {without}, {} times", Plain.estimate(&other))
+            format!(
+                "; without prediction {without}, {} times",
+                Plain.estimate(&other)
+            )
         };
         format!(
-            "{} {scheme}, {} times the oracle’s cost and {} of the better fixed scheme’s{beside}",
-            class.place(),
+            "{} {scheme}, {} times the oracle’s cost, {} of the better fixed scheme’s{beside}",
+            capital(class.place()),
             Plain.estimate(&oracle),
-            fixed.value.map_or(words::NOTHING.to_string(), words::percent)
+            fixed
+                .value
+                .map_or(words::NOTHING.to_string(), words::percent)
         )
     });
-    format!("The cheapest is {}.", parts.join(". It is "))
+    format!("The cheapest, by machine. {}.", parts.join(". "))
 }
 
 fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
@@ -119,7 +137,9 @@ fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
             "{} {scheme} costs least: {} times what hindsight would pay, {} of the better fixed scheme.",
             capital(Class::CheapTrap.place()),
             Plain.estimate(&oracle),
-            fixed.value.map_or(words::NOTHING.to_string(), words::percent)
+            fixed
+                .value
+                .map_or(words::NOTHING.to_string(), words::percent)
         ),
         None => format!("Nothing was replayed for {}.", machine.name),
     }
@@ -234,13 +254,29 @@ fn standings(material: &Material<'_>) -> Table {
             Column::text("machine", "the machine, by its cost profile"),
             Column::text("class", "its class"),
             Column::text("scheme", "the scheme"),
-            Column::number("per_thousand", "its cost per thousand entries, in the profile’s unit", Plain),
-            Column::estimate("over_oracle", "over the oracle’s, with the interval over workloads", Times),
-            Column::estimate("over_fixed", "over that of the better one of eager and per-entry", Times),
+            Column::number(
+                "per_thousand",
+                "its cost per thousand entries, in the profile’s unit",
+                Plain,
+            ),
+            Column::estimate(
+                "over_oracle",
+                "over the oracle’s, with the interval over workloads",
+                Times,
+            ),
+            Column::estimate(
+                "over_fixed",
+                "over that of the better one of eager and per-entry",
+                Times,
+            ),
         ],
     );
     let programs = material.programs();
-    for machine in material.machines.iter().filter(|machine| machine.state.is_none()) {
+    for machine in material
+        .machines
+        .iter()
+        .filter(|machine| machine.state.is_none())
+    {
         for scheme in correct() {
             let of = Of::Scheme(scheme);
             table.push([
@@ -265,7 +301,11 @@ fn every_cost(material: &Material<'_>) -> Table {
             Column::text("sharing", "whom its vCPUs share cores with"),
             Column::text("machine", "the machine"),
             Column::text("scheme", "the scheme, or the oracle"),
-            Column::number("per_thousand", "the cost per thousand entries, in the profile’s unit", Plain),
+            Column::number(
+                "per_thousand",
+                "the cost per thousand entries, in the profile’s unit",
+                Plain,
+            ),
         ],
     );
     for subject in &material.subjects {
@@ -292,7 +332,10 @@ fn plane_of(subjects: &[&Subject], material: &Material<'_>) -> Option<Plane> {
         (per_thousand(count, subject) / ENTRIES * SCALED).round() as u64
     };
     let sum = |count: &dyn Fn(&Counts) -> u64| {
-        subjects.iter().map(|subject| scaled(count(&subject.plane), subject)).sum()
+        subjects
+            .iter()
+            .map(|subject| scaled(count(&subject.plane), subject))
+            .sum()
     };
     let counts = Counts {
         schemes: (0..first.plane.schemes.len())
@@ -304,7 +347,10 @@ fn plane_of(subjects: &[&Subject], material: &Material<'_>) -> Option<Plane> {
             .collect(),
         oracle_exchanges: sum(&|counts| counts.oracle_exchanges),
     };
-    let plain = material.machines.iter().filter(|machine| machine.state.is_none());
+    let plain = material
+        .machines
+        .iter()
+        .filter(|machine| machine.state.is_none());
     let profiles: Vec<_> = plain.map(|machine| machine.profile.clone()).collect();
     plane::plane(&counts, &profiles).ok()
 }
@@ -316,9 +362,18 @@ fn plane_figure(
     material: &Material<'_>,
 ) -> (String, Table) {
     let (name, title) = match sharing {
-        Sharing::Own => ("plane_own", "The cheapest scheme for any T and C: a core of its own"),
-        Sharing::Shared => ("plane_shared", "The cheapest scheme for any T and C: a shared core"),
-        Sharing::Several => ("plane_several", "The cheapest scheme for any T and C: several cores"),
+        Sharing::Own => (
+            "plane_own",
+            "The cheapest scheme for any T and C: a core of its own",
+        ),
+        Sharing::Shared => (
+            "plane_shared",
+            "The cheapest scheme for any T and C: a shared core",
+        ),
+        Sharing::Several => (
+            "plane_several",
+            "The cheapest scheme for any T and C: several cores",
+        ),
     };
     let mut table = Table::new(
         name,
@@ -332,7 +387,11 @@ fn plane_figure(
             Column::text("unit", "what T and C are counted in"),
             Column::text("cheapest", "the cheapest scheme of others there"),
             Column::number("next_costs_more", "what the next one costs more", Percent),
-            Column::number("over_oracle", "what the cheapest costs more than the oracle", Percent),
+            Column::number(
+                "over_oracle",
+                "what the cheapest costs more than the oracle",
+                Percent,
+            ),
             Column::number(
                 "forecast_saves",
                 "what forecast, which knows T and C, costs less than the cheapest of the others; with writes \
@@ -341,7 +400,10 @@ fn plane_figure(
             ),
         ],
     );
-    let machines = material.machines.iter().filter(|machine| machine.state.is_none());
+    let machines = material
+        .machines
+        .iter()
+        .filter(|machine| machine.state.is_none());
     for ((number, place), machine) in (1_u64..).zip(&plane.profiles).zip(machines) {
         table.push([
             number.to_string().as_str().into(),
@@ -351,12 +413,21 @@ fn plane_figure(
             place.exchange.into(),
             place.unit.name().into(),
             (&place.cheapest).into(),
-            place.next_costs_more_percent.map(|percent| percent / 100.0).into(),
-            place.over_oracle_percent.map(|percent| percent / 100.0).into(),
+            place
+                .next_costs_more_percent
+                .map(|percent| percent / 100.0)
+                .into(),
+            place
+                .over_oracle_percent
+                .map(|percent| percent / 100.0)
+                .into(),
             forecast_saves(subjects, machine).into(),
         ]);
     }
-    let workloads: Vec<_> = subjects.iter().map(|subject| subject.name.clone()).collect();
+    let workloads: Vec<_> = subjects
+        .iter()
+        .map(|subject| subject.name.clone())
+        .collect();
     let how = format!(
         "Find your machine: T, the round trip of a trap, along the bottom; C, one save and one load of the \
          registers, up the side. The area that it falls into names the cheapest scheme there, of those that \
@@ -366,12 +437,17 @@ fn plane_figure(
         words::list(&workloads),
         borders(plane)
     );
-    (html::figure(name, title, &how, &sectors(plane), &table), table)
+    (
+        html::figure(name, title, &how, &sectors(plane), &table),
+        table,
+    )
 }
 
 /// What `forecast` costs less than the cheapest of the others, as a share of that.
 fn forecast_saves(subjects: &[&Subject], machine: &Machine) -> Option<f64> {
-    let others: Vec<_> = correct().filter(|scheme| *scheme != Scheme::Forecast).collect();
+    let others: Vec<_> = correct()
+        .filter(|scheme| *scheme != Scheme::Forecast)
+        .collect();
     let (_, least) = cheapest(subjects, machine, &others)?;
     let forecast = mean(subjects, machine, Of::Scheme(Scheme::Forecast))?;
     (least > 0.0).then(|| 1.0 - forecast / least)
@@ -399,12 +475,15 @@ fn borders(plane: &Plane) -> String {
 
 fn sectors(plane: &Plane) -> Sectors {
     let series = |name: &str| {
-        name.parse().map_or_else(|_| Series::default(), look::scheme)
+        name.parse()
+            .map_or_else(|_| Series::default(), look::scheme)
     };
     let only = plane.cheapest.first().and_then(|row| row.first());
     let first = match plane.borders.first() {
         Some(border) => border.below.clone(),
-        None => only.map_or(String::new(), |&only| plane.counts.schemes[only].scheme.clone()),
+        None => only.map_or(String::new(), |&only| {
+            plane.counts.schemes[only].scheme.clone()
+        }),
     };
     let mut sectors = vec![Sector {
         from: 0.0,

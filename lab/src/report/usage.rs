@@ -99,7 +99,11 @@ fn range(subjects: &[&Subject]) -> String {
             .filter_map(|subject| Some((usage(subject).share, &subject.name)))
             .filter(|(share, _)| share.value.is_some())
             .collect();
-        shares.sort_by(|a, b| a.0.value.partial_cmp(&b.0.value).expect("shares are numbers"));
+        shares.sort_by(|a, b| {
+            a.0.value
+                .partial_cmp(&b.0.value)
+                .expect("shares are numbers")
+        });
         match (shares.first(), shares.last()) {
             (Some((least, lowest)), Some((most, highest))) => format!(
                 "Of {kind} windows, from {} ({lowest}) to {} ({highest}) used them.",
@@ -114,7 +118,11 @@ fn range(subjects: &[&Subject]) -> String {
         0 => "These are all windows of a guest, those of its boot among them.".to_string(),
         _ => format!(
             "Windows of the boot are left out in {}; the table has both.",
-            words::count(work, "workload, whose record says where it ends", "workloads, whose records say where it ends")
+            words::count(
+                work,
+                "workload, whose record says where it ends",
+                "workloads, whose records say where it ends"
+            )
         ),
     };
     format!(
@@ -159,7 +167,8 @@ fn verdict(what: &str, spread: &Spread) -> String {
 }
 
 fn bimodal(what: &str, spread: &Spread) -> String {
-    let (Some((low, high)), Some(windows)) = (spread.extremes(), spread.windows_in_extremes()) else {
+    let (Some((low, high)), Some(windows)) = (spread.extremes(), spread.windows_in_extremes())
+    else {
         return format!("No {what} had {FEWEST} windows or more, so nothing can be said of them.");
     };
     let by_chance = spread.by_chance / spread.total() as f64;
@@ -194,7 +203,10 @@ fn how_to_read_bars(what: &str) -> String {
 fn bars(spread: &Spread, what: &str) -> Bars {
     let share = |counts: &[u64; BINS]| {
         let all = counts.iter().sum::<u64>().max(1);
-        counts.iter().map(|count| *count as f64 / all as f64).collect::<Vec<_>>()
+        counts
+            .iter()
+            .map(|count| *count as f64 / all as f64)
+            .collect::<Vec<_>>()
     };
     let values = [share(&spread.things), share(&spread.windows)];
     let highest = values.iter().flatten().copied().fold(0.1, f64::max);
@@ -271,7 +283,10 @@ fn shares(material: &Material<'_>) -> Table {
         &[
             Column::text("workload", "the workload"),
             Column::text("guests", "whether a Linux guest is part of it"),
-            Column::text("windows_of", "entry: from an entry to its exit; load: from load to put"),
+            Column::text(
+                "windows_of",
+                "entry: from an entry to its exit; load: from load to put",
+            ),
             Column::text("phase", "all windows, or those of the program at work"),
             Column::whole("windows", "windows"),
             Column::whole("used", "windows that used the registers"),
@@ -306,7 +321,10 @@ fn modes(tasks: &Spread, points: &Spread) -> Table {
         "Tasks and resume points by the share of their windows that use the registers, Linux guests.",
         &[
             Column::text("of", "tasks, or resume points"),
-            Column::text("share_of_windows", "percent of their windows that use the registers"),
+            Column::text(
+                "share_of_windows",
+                "percent of their windows that use the registers",
+            ),
             Column::whole("number", "how many there are"),
             Column::whole("windows", "windows that are theirs"),
         ],
