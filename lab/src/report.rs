@@ -20,13 +20,16 @@ use crate::{
 
 mod chances;
 mod data;
+mod distances;
 mod files;
 mod gains;
 mod html;
 mod latency;
+mod longest;
 mod look;
 mod mistakes;
 mod page;
+mod plane;
 mod published;
 mod recommendation;
 mod schemes;

@@ -59,7 +59,7 @@ fn record(path: &Path, (workload, vcpus, cores): (&str, u16, u16)) {
         let (turn, place) = (window / 8, window % 8);
         let vcpu = (turn % u64::from(vcpus)) as u16;
         let task = random.below(12) as u16;
-        let used = random.below(20) < if task % 2 == 0 { 19 } else { 1 };
+        let used = random.below(20) < if task.is_multiple_of(2) { 19 } else { 1 };
         let mut flags = Flags::empty();
         flags.set(Flags::LOADED, place == 0);
         flags.set(Flags::PUT, place == 7);
@@ -380,6 +380,12 @@ fn the_page_needs_nothing_else_and_the_data_lie_beside_it() {
     let there = files(&directory.path().join("report"));
     assert_eq!(linked, there.iter().map(String::as_str).collect());
     assert!(there.len() > 20, "{there:?}");
+    let documentation = include_str!("../../docs/report.md");
+    for file in there {
+        let name = file.split('.').next().unwrap();
+        let row = format!("| `{name}` |");
+        assert!(documentation.contains(&row), "docs/report.md has no row {row}");
+    }
     assert!(html.contains("QEMU &lt;made&gt; &amp; &quot;quoted&quot;"));
 }
 

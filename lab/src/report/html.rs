@@ -34,9 +34,9 @@ pub fn figure(
         escape(title)
     );
     for (width, class) in WIDTHS {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<div class=\"{class}\">{}</div>\n",
+            "<div class=\"{class}\">{}</div>",
             chart.svg(title, width)
         );
     }

@@ -26,10 +26,10 @@ pub fn render(material: &Material<'_>, answers: &[Answer]) -> String {
     page += &contents(answers);
     page += &uncertainty();
     for (number, answer) in (1..).zip(answers) {
-        let _ = write!(
+        let _ = writeln!(
             page,
             "<section id=\"question-{number}\">\n<h2><span class=\"number\">{number}</span> {}</h2>\n\
-             <p class=\"short\">{}</p>\n{}</section>\n",
+             <p class=\"short\">{}</p>\n{}</section>",
             escape(answer.question),
             escape(&answer.short),
             answer.html
@@ -54,24 +54,24 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
     );
     // The last question is the page's own; the others support it.
     if let Some((last, others)) = answers.split_last() {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<p class=\"verdict\">{}</p>\n<ul class=\"answers\">\n",
+            "<p class=\"verdict\">{}</p>\n<ul class=\"answers\">",
             escape(&last.line)
         );
         for (number, answer) in (1..).zip(others) {
-            let _ = write!(
+            let _ = writeln!(
                 text,
-                "<li>{} <a href=\"#question-{number}\" aria-label=\"More: {}\">more</a></li>\n",
+                "<li>{} <a href=\"#question-{number}\" aria-label=\"More: {}\">more</a></li>",
                 escape(&answer.line),
                 escape(answer.question)
             );
         }
     }
-    let _ = write!(
+    let _ = writeln!(
         text,
         "</ul>\n<p class=\"note\">From {}, {} entries into guests, under {}. Numbers in brackets are \
-         intervals of 95 %.</p>\n</header>\n<main>\n",
+         intervals of 95 %.</p>\n</header>\n<main>",
         words::count(material.subjects.len(), "workload", "workloads"),
         words::whole(windows),
         escape(&material.results.versions.qemu)
@@ -82,9 +82,9 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
 fn contents(answers: &[Answer]) -> String {
     let mut text = "<nav aria-label=\"Contents\"><h2>Contents</h2><ol>\n".to_string();
     for (number, answer) in (1..).zip(answers) {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "<li><a href=\"#question-{number}\">{}</a></li>\n",
+            "<li><a href=\"#question-{number}\">{}</a></li>",
             escape(answer.question)
         );
     }
@@ -192,12 +192,7 @@ fn run(material: &Material<'_>) -> String {
     ];
     let mut html = "<section id=\"run\">\n<h2>The run</h2>\n<dl>\n".to_string();
     for (name, value) in facts {
-        let _ = write!(
-            html,
-            "<dt>{}</dt><dd>{}</dd>\n",
-            escape(name),
-            escape(&value)
-        );
+        let _ = writeln!(html, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(&value));
     }
     html += "</dl>\n";
     html += &match results.failures.len() {

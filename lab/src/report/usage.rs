@@ -96,7 +96,7 @@ fn range(subjects: &[&Subject]) -> String {
     let of = |kind: &str, usage: fn(&Subject) -> &Usage| {
         let mut shares: Vec<_> = subjects
             .iter()
-            .filter_map(|subject| Some((usage(subject).share, &subject.name)))
+            .map(|subject| (usage(subject).share, &subject.name))
             .filter(|(share, _)| share.value.is_some())
             .collect();
         shares.sort_by(|a, b| {
