@@ -127,10 +127,14 @@ fn subjects(results: &Results, records: &Path, machines: &[Machine]) -> Result<V
     looked.into_iter().collect()
 }
 
+/// Width of the summary on the terminal.
+const WIDTH: usize = 110;
+
 fn summary(answers: &[Answer]) -> String {
     let mut text = String::new();
     for (number, answer) in (1..).zip(answers) {
-        text += &format!("{number}. {}\n   {}\n", answer.question, answer.short);
+        let line = words::wrapped(&answer.line, WIDTH, "   ");
+        text += &format!("{number}. {}\n{line}\n", answer.question);
     }
     text
 }

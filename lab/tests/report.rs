@@ -332,7 +332,7 @@ fn a_browser_shows_it_at_any_width_in_the_light_and_in_the_dark() {
             let arguments = [
                 format!("--screenshot={}", file.display()),
                 format!("--blink-settings=preferredColorScheme={scheme}"),
-                format!("--window-size={},12000", size.0.max(500)),
+                format!("--window-size={},30000", size.0.max(500)),
             ];
             chromium(
                 &frame(&page, size),
@@ -384,7 +384,10 @@ fn the_page_needs_nothing_else_and_the_data_lie_beside_it() {
     for file in there {
         let name = file.split('.').next().unwrap();
         let row = format!("| `{name}` |");
-        assert!(documentation.contains(&row), "docs/report.md has no row {row}");
+        assert!(
+            documentation.contains(&row),
+            "docs/report.md has no row {row}"
+        );
     }
     assert!(html.contains("QEMU &lt;made&gt; &amp; &quot;quoted&quot;"));
 }

@@ -68,8 +68,8 @@ impl Verdict {
         match self {
             Self::WorthIt => "worth it",
             Self::Marginal => "marginal",
-            Self::TooLittle => "not worth it: too little to gain",
-            Self::NoGain => "not worth it: no sure gain",
+            Self::TooLittle => "not worth it, as there is too little to gain",
+            Self::NoGain => "not worth it, as no gain is sure",
         }
     }
 }

@@ -238,7 +238,7 @@ mod tests {
             "<td>a, &quot;b&quot; &lt;c&gt;</td>",
             "18,446,744,073,709,551,615",
             "<td class=\"n\">0.100</td>",
-            "33.3 %<span class=\"ci\">25.0–50.0 %</span>",
+            "33.3\u{a0}%<span class=\"ci\">25.0–50.0\u{a0}%</span>",
             "<td class=\"n\">–</td>",
         ] {
             assert!(page.contains(wanted), "{wanted} is not in {page}");

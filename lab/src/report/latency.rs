@@ -27,6 +27,8 @@ pub const SHOWN: [Scheme; 4] = [
 
 /// What the answer says of latency.
 pub struct Part {
+    /// In a line.
+    pub line: String,
     /// In a sentence.
     pub short: String,
     /// At length.

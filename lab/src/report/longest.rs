@@ -20,6 +20,7 @@ pub fn part(material: &Material<'_>) -> Part {
     let longest = by_scheme(material);
     let table = table_of(material);
     Part {
+        line: line(&longest),
         short: sentence_in_short(&longest),
         html: html::paragraph(&sentence(&longest))
             + &html::figure(
@@ -55,6 +56,17 @@ fn by_scheme(material: &Material<'_>) -> BTreeMap<Scheme, Vec<f64>> {
 
 fn average(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn line(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
+    let of = |scheme: Scheme| longest.get(&scheme).map(|all| plain(average(all)));
+    match (of(Scheme::Eager), of(Scheme::UntilPut)) {
+        (Some(eager), Some(lazy)) => format!(
+            "At the longest, interrupts are masked for {eager} instructions under eager and {lazy} under \
+             until-put."
+        ),
+        _ => "How long interrupts are masked was not measured by this study.".to_string(),
+    }
 }
 
 fn sentence_in_short(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {

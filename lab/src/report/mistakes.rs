@@ -49,7 +49,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     ];
     Answer {
         question: QUESTION,
-        line: line(material),
+        line: format!("{} {}", line(material), latency.line),
         short: format!("{} {}", short(material), latency.short),
         html: html.concat(),
         tables: std::iter::once(mistakes).chain(latency.tables).collect(),

@@ -1,5 +1,7 @@
 //! Figures that others have published, with their sources.
 
+use super::words::PERCENT;
+
 /// The share of windows that used the registers, as somebody has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
@@ -46,9 +48,9 @@ impl Published {
     pub fn figure(&self) -> String {
         let (low, high) = (self.low * 100.0, self.high * 100.0);
         if self.low == self.high {
-            format!("{low:.0} %")
+            format!("{low:.0}{PERCENT}")
         } else {
-            format!("{low:.0}–{high:.0} %")
+            format!("{low:.0}–{high:.0}{PERCENT}")
         }
     }
 }

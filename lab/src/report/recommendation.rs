@@ -121,6 +121,10 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
         Unit::Cycles => " at one cycle per instruction",
         Unit::Instructions => "",
     };
+    let others = match of {
+        1 => String::new(),
+        _ => format!(" The same verdict holds for {agree} of the {of} machines of the class."),
+    };
     let time = match (finding.of_guest, finding.at_stake) {
         (Some(gain), Some(stake)) => format!(
             "That is {} of the guests' time{assumption}; all that {} costs there is {}.",
@@ -132,20 +136,17 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
     };
     format!(
         "Take {best}. {} is the cheapest with prediction, {} without; the first {} {} of the other's cost, {} \
-         round trips of a trap per thousand entries. {time} Hindsight would save {} of it. {} of {} say the \
-         same.",
+         round trips of a trap per thousand entries. {time} Hindsight would save {} of it.{others}",
         finding.with,
         finding.without,
         if finding.traps_saved < 0.0 {
-            "loses (negative gain)"
+            "gains nothing:"
         } else {
             "gains"
         },
         Percent.estimate(&finding.gain),
         plain(finding.traps_saved),
-        Percent.estimate(&finding.left),
-        agree,
-        words::count(of, "machine of the class", "machines of the class")
+        Percent.estimate(&finding.left)
     )
 }
 

@@ -41,9 +41,10 @@ pub fn answer(material: &Material<'_>) -> Answer {
         verdict("resume points", &points)
     );
     let line = format!(
-        "The registers are used in {} of entry windows and {} of load windows.",
+        "The registers are used in {} of entry windows and {} of load windows. {}",
         Percent.estimate(&entry),
-        Percent.estimate(&load)
+        Percent.estimate(&load),
+        verdict("tasks", &tasks)
     );
     let html = [
         html::paragraph(&range(&programs)),

@@ -44,12 +44,15 @@ impl Format {
     }
 }
 
+/// The sign behind a share, on one line with it.
+pub const PERCENT: &str = "\u{a0}%";
+
 /// What stands where there is no number.
 pub const NOTHING: &str = "–";
 
 /// A share in percent, with a digit that tells small ones from nothing.
 pub fn percent(share: f64) -> String {
-    format!("{} %", percent_digits(share))
+    format!("{}{PERCENT}", percent_digits(share))
 }
 
 /// The same without the sign, for ticks and intervals.
@@ -113,9 +116,9 @@ pub fn tick(number: f64) -> String {
 pub fn percent_tick(share: f64) -> String {
     let percent = share * 100.0;
     if percent > 0.0 && percent < 0.001 {
-        return format!("{percent:.0e} %");
+        return format!("{percent:.0e}{PERCENT}");
     }
-    format!("{} %", (percent * 1e6).round() / 1e6)
+    format!("{}{PERCENT}", (percent * 1e6).round() / 1e6)
 }
 
 /// A number in words of a list: "a", "a and b", "a, b and c".
@@ -125,6 +128,23 @@ pub fn list(words: &[String]) -> String {
         [one] => one.clone(),
         [most @ .., last] => format!("{} and {last}", most.join(", ")),
     }
+}
+
+/// A text for a terminal, in lines of at most so many letters if its words are not longer, each behind
+/// `indent`.
+pub fn wrapped(text: &str, width: usize, indent: &str) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(format!("{indent}{word}")),
+        }
+    }
+    // Not every terminal's font has the other space.
+    lines.join("\n").replace('\u{a0}', " ")
 }
 
 /// A number of things, with the word in its right form.
@@ -152,7 +172,7 @@ mod tests {
         let shares = [
             0.137, 1.0, 0.0, 0.9996, 0.00042, 0.000043, 0.0000044, 1e-9, -0.05,
         ];
-        let written = shares.map(percent);
+        let written = shares.map(|share| percent(share).replace('\u{a0}', " "));
         assert_eq!(
             written,
             [
@@ -188,8 +208,18 @@ mod tests {
                 high: 0.3,
             }),
         };
-        assert_eq!(Format::Percent.estimate(&estimate), "25.0 % (20.0–30.0 %)");
+        assert_eq!(
+            Format::Percent.estimate(&estimate),
+            "25.0\u{a0}% (20.0–30.0\u{a0}%)"
+        );
         assert_eq!(Format::Plain.estimate(&Estimate::default()), NOTHING);
+    }
+
+    #[test]
+    fn texts_are_wrapped_between_words_but_not_before_a_sign() {
+        let text = format!("one two {} four", percent(0.5));
+        assert_eq!(wrapped(&text, 11, "  "), "  one two\n  50.0 %\n  four");
+        assert_eq!(wrapped("longer-than-that", 4, ""), "longer-than-that");
     }
 
     #[test]
