@@ -7,7 +7,8 @@
 # target/aarch32-cargo, small scripts that run cargo. Safe to run again: it installs only what is
 # missing.
 #
-# usage: scripts/setup.sh
+# usage: scripts/setup.sh [--tests]
+#   --tests   also installs the browser in which the tests look at the report
 # environment:
 #   TRAPCAST_EL2_RUST   "rustup" or "debian": take this way and no other, for both
 set -euo pipefail
@@ -49,6 +50,10 @@ need qemu-system-aarch64 qemu-system-arm
 need cc gcc
 need make make
 need flock util-linux
+if [ "${1:-}" = --tests ]; then
+    need chromium chromium
+    [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
+fi
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
 [ -r /usr/share/keyrings/debian-archive-keyring.gpg ] || missing+=(debian-archive-keyring)
 [ ${#missing[@]} = 0 ] || install_packages "${missing[@]}"

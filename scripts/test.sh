@@ -54,7 +54,7 @@ el2_clippy() {
 step tools tools
 step style cargo fmt --all --check
 step style-fuzz cargo fmt --manifest-path fuzz/Cargo.toml --check
-step setup make --no-print-directory setup
+step setup scripts/setup.sh --tests
 step guest make --no-print-directory guest
 step lint cargo clippy --workspace --all-targets -- -D warnings
 step documents env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items

@@ -57,6 +57,9 @@ pub enum Command {
     /// Runs every workload under every scheme and prints what each scheme costs
     #[command(after_help = study::EXAMPLES)]
     Study(StudyArgs),
+    /// Writes a study's report: its questions and answers on one page, and the data behind its figures
+    #[command(after_help = REPORT_EXAMPLES)]
+    Report(ReportArgs),
     /// Runs workloads and records every window: what the guest did, one Parquet file per workload
     #[command(after_help = RECORD_EXAMPLES)]
     Record(RecordArgs),
@@ -105,6 +108,13 @@ Examples:
 
 Ctrl-A x leaves; Ctrl-A h lists what else Ctrl-A does. Several VMs share the console: each line tells whose
 it is.";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  trapcast report                                   target/study/report.html
+  trapcast report studies/mine -o reports/mine      of a study that was kept
+
+docs/report.md says how each number is computed.";
 
 const RECORD_EXAMPLES: &str = "\
 Examples:
@@ -254,6 +264,17 @@ pub struct JsonArgs {
     /// Prints JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `trapcast report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The study's directory, with results.json and records [default: target/study]
+    #[arg(value_name = "DIR")]
+    pub study: Option<PathBuf>,
+    /// Where report.html goes [default: the study's directory]
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
 }
 
 /// Arguments of `trapcast record`.

@@ -10,7 +10,7 @@ use crate::{
     boot::{self, Boot},
     cli::{
         AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
-        InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, Switch, TortureArgs,
+        InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, ReportArgs, Switch, TortureArgs,
     },
     doctor, document,
     error::{Error, Result},
@@ -20,7 +20,7 @@ use crate::{
     paths::Paths,
     plane, profile,
     record::{self, RecordFile, Shape, inspect},
-    recording, replaying,
+    recording, replaying, report,
     results::{self, Results},
     signals, study, timeline, top, torture,
     vectors::RegisterFiles,
@@ -40,6 +40,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Guests(arguments) => guests(arguments.json),
         Command::Doctor(arguments) => check_machine(arguments.json, &paths()?),
         Command::Study(arguments) => study::run(&arguments, &paths()?),
+        Command::Report(arguments) => report_study(&arguments, &paths()?),
         Command::Record(arguments) => record(&arguments, &paths()?),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
@@ -122,6 +123,19 @@ fn check_machine(json: bool, paths: &Paths) -> Result<()> {
         0 => Ok(()),
         missing => Err(Error::run(format!("{missing} things are missing"))),
     }
+}
+
+fn report_study(arguments: &ReportArgs, paths: &Paths) -> Result<()> {
+    let study = arguments
+        .study
+        .clone()
+        .unwrap_or_else(|| paths.target().join("study"));
+    let results = Results::read(&study.join("results.json"))?;
+    let output = arguments.output.as_ref().unwrap_or(&study);
+    let written = report::write(&results, &study.join("records"), output)?;
+    print(&written.summary)?;
+    eprintln!("trapcast: {} written", written.page.display());
+    Ok(())
 }
 
 /// The core of a study or a record, unless another is asked for.

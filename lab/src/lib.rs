@@ -1,11 +1,13 @@
 //! The lab: runs the Trapcast hypervisor and its guests under QEMU and measures what they do.
 
 pub mod agreement;
+pub mod analysis;
 pub mod arch;
 pub mod bench;
 pub mod board;
 pub mod boot;
 pub mod by_name;
+pub mod chart;
 pub mod cli;
 pub mod commands;
 pub mod console;
@@ -31,10 +33,12 @@ pub mod profile;
 pub mod program;
 pub mod progress;
 pub mod qemu;
+pub mod random;
 pub mod record;
 pub mod recording;
 pub mod replay;
 pub mod replaying;
+pub mod report;
 pub mod results;
 pub mod ring;
 pub mod run;

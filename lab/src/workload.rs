@@ -213,6 +213,12 @@ impl Workload {
         self.guests.iter().map(weight).sum()
     }
 
+    /// Whether a Linux guest is part of it.
+    pub fn runs_linux(&self) -> bool {
+        let is_bare = |guest: &Guest| matches!(guest, Guest::Checker(_));
+        !self.guests.iter().all(is_bare)
+    }
+
     /// What each VM has to say by the end.
     pub fn expected(&self) -> Vec<Expected> {
         let expected = |guest: &Guest| match guest {

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     error::{Error, Result},
+    random::Random,
     signals,
 };
 
@@ -82,19 +83,6 @@ pub fn generate(path: &Path, shape: Shape) -> Result<u64> {
     })
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014): fast, and the same everywhere.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut bits = self.0;
-        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bits ^ (bits >> 31)
-    }
-}
-
 /// One core, and who runs on it.
 struct Machine {
     random: Random,
@@ -124,7 +112,7 @@ impl Machine {
             task: 0,
         };
         Self {
-            random: Random(shape.seed),
+            random: Random::new(shape.seed),
             guests: (0..shape.vcpus).map(guest).collect(),
             running: 0,
             slice: SLICE,

@@ -10,6 +10,7 @@ use crate::{
     commands::{cores, cpu, extent, print, print_json, scale, workloads},
     error::{Error, Result},
     paths::Paths,
+    report,
     results::{self, Results},
     table,
 };
@@ -30,7 +31,7 @@ pub fn run(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
     let results = study(&plan, paths)?;
     let file = plan.directory.join(RESULTS);
     results::write_json(&file, &results)?;
-    // What else a study leaves of its results beside them is to be made here.
+    let report = report::write(&results, &plan.directory.join("records"), &plan.directory)?;
     if arguments.json {
         print_json(&results)?;
     } else {
@@ -40,11 +41,13 @@ pub fn run(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
             table::render(&results),
             agreement::summary(&rows)
         ))?;
+        print(&format!("\n{}", report.summary))?;
     }
     let verdict = verdict(&results);
     eprintln!(
-        "trapcast: {} written after {:.0} s",
+        "trapcast: {} and {} written after {:.0} s",
         file.display(),
+        report.page.display(),
         results.timing.seconds
     );
     verdict

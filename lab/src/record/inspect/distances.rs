@@ -60,6 +60,24 @@ impl Distances {
         }
     }
 
+    /// Returns each number that was counted, or the last one of its step, with how many are not above it:
+    /// ascending.
+    pub fn cumulated(&self) -> impl Iterator<Item = (u64, u64)> {
+        let mut seen = 0;
+        let counted = self.counts.iter().enumerate();
+        counted
+            .filter(|(_, count)| **count > 0)
+            .map(move |(bucket, count)| {
+                seen += count;
+                (last_of(bucket).min(self.largest), seen)
+            })
+    }
+
+    /// How many numbers were counted.
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
     /// The smallest number that so many of 1000 are not above.
     fn quantile(&self, per_mille: u64) -> Option<u64> {
         let wanted = (self.total * per_mille).div_ceil(1000);
@@ -129,5 +147,10 @@ mod tests {
             [500, 750, 900, 990, 999].map(Some)
         );
         assert_eq!((quantiles.count, quantiles.max), (1000, Some(1000)));
+        assert_eq!(
+            distances.cumulated().last(),
+            Some((1000, distances.total()))
+        );
+        assert_eq!(distances.cumulated().nth(6), Some((7, 7)));
     }
 }

@@ -1,0 +1,177 @@
+//! The report of a study: its questions, each answered from the run's own data, with figures, the data
+//! behind them, and what is uncertain about them.
+//!
+//! `docs/report.md` has how each number is computed.
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
+
+use crate::{
+    analysis::{
+        machine::{self, Machine},
+        subject::{self, Sharing, Subject},
+    },
+    error::{Error, Result},
+    parallel,
+    results::Results,
+};
+
+mod chances;
+mod data;
+mod distances;
+mod files;
+mod gains;
+mod html;
+mod latency;
+mod longest;
+mod look;
+mod mistakes;
+mod page;
+mod plane;
+mod published;
+mod recommendation;
+mod schemes;
+mod usage;
+mod words;
+
+use data::Table;
+
+/// The page's name in the study's directory.
+pub const PAGE: &str = "report.html";
+
+/// Where the data behind its figures lie, beside it.
+pub const DATA: &str = "report";
+
+/// A report that was written.
+#[derive(Clone, Debug)]
+pub struct Written {
+    /// The page.
+    pub page: PathBuf,
+    /// Each question with its answer in a sentence, for the terminal.
+    pub summary: String,
+}
+
+/// What a study is about, looked at.
+struct Material<'a> {
+    results: &'a Results,
+    subjects: Vec<Subject>,
+    machines: Vec<Machine>,
+}
+
+/// The answer to one question.
+struct Answer {
+    /// The question.
+    question: &'static str,
+    /// The answer in a line, for the opening.
+    line: String,
+    /// The answer in a few sentences with their numbers.
+    short: String,
+    /// The answer at length.
+    html: String,
+    /// The data behind its figures.
+    tables: Vec<Table>,
+}
+
+/// Writes the report of a study to `output`: the page, and the data beside it. `records` is the directory of
+/// the study's records.
+///
+/// # Errors
+/// [`Error::Input`] where records are missing or cannot be read, [`Error::Run`] where the report cannot be
+/// written, [`Error::Interrupted`] on Ctrl-C.
+pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written> {
+    let machines = machine::all();
+    let subjects = subjects(results, records, &machines)?;
+    let material = Material {
+        results,
+        subjects,
+        machines,
+    };
+    let answers = [
+        usage::answer(&material),
+        chances::answer(&material),
+        schemes::answer(&material),
+        mistakes::answer(&material),
+        gains::answer(&material),
+        recommendation::answer(&material),
+    ];
+    let data = output.join(DATA);
+    for table in answers.iter().flat_map(|answer| &answer.tables) {
+        files::write(table, &data)?;
+    }
+    let page = output.join(PAGE);
+    files::whole(&page, page::render(&material, &answers).as_bytes())?;
+    Ok(Written {
+        page,
+        summary: summary(&answers),
+    })
+}
+
+/// Looks at the records of all workloads that have one, in the order of the results.
+fn subjects(results: &Results, records: &Path, machines: &[Machine]) -> Result<Vec<Subject>> {
+    let mut seen = BTreeSet::new();
+    let names = results.results.iter().map(|result| &result.workload);
+    let files: Vec<_> = names
+        .filter(|name| seen.insert(name.as_str()))
+        .filter_map(|name| subject::record_of(records, name))
+        .collect();
+    if files.is_empty() {
+        return Err(Error::input(format!(
+            "there are no records of the study in {}: run trapcast study",
+            records.display()
+        )));
+    }
+    let workers = std::thread::available_parallelism().map_or(1, usize::from);
+    let looked = parallel::in_parallel(&files, workers, |file| subject::look(file, machines))?;
+    looked.into_iter().collect()
+}
+
+/// Width of the summary on the terminal.
+const WIDTH: usize = 110;
+
+fn summary(answers: &[Answer]) -> String {
+    let mut text = String::new();
+    for (number, answer) in (1..).zip(answers) {
+        let line = words::wrapped(&answer.line, WIDTH, "   ");
+        text += &format!("{number}. {}\n{line}\n", answer.question);
+    }
+    text
+}
+
+impl Material<'_> {
+    /// The workloads with a Linux guest: programs that people run. All, if there is no such workload.
+    fn programs(&self) -> Vec<&Subject> {
+        self.programs_of(|_| true)
+    }
+
+    /// The same of those that share cores like this.
+    fn sharing(&self, sharing: Sharing) -> Vec<&Subject> {
+        self.programs_of(|subject| subject.sharing == sharing)
+    }
+
+    fn programs_of(&self, wanted: impl Fn(&Subject) -> bool) -> Vec<&Subject> {
+        let all = self.subjects.iter().filter(|subject| wanted(subject));
+        let programs: Vec<_> = all.clone().filter(|subject| subject.runs_linux).collect();
+        if programs.is_empty() {
+            all.collect()
+        } else {
+            programs
+        }
+    }
+
+    /// All workloads, those with a Linux guest first, each group with a name.
+    fn in_order(&self) -> Vec<(&'static str, Vec<&Subject>)> {
+        let (linux, made): (Vec<_>, Vec<_>) = self.subjects.iter().partition(|s| s.runs_linux);
+        let groups = [("Linux guests", linux), ("guests made for a pattern", made)];
+        groups
+            .into_iter()
+            .filter(|(_, group)| !group.is_empty())
+            .collect()
+    }
+
+    /// The machine of a name.
+    fn machine(&self, name: &str) -> &Machine {
+        machine::find(&self.machines, name).expect("the machine is one of all")
+    }
+}

@@ -1,0 +1,164 @@
+//! The longest stretch at EL2 with interrupts masked, by workload and scheme.
+
+use std::collections::BTreeMap;
+
+use trapcast_forecast::Scheme;
+
+use super::{
+    Material,
+    data::{Column, Table},
+    html,
+    latency::{Part, SHOWN},
+    look,
+    schemes::correct,
+    words::{self, plain},
+};
+use crate::chart::{Axis, Dot, Dots, Row, Scale};
+
+/// Says what there is to say.
+pub fn part(material: &Material<'_>) -> Part {
+    let longest = by_scheme(material);
+    let table = table_of(material);
+    Part {
+        line: line(&longest),
+        short: sentence_in_short(&longest),
+        html: html::paragraph(&sentence(&longest))
+            + &html::figure(
+                "masked",
+                "The longest stretch of EL2 instructions with interrupts masked",
+                "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes \
+                 at the begin of such a stretch waits for its end. These are instructions under an emulator: \
+                 exact, and no cycles.",
+                &chart(&longest),
+                &table,
+            ),
+        tables: vec![table],
+    }
+}
+
+/// The longest masked stretches of each correct scheme's plain runs, one per workload on one core.
+fn by_scheme(material: &Material<'_>) -> BTreeMap<Scheme, Vec<f64>> {
+    let mut longest: BTreeMap<Scheme, Vec<f64>> = BTreeMap::new();
+    for result in &material.results.results {
+        let figures = result
+            .figures
+            .as_ref()
+            .filter(|_| result.scheme != Scheme::None);
+        if let Some(length) = figures.and_then(|figures| figures.longest_masked) {
+            longest
+                .entry(result.scheme)
+                .or_default()
+                .push(length as f64);
+        }
+    }
+    longest
+}
+
+fn average(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}
+
+fn line(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
+    let of = |scheme: Scheme| longest.get(&scheme).map(|all| plain(average(all)));
+    match (of(Scheme::Eager), of(Scheme::UntilPut)) {
+        (Some(eager), Some(lazy)) => format!(
+            "At the longest, interrupts are masked for {eager} instructions under eager and {lazy} under \
+             until-put."
+        ),
+        _ => "How long interrupts are masked was not measured by this study.".to_string(),
+    }
+}
+
+fn sentence_in_short(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
+    let of = |scheme: Scheme| {
+        Some(format!(
+            "{} under {scheme}",
+            plain(average(longest.get(&scheme)?))
+        ))
+    };
+    let parts: Vec<_> = SHOWN.into_iter().filter_map(of).collect();
+    format!(
+        "The longest stretch with interrupts masked, in instructions and in the mean over workloads: {}.",
+        words::list(&parts)
+    )
+}
+
+fn sentence(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
+    let Some(lengths) = longest.get(&Scheme::Eager) else {
+        return "Masked stretches are known on one core only, and no such workload ran under eager.".to_string();
+    };
+    let eager = average(lengths);
+    let others = correct().filter(|scheme| *scheme != Scheme::Eager);
+    let differences: Vec<_> = others
+        .filter_map(|scheme| {
+            let more = eager - average(longest.get(&scheme)?);
+            let word = if more < 0.0 { "longer" } else { "shorter" };
+            Some(format!("{} {word} under {scheme}", plain(more.abs())))
+        })
+        .collect();
+    format!(
+        "The longest stretch at EL2 with interrupts masked is {} instructions long under eager, in the mean \
+         over workloads. It is {}.",
+        plain(eager),
+        words::list(&differences)
+    )
+}
+
+fn chart(longest: &BTreeMap<Scheme, Vec<f64>>) -> Dots {
+    let rows = longest.iter().enumerate().map(|(series, (scheme, all))| {
+        let part = |&value: &f64| Dot {
+            series,
+            value,
+            is_part: true,
+            ..Dot::default()
+        };
+        let mean = Dot {
+            series,
+            value: average(all),
+            hint: format!("{scheme}: {}", plain(average(all))),
+            ..Dot::default()
+        };
+        Row {
+            label: scheme.name().to_string(),
+            dots: all.iter().map(part).chain([mean]).collect(),
+            ..Row::default()
+        }
+    });
+    let rows: Vec<_> = rows.collect();
+    let highest = longest.values().flatten().copied().fold(100.0, f64::max);
+    Dots {
+        axis: Axis {
+            label: "instructions".to_string(),
+            scale: Scale::Linear,
+            from: 0.0,
+            to: (highest / 500.0).ceil() * 500.0,
+            format: words::tick,
+        },
+        series: longest.keys().map(|scheme| look::scheme(*scheme)).collect(),
+        rows,
+        references: Vec::new(),
+        is_dodged: false,
+    }
+}
+
+fn table_of(material: &Material<'_>) -> Table {
+    let mut table = Table::new(
+        "masked",
+        "The longest stretch of EL2 instructions with interrupts masked, by workload and scheme.",
+        &[
+            Column::text("workload", "the workload"),
+            Column::text("scheme", "the scheme"),
+            Column::whole("longest", "instructions; known on one core only"),
+        ],
+    );
+    for result in &material.results.results {
+        if let (true, Some(figures)) = (result.scheme != Scheme::None, &result.figures) {
+            table.push([
+                (&result.workload).into(),
+                result.scheme.name().into(),
+                figures.longest_masked.into(),
+            ]);
+        }
+    }
+    table
+}
