@@ -1,6 +1,6 @@
 //! `trapcast document`: what the documents say of the study, written from its stored results.
 //!
-//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's: [`content`] says what
+//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's: `content` says what
 //! the words may be. All else is left as it is.
 
 mod content;

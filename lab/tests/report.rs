@@ -139,6 +139,7 @@ fn report(directory: &Path) -> PathBuf {
         scale: Scale::QUICK,
         slice: None,
         results: schemes.collect(),
+        replays: Vec::new(),
         failures: Vec::new(),
         timing: Timing::default(),
     };

@@ -38,7 +38,8 @@ pub enum Window {
     Entry,
     /// From the load of the vCPU onto a core to its put.
     Load,
-    /// From an entry that finds somebody else's registers in the CPU to the exit that ends it.
+    /// From an entry that finds somebody else's registers in the CPU until the guest uses its own, is
+    /// asked anew at an entry that finds the same, or is put.
     Absence,
 }
 

@@ -23,9 +23,9 @@ const STATUS_BYTES: usize = 8;
 pub enum Class {
     /// This hypervisor under an emulator, which counts instructions.
     Emulated,
-    /// A trap costs less than [`DEAR`].
+    /// A trap costs less than `DEAR`.
     CheapTrap,
-    /// A trap costs less than [`NESTED`].
+    /// A trap costs less than `NESTED`.
     DearTrap,
     /// A trap costs more than that.
     Nested,

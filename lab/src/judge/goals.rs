@@ -91,18 +91,18 @@ fn goals_of(forecast: Forecast, records: &[Judged]) -> Vec<Goal> {
         (!all.is_empty()).then(|| all.iter().filter(no_worse).count() as f64 / all.len() as f64);
     let goals = [
         at_most(
-            "guests with structure: mean cost over the oracle's",
+            "structure: mean cost over the oracle's",
             mean(structured.iter().filter_map(over_oracle)),
             1.10,
         ),
         worst(
-            "guests with structure: worst cost over the oracle's",
+            "structure: worst cost over the oracle's",
             &structured,
             over_oracle,
             1.30,
         ),
         worst(
-            "guests by chance: worst cost over that of knowing p and the costs",
+            "chance: worst cost over knowing p and costs",
             &chance,
             over_known,
             1.02,
@@ -116,7 +116,7 @@ fn goals_of(forecast: Forecast, records: &[Judged]) -> Vec<Goal> {
         Goal {
             at_least: true,
             ..at_most(
-                "all: share of cells no worse than last-trap, counter and credit",
+                "all: share no worse than last-trap, counter, credit",
                 share,
                 0.95,
             )
