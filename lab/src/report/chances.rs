@@ -4,7 +4,7 @@ use super::{
     Answer, Material,
     data::{Column, Table},
     distances, html, look,
-    usage::from_to,
+    usage::{from_to, rows},
     words::{self, Format::Percent},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
         subject::Subject,
         usage::Usage,
     },
-    chart::{Axis, Dot, Dots, Row, Scale},
+    chart::{Axis, Dots, Scale},
 };
 
 const QUESTION: &str = "How good is “used last time, will be used now”?";
@@ -126,30 +126,10 @@ fn sentence(
 }
 
 fn chart(material: &Material<'_>, kind: &str, usage: fn(&Subject) -> &Usage) -> Dots {
-    let mut rows = Vec::new();
-    for (name, group) in material.in_order() {
-        for (number, subject) in group.into_iter().enumerate() {
-            let usage = usage(subject);
-            let estimates = [usage.after_use, usage.after_none];
-            let dots = estimates
-                .into_iter()
-                .enumerate()
-                .filter_map(|(series, estimate)| {
-                    Some(Dot {
-                        series,
-                        value: estimate.value?,
-                        interval: estimate.ends(),
-                        hint: format!("{}: {}", subject.name, Percent.estimate(&estimate)),
-                        ..Dot::default()
-                    })
-                });
-            rows.push(Row {
-                heading: (number == 0).then(|| name.to_string()),
-                label: subject.name.clone(),
-                dots: dots.collect(),
-            });
-        }
-    }
+    let rows = rows(material, |subject| {
+        let usage = usage(subject);
+        [usage.after_use, usage.after_none]
+    });
     Dots {
         axis: Axis {
             label: format!("probability of a use, {kind} windows"),

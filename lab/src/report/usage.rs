@@ -234,17 +234,18 @@ fn tenth(bin: usize) -> String {
     format!("{}–{}", bin * 10, bin * 10 + 10)
 }
 
-fn chart(material: &Material<'_>) -> Dots {
+/// A row per workload, by groups, with a dot for each of two shares that is known.
+pub fn rows(material: &Material<'_>, shares: impl Fn(&Subject) -> [Estimate; 2]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (name, group) in material.in_order() {
         for (number, subject) in group.into_iter().enumerate() {
-            let kinds = [subject.entry.best(), subject.load.best()];
-            let dots = kinds.into_iter().enumerate().filter_map(|(series, usage)| {
+            let shares = shares(subject).into_iter().enumerate();
+            let dots = shares.filter_map(|(series, share)| {
                 Some(Dot {
                     series,
-                    value: usage.share.value?,
-                    interval: usage.share.ends(),
-                    hint: format!("{}: {}", subject.name, Percent.estimate(&usage.share)),
+                    value: share.value?,
+                    interval: share.ends(),
+                    hint: format!("{}: {}", subject.name, Percent.estimate(&share)),
                     ..Dot::default()
                 })
             });
@@ -255,6 +256,13 @@ fn chart(material: &Material<'_>) -> Dots {
             });
         }
     }
+    rows
+}
+
+fn chart(material: &Material<'_>) -> Dots {
+    let rows = rows(material, |subject| {
+        [subject.entry.best().share, subject.load.best().share]
+    });
     Dots {
         axis: Axis {
             label: "share of windows that used the registers".to_string(),
