@@ -1,19 +1,28 @@
 //! The scheme `forecast`: accounts of what leaving registers out would have cost more than loading
-//! them, kept by what is known at an entry.
+//! them, kept by where the guest resumes.
 
 use crate::{Decision, Evidence, Prices, Resume, floor::Floor, prices::CEILING};
 
-/// Accounts by why the guest came out last.
-pub(crate) const BROAD: usize = 16;
+/// Accounts of places.
+pub(crate) const PLACES: usize = 64;
 
-/// Accounts by that and where the guest resumes.
-pub(crate) const NARROW: usize = 64;
-
-/// Bytes of code that count as one place to resume at: 1 << this.
-const PLACE: u32 = 6;
+/// Bytes of code that count as one place: 1 << this.
+const PLACE_BITS: u32 = 6;
 
 /// Set in [`Accounts::weight`] if the place has an account, and the floor does not decide.
 const QUICK: u16 = 1 << 15;
+
+/// Set there if the registers were left out whatever the account said.
+const LEFT: u16 = 1 << 14;
+
+/// Set there if no rule had a choice, so that the floor is not told.
+const NO_CHOICE: u16 = 1 << 13;
+
+/// The bits of [`Accounts::weight`] that count windows.
+pub(crate) const COUNT: u16 = NO_CHOICE - 1;
+
+/// Bits of what tells an account.
+const AT_BITS: u32 = PLACES.ilog2() + 7;
 
 /// The tag of an account that no place has yet.
 const NOBODY: u8 = u8::MAX;
@@ -25,22 +34,23 @@ const GOLDEN: u32 = 0x9e37_79b9;
 ///
 /// A use adds to an account what a trap costs, a window without one takes away what a load wastes.
 /// What is seen of a probe counts for all the loads that it stands for. From zero on, load: by the
-/// narrow account of the place where the guest resumes if it has one, else by the broad one of the
-/// reason why it came out.
+/// account of the place where the guest resumes if it has one, else by that of all others.
 ///
 /// Should that do worse than to load always or never, by more than a bound, the better of these two
 /// decides until it does better again.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Accounts {
-    narrow: [i16; NARROW],
-    broad: [i16; BROAD],
-    /// Whose the narrow accounts are.
-    tags: [u8; NARROW],
+    places: [i16; PLACES],
+    /// Whose these are.
+    tags: [u8; PLACES],
+    /// The account of all places that have none.
+    others: i16,
     floor: Floor,
     prices: Prices,
     /// State of the generator that chooses the probes.
     random: u32,
-    /// Windows that what is seen of the current decision stands for, and [`QUICK`].
+    /// Windows that what is seen of the current decision stands for, with [`QUICK`], [`LEFT`] and
+    /// [`NO_CHOICE`].
     weight: u16,
     /// The current decision's accounts, until something is learnt of it.
     at: At,
@@ -48,8 +58,7 @@ pub struct Accounts {
     before: At,
 }
 
-/// What tells the accounts of a decision: from the lowest bit on, the number of the narrow one in six,
-/// its tag in six, and the number of the broad one in four.
+/// What tells the account of a decision: its number in six bits, and above these its tag in seven.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct At(u16);
 
@@ -57,9 +66,10 @@ impl Accounts {
     /// Returns the accounts of a vCPU that has not run yet. `seed` chooses the windows that are probed.
     pub const fn new(prices: Prices, seed: u32) -> Self {
         Self {
-            narrow: [0; NARROW],
-            broad: [prices.first(); BROAD],
-            tags: [NOBODY; NARROW],
+            places: [0; PLACES],
+            tags: [NOBODY; PLACES],
+            // To leave the registers out shows what a window does, to load them shows nothing.
+            others: -1,
             floor: Floor::new(),
             prices,
             // Seeds that are close to each other begin far apart, and none at zero.
@@ -74,11 +84,14 @@ impl Accounts {
     #[inline]
     pub fn decide(&mut self, resume: Resume) -> Decision {
         self.before = self.at;
-        self.at = At::new(resume);
+        self.at = At::new(resume.pc);
+        if resume.pending {
+            return self.leave_for_interrupt();
+        }
         let (balance, quick) = match self.floor.decides() {
             Some(balance) => (balance, 0),
             None if self.has_account(self.at) => {
-                let balance = self.narrow[self.at.narrow()];
+                let balance = self.places[self.at.number()];
                 if balance < 0 {
                     // Most of all decisions.
                     self.weight = QUICK | 1;
@@ -86,9 +99,9 @@ impl Accounts {
                 }
                 (balance, QUICK)
             }
-            None => (self.broad[self.at.broad()], 0),
+            None => (self.others, 0),
         };
-        if balance < 0 || resume.pending {
+        if balance < 0 {
             self.weight = quick | 1;
             return Decision::Leave;
         }
@@ -99,6 +112,21 @@ impl Accounts {
         } else {
             Decision::Load
         }
+    }
+
+    /// Leaves the registers out as an interrupt is pending. To load them was possible before, if another
+    /// entry of the same absence was free to.
+    #[inline(never)]
+    fn leave_for_interrupt(&mut self) -> Decision {
+        let had_choice = self.before != At::NONE && self.weight & NO_CHOICE == 0;
+        self.weight = if had_choice {
+            LEFT | 1
+        } else if self.floor.decides().is_none() && self.has_account(self.at) {
+            QUICK | NO_CHOICE | 1
+        } else {
+            NO_CHOICE | 1
+        };
+        Decision::Leave
     }
 
     /// Learns what could be seen of the last decision, once it is known. A decision that another one
@@ -115,55 +143,75 @@ impl Accounts {
 
     #[inline]
     fn was_unused(&mut self, at: At) {
-        let waste = i32::from(self.prices.wasted) * i32::from(self.weight & !QUICK);
         if self.weight & QUICK == 0 {
-            return self.was_unused_elsewhere(at, waste);
+            return self.was_unused_elsewhere(at);
         }
+        let waste = i32::from(self.prices.wasted) * self.stands_for();
         let lowest = i32::from(self.prices.lowest);
-        let account = &mut self.narrow[at.narrow()];
+        let account = &mut self.places[at.number()];
         let load = *account >= 0;
         *account = (i32::from(*account) - waste).max(lowest) as i16;
-        if self.floor.fell(load, waste) {
+        if self.weight & NO_CHOICE == 0 && self.floor.fell(load, waste) {
             self.floor.consider(-waste);
         }
     }
 
     #[inline(never)]
-    fn was_unused_elsewhere(&mut self, at: At, waste: i32) {
+    fn was_unused_elsewhere(&mut self, at: At) {
+        let waste = i32::from(self.prices.wasted) * self.stands_for();
         let load = self.book(at, -waste);
-        self.floor.fell(load, waste);
-        self.floor.consider(-waste);
+        if let Some(load) = self.chose(load) {
+            self.floor.fell(load, waste);
+            self.floor.consider(-waste);
+        }
     }
 
     /// Apart, as it comes with a trap: the way of what is not used stays short.
     #[inline(never)]
     fn was_used(&mut self, at: At) {
         let late = i32::from(self.prices.late);
-        let seen = late * i32::from(self.weight & !QUICK);
+        let seen = late * self.stands_for();
         let load = self.book(at, seen);
-        self.floor.rose(load, seen);
-        self.floor.consider(seen);
+        if let Some(load) = self.chose(load) {
+            self.floor.rose(load, seen);
+            self.floor.consider(seen);
+        }
         if self.before != At::NONE {
             self.book(self.before, late);
         }
     }
 
+    /// Returns how many windows what is seen of the current decision stands for.
+    fn stands_for(&self) -> i32 {
+        i32::from(self.weight & COUNT)
+    }
+
+    /// Returns whether the registers were to be loaded, given what the account said; nothing if there
+    /// was no choice.
+    fn chose(&self, load: bool) -> Option<bool> {
+        (self.weight & NO_CHOICE == 0).then_some(load && self.weight & LEFT == 0)
+    }
+
     /// Adds to the account that a decision goes by. Returns whether that spoke for loading.
     ///
-    /// A place without an account gets one while there are some, and later if the broad one was wrong
-    /// about it.
+    /// A place without an account gets one while there are some, and later if that of all others was
+    /// wrong about it.
     fn book(&mut self, at: At, change: i32) -> bool {
         let is_own = self.has_account(at);
-        let (narrow, broad) = (&mut self.narrow[at.narrow()], &mut self.broad[at.broad()]);
+        let place = &mut self.places[at.number()];
         let lowest = i32::from(self.prices.lowest);
         let changed = |balance: i16| (i32::from(balance) + change).min(CEILING).max(lowest) as i16;
-        let account = if is_own { &mut *narrow } else { broad };
+        let account = if is_own {
+            &mut *place
+        } else {
+            &mut self.others
+        };
         let load = *account >= 0;
         *account = changed(*account);
-        let tag = &mut self.tags[at.narrow()];
+        let tag = &mut self.tags[at.number()];
         if !is_own && (*tag == NOBODY || load != (change > 0)) {
             *tag = at.tag();
-            *narrow = changed(0);
+            *place = changed(0);
         }
         load
     }
@@ -171,7 +219,7 @@ impl Accounts {
     /// Returns whether a decision goes by its place's own account.
     #[inline]
     fn has_account(&self, at: At) -> bool {
-        self.tags[at.narrow()] == at.tag()
+        self.tags[at.number()] == at.tag()
     }
 
     /// Returns true once in `spacing` times, by chance.
@@ -186,27 +234,25 @@ impl Accounts {
 }
 
 impl At {
-    /// No decision's. That one in thousands comes to the same does no harm: it is only taken for none.
-    const NONE: Self = Self(0);
+    /// No decision's.
+    const NONE: Self = Self(u16::MAX);
 
     #[inline]
-    fn new(resume: Resume) -> Self {
-        let exit = u32::from(resume.exit);
-        let hash = ((resume.pc >> PLACE) as u32 ^ exit << 28).wrapping_mul(GOLDEN);
+    fn new(pc: u64) -> Self {
         // The highest bits are scattered best.
-        Self((exit << 12 | hash >> 20) as u16)
+        Self(
+            ((pc >> PLACE_BITS) as u32)
+                .wrapping_mul(GOLDEN)
+                .wrapping_shr(32 - AT_BITS) as u16,
+        )
     }
 
-    const fn narrow(self) -> usize {
-        self.0 as usize % NARROW
+    const fn number(self) -> usize {
+        self.0 as usize % PLACES
     }
 
     const fn tag(self) -> u8 {
-        (self.0 >> 6) as u8 & 0x3f
-    }
-
-    const fn broad(self) -> usize {
-        (self.0 >> 12) as usize
+        (self.0 as usize / PLACES) as u8
     }
 }
 
@@ -247,12 +293,8 @@ mod tests {
 
     const ALL: [Costs; 3] = [CHEAP, VHE, NESTED];
 
-    fn resume(pc: u64, exit: u8) -> Resume {
-        Resume {
-            pc,
-            exit,
-            pending: false,
-        }
+    fn resume(pc: u64) -> Resume {
+        Resume { pc, pending: false }
     }
 
     /// What a run over windows has come to.
@@ -309,7 +351,7 @@ mod tests {
             let mut decide = |pending| {
                 let decision = accounts.decide(Resume {
                     pending,
-                    ..resume(0x1000, 3)
+                    ..resume(0x1000)
                 });
                 accounts.learn(match decision {
                     Load => Evidence::Blind,
@@ -328,18 +370,18 @@ mod tests {
     #[test]
     fn a_guest_that_never_uses_them_is_soon_left_alone() {
         for costs in ALL {
-            let run = run(&costs, 1, (0..100_000).map(|_| (resume(0x1000, 3), false)));
+            let run = run(&costs, 1, (0..100_000).map(|_| (resume(0x1000), false)));
             assert!(run.cost <= 40 * run.always / 100, "{costs:?}: {run:?}");
         }
         // Where the trap is cheap there is nothing to find out first.
-        let run = run(&CHEAP, 1, (0..1000).map(|_| (resume(0x1000, 3), false)));
+        let run = run(&CHEAP, 1, (0..1000).map(|_| (resume(0x1000), false)));
         assert_eq!(run.cost, 0);
     }
 
     #[test]
     fn a_guest_that_always_uses_them_is_soon_loaded_early() {
         for costs in ALL {
-            let run = run(&costs, 1, (0..100_000).map(|_| (resume(0x1000, 3), true)));
+            let run = run(&costs, 1, (0..100_000).map(|_| (resume(0x1000), true)));
             assert_eq!(run.always, 0);
             assert!(run.cost <= run.never / 20, "{costs:?}: {run:?}");
             assert!(run.loads > 90_000, "{costs:?}: {run:?}");
@@ -351,8 +393,8 @@ mod tests {
     fn it_tells_places_apart() {
         for costs in [CHEAP, VHE] {
             let windows = (0..20_000).map(|n| match n % 2 {
-                0 => (resume(0x1000, 3), true),
-                _ => (resume(0x8000, 3), false),
+                0 => (resume(0x1000), true),
+                _ => (resume(0x8000), false),
             });
             let run = run(&costs, 1, windows);
             let fixed = run.never.min(run.always);
@@ -363,7 +405,7 @@ mod tests {
     /// The same history, another machine, another decision.
     #[test]
     fn it_decides_by_the_costs() {
-        let windows = || (0..20_000).map(|n| (resume(0x1000, 3), n % 5 == 0));
+        let windows = || (0..20_000).map(|n| (resume(0x1000), n % 5 == 0));
         let cheap = run(&CHEAP, 1, windows());
         assert!(cheap.leaves > 19_000, "{cheap:?}");
         let nested = run(&NESTED, 1, windows());
@@ -372,7 +414,7 @@ mod tests {
 
     #[test]
     fn what_behaves_otherwise_from_now_on_is_noticed() {
-        let windows = (0..40_000).map(|n| (resume(0x1000, 3), (n / 10_000) % 2 == 0));
+        let windows = (0..40_000).map(|n| (resume(0x1000), (n / 10_000) % 2 == 0));
         for costs in [CHEAP, VHE] {
             let run = run(&costs, 1, windows.clone());
             assert!(
@@ -387,12 +429,12 @@ mod tests {
         #[test]
         fn decisions_rest_on_visible_evidence_only(
             seed: u32,
-            windows in proptest::collection::vec((0u64..4, 0u8..4, any::<bool>(), any::<bool>()), 0..3000),
+            windows in proptest::collection::vec((0u64..4, any::<bool>(), any::<bool>()), 0..3000),
         ) {
             let decisions = |flip_loads: bool| {
                 let mut accounts = Accounts::new(Prices::new(&VHE), seed);
-                let decide = |&(pc, exit, used, flip): &(u64, u8, bool, bool)| {
-                    let decision = accounts.decide(resume(pc << 12, exit));
+                let decide = |&(pc, used, flip): &(u64, bool, bool)| {
+                    let decision = accounts.decide(resume(pc << 12));
                     let used = used ^ (flip && flip_loads && decision == Load);
                     accounts.learn(match (decision, used) {
                         (Load, _) => Evidence::Blind,
@@ -411,13 +453,13 @@ mod tests {
         fn no_account_overflows(
             costs in any::<(u32, u32, u32, u32, u32, u32)>(),
             seed: u32,
-            windows in proptest::collection::vec((any::<u64>(), any::<u8>(), any::<bool>()), 0..500),
+            windows in proptest::collection::vec((any::<u64>(), any::<bool>()), 0..500),
         ) {
             let (trap, probe, save, load, gate, isb) = costs;
             let costs = Costs { trap, probe, save, load, gate, isb };
             let mut accounts = Accounts::new(Prices::new(&costs), seed);
-            for (pc, exit, used) in windows {
-                let decision = accounts.decide(resume(pc, exit));
+            for (pc, used) in windows {
+                let decision = accounts.decide(resume(pc));
                 accounts.learn(match (decision, used) {
                     (Load, _) => Evidence::Blind,
                     (_, true) => Evidence::Used,

@@ -27,14 +27,6 @@ pub enum Evidence {
 pub struct Resume {
     /// Where it resumes: ELR_EL2.
     pub pc: u64,
-    /// Why it came out last: a number below [`NEVER`](Self::NEVER) that is the hypervisor's business,
-    /// always the same for the same reason.
-    pub exit: u8,
     /// An interrupt is pending for the guest, and nothing is to delay it: the registers are left out.
     pub pending: bool,
-}
-
-impl Resume {
-    /// [`exit`](Self::exit) of a guest that has not run yet.
-    pub const NEVER: u8 = 15;
 }

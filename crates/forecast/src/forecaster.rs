@@ -41,8 +41,8 @@ impl Forecaster {
         match self {
             Self::Rule(rule) => rule.decide(),
             Self::Accounts(accounts) => {
-                let Resume { pc, exit, pending } = resume();
-                decide(accounts, pc, exit, pending)
+                let Resume { pc, pending } = resume();
+                decide(accounts, pc, pending)
             }
         }
     }
@@ -60,8 +60,8 @@ impl Forecaster {
 // Apart, so that the way of the rules stays short. What fits into registers goes there.
 
 #[inline(never)]
-fn decide(accounts: &mut Accounts, pc: u64, exit: u8, pending: bool) -> Decision {
-    accounts.decide(Resume { pc, exit, pending })
+fn decide(accounts: &mut Accounts, pc: u64, pending: bool) -> Decision {
+    accounts.decide(Resume { pc, pending })
 }
 
 #[inline(never)]

@@ -1,6 +1,6 @@
 //! What right and wrong decisions are worth under given costs, in the unit of the accounts.
 
-use crate::{Costs, accounts::BROAD};
+use crate::{Costs, accounts::COUNT};
 
 /// The price of the dearer mistake. Accounts are kept in this unit, whatever that of the costs is.
 pub(crate) const UNIT: i32 = 1024;
@@ -11,15 +11,8 @@ const LIMIT: i32 = 16;
 /// What an account never rises above.
 pub(crate) const CEILING: i32 = LIMIT * UNIT;
 
-/// How many loads the derivation of the probes' spacing looks ahead: a habit that lasts this long is
-/// worth finding out about. A power of four, so that its root is one of two.
-const HORIZON: u64 = 1 << 12;
-
-/// How many of these are booked to one broad account, where they spread over all of them.
-const VISITS: i32 = HORIZON as i32 / BROAD as i32;
-
 /// The sparsest probes: one of so many loads.
-const MOST: u32 = u16::MAX as u32 >> 1;
+const MOST: u32 = COUNT as u32;
 
 /// The prices of mistakes, and how often to look whether there are any.
 ///
@@ -41,8 +34,22 @@ pub struct Prices {
 }
 
 impl Prices {
+    /// How many loads the derivation of the probes' spacing looks ahead: a habit that lasts this long is
+    /// worth finding out about.
+    pub const HORIZON: u64 = 1 << 12;
+
     /// Derives the prices from what trapping and moving one class of registers costs.
     pub const fn new(costs: &Costs) -> Self {
+        Self::with_horizon(costs, Self::HORIZON)
+    }
+
+    /// Derives them for habits that last `horizon` loads, to find out what another one than
+    /// [`HORIZON`](Self::HORIZON) would be worth.
+    ///
+    /// # Panics
+    /// If `horizon` is not below 2^24.
+    pub const fn with_horizon(costs: &Costs, horizon: u64) -> Self {
+        assert!(horizon < 1 << 24, "products fit into 64 bits");
         let trap = costs.trap as u64 + costs.unlock();
         let probe = costs.probe as u64 + costs.unlock();
         let waste = 2 * costs.exchange();
@@ -55,25 +62,12 @@ impl Prices {
             wasted: wasted as i16,
             lowest: -depth as i16,
             dense: spacing(4 * probe / waste),
-            sparse: spacing((HORIZON * probe / waste).isqrt()),
+            sparse: spacing((horizon * probe / waste).isqrt()),
         }
     }
 
-    /// Returns what a broad account begins with.
-    ///
-    /// To leave the registers out shows what a window does, and costs T at most; to load them shows
-    /// nothing, and costs W in each window that does not use them. Where the loads of a habit cost more
-    /// than one trap, it is better to look first.
-    pub(crate) const fn first(&self) -> i16 {
-        if self.late as i32 <= VISITS * self.wasted as i32 {
-            -1
-        } else {
-            (UNIT / 2) as i16
-        }
-    }
-
-    /// Returns of how many loads one is to be a probe, where an account holds `balance` for loading; a
-    /// number of 15 bits.
+    /// Returns of how many loads one is to be a probe, where an account holds `balance` for loading; at
+    /// most [`COUNT`].
     #[inline]
     pub(crate) fn spacing(&self, balance: i32) -> u16 {
         let sure = balance as u32 * u32::from(self.sparse) / CEILING as u32;

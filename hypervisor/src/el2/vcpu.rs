@@ -123,8 +123,6 @@ pub struct Vcpu {
 pub struct NextEntry {
     /// How many of its list registers hold something.
     pub lists: usize,
-    /// Why it came out last: an [`Exit`] as a number, or [`Resume::NEVER`].
-    pub exit: u8,
     /// Whether no registers are to be loaded early while an interrupt is pending.
     prompt: bool,
 }
@@ -135,7 +133,6 @@ impl NextEntry {
     pub fn resume(&self) -> Resume {
         Resume {
             pc: mrs!("elr_el2"),
-            exit: self.exit,
             pending: self.prompt && gic::is_pending(self.lists),
         }
     }
@@ -192,7 +189,6 @@ impl Vcpu {
             interface: CpuInterface::default(),
             next: NextEntry {
                 lists: 0,
-                exit: Resume::NEVER,
                 prompt: vm.settings.prompt,
             },
             vm,
@@ -204,11 +200,10 @@ impl Vcpu {
         }
     }
 
-    /// Notes why it came out.
+    /// Counts why it came out.
     #[inline]
     pub fn came_out(&mut self, reason: Exit) {
         self.report.exits[reason as usize] += 1;
-        self.next.exit = reason as u8;
     }
 
     /// Resets it, to begin as `start` says. Its registers are not in any core.

@@ -10,6 +10,9 @@ use crate::{
     replay::Event,
 };
 
+/// What stands for the reason of an exit before a vCPU's first window.
+const FIRST: u8 = u8::MAX;
+
 /// One window: what happened in it, and what a hypervisor could know at its entry.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Facts {
@@ -17,6 +20,8 @@ pub struct Facts {
     pub event: Event,
     /// What the forecast is told.
     pub resume: Resume,
+    /// Why the vCPU came out last, as a number; [`FIRST`] before that.
+    pub exit: u8,
     /// The exception level at which the guest resumes.
     pub el: u8,
     /// The address space that was current when the vCPU came out last; zero before that.
@@ -55,6 +60,9 @@ impl Facts {
                     _ => unreachable!("the schema says so"),
                 }
             };
+            let Values::Exits(exits) = record.read_column(group, "exit_before")? else {
+                unreachable!("the schema says so");
+            };
             let (el, asid, cpacr) = (numbers("el")?, numbers("asid")?, numbers("cpacr")?);
             let (start, end) = (longs("start_ticks")?, longs("end_ticks")?);
             for (row, (&event, resume)) in events.iter().zip(resumes).enumerate() {
@@ -65,6 +73,7 @@ impl Facts {
                 windows.push(Self {
                     event,
                     resume,
+                    exit: exits[row].unwrap_or(FIRST),
                     el: el[row] as u8,
                     asid: last.asid,
                     cpacr: last.cpacr,

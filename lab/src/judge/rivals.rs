@@ -18,19 +18,18 @@ use crate::replay::count_with;
 pub enum Rival {
     /// Knows what each window does, and loads if it uses the registers.
     KnowsWindows,
-    /// Loads or not by the place where the guest resumes and why it came out, whichever was better there
-    /// over the whole record.
+    /// Loads or not by the place where the guest resumes, whichever was better there over the whole record.
     KnowsPlaces,
     /// The same for each vCPU as a whole: what knowing p and the costs comes to.
     KnowsVcpus,
-    /// `forecast` without the reason for the exit.
-    WithoutExit,
     /// `forecast` without the place.
     WithoutPlace,
     /// `forecast` that never probes.
     WithoutProbes,
     /// `forecast` that loads also while an interrupt is pending.
     NotPrompt,
+    /// `forecast` that also goes by why the guest came out last.
+    WithExit,
     /// `forecast` that also goes by the exception level.
     WithLevel,
     /// `forecast` that also goes by the address space.
@@ -50,10 +49,10 @@ impl Rival {
         Self::KnowsWindows,
         Self::KnowsPlaces,
         Self::KnowsVcpus,
-        Self::WithoutExit,
         Self::WithoutPlace,
         Self::WithoutProbes,
         Self::NotPrompt,
+        Self::WithExit,
         Self::WithLevel,
         Self::WithAddressSpace,
         Self::WithCpacr,
@@ -70,10 +69,10 @@ impl Rival {
             Self::KnowsWindows => "knows each window",
             Self::KnowsPlaces => "knows each place",
             Self::KnowsVcpus => "knows each vCPU",
-            Self::WithoutExit => "without the exit's reason",
             Self::WithoutPlace => "without the place",
             Self::WithoutProbes => "without probes",
             Self::NotPrompt => "not prompt",
+            Self::WithExit => "with the exit's reason",
             Self::WithLevel => "with the exception level",
             Self::WithAddressSpace => "with the address space",
             Self::WithCpacr => "with CPACR_EL1",
@@ -94,7 +93,6 @@ impl Rival {
             }
             Self::KnowsPlaces => in_hindsight(windows, costs, |facts| Key {
                 vcpu: facts.event.vcpu(),
-                exit: facts.resume.exit,
                 place: facts.resume.pc >> 6,
             }),
             Self::KnowsVcpus => in_hindsight(windows, costs, |facts| Key {
@@ -125,12 +123,12 @@ impl Rival {
             ..resume
         };
         match self {
-            Self::WithoutExit => Resume { exit: 0, ..resume },
             Self::WithoutPlace => Resume { pc: 0, ..resume },
             Self::NotPrompt => Resume {
                 pending: false,
                 ..resume
             },
+            Self::WithExit => more(facts.exit.into()),
             Self::WithLevel => more(facts.el.into()),
             Self::WithAddressSpace => more(facts.asid.into()),
             Self::WithCpacr => more(facts.cpacr.into()),
@@ -198,7 +196,6 @@ impl Forecast for Altered {
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 struct Key {
     vcpu: u16,
-    exit: u8,
     place: u64,
 }
 

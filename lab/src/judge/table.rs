@@ -53,8 +53,7 @@ pub fn render(judgement: &Judgement) -> String {
 
 const LEGEND: &str = "
 Means are geometric. knows each vCPU, place, window: what the same state machine costs where the decision is
-the better one, in hindsight, for all windows of a vCPU; for those of a place and reason for the exit; for
-each. Between forecast and knows each place lies what it takes to learn; between that and the oracle what no
+the better one, in hindsight, for all windows of a vCPU; for those of a place; for each. Between forecast and knows each place lies what it takes to learn; between that and the oracle what no
 rule that goes by places can know.
 ";
 

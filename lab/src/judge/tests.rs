@@ -23,7 +23,6 @@ fn turns(count: u64, uses: impl Fn(u64) -> bool) -> Vec<Facts> {
                 event: Event::new((n % 2) as u16, 0, used | Event::PUT),
                 resume: Resume {
                     pc: 0x1000 * (n / 2 % 4),
-                    exit: 3,
                     pending: false,
                 },
                 ..Facts::default()

@@ -48,23 +48,20 @@ impl RecordFile {
     /// # Panics
     /// If there is no such row group.
     pub fn read_resumes(&self, row_group: usize) -> Result<Vec<Resume>> {
-        if ["pc", "exit_before", "interrupt_pending"]
+        if ["pc", "interrupt_pending"]
             .iter()
             .any(|name| !self.has(name))
         {
             return Ok(vec![Resume::default(); self.row_group_windows(row_group)]);
         }
-        let (Values::Longs(pcs), Values::Exits(exits), Values::Bools(pending)) = (
+        let (Values::Longs(pcs), Values::Bools(pending)) = (
             self.read_column(row_group, "pc")?,
-            self.read_column(row_group, "exit_before")?,
             self.read_column(row_group, "interrupt_pending")?,
         ) else {
             unreachable!("the schema says so");
         };
-        let exits = exits.iter().map(|exit| exit.unwrap_or(Resume::NEVER));
-        let resumes = pcs.iter().zip(exits).zip(pending);
-        let resume = |((&pc, exit), pending)| Resume { pc, exit, pending };
-        Ok(resumes.map(resume).collect())
+        let resume = |(pc, pending)| Resume { pc, pending };
+        Ok(pcs.into_iter().zip(pending).map(resume).collect())
     }
 
     fn decode_events(&self, group: usize, events: &mut Vec<Event>) -> ParquetResult<()> {

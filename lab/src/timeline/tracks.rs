@@ -74,7 +74,6 @@ pub struct Tracks {
     from: u64,
     follower: Follower,
     /// By number of the vCPU: why it came out last.
-    exits: Vec<u8>,
     cores: Vec<Option<Core>>,
     /// The steps of the window under way.
     steps: Vec<Step>,
@@ -90,7 +89,6 @@ impl Tracks {
             clock,
             from,
             follower: Follower::new(scheme, &profile::of_this_machine().fp),
-            exits: vec![Resume::NEVER; vcpus.len()],
             cores: Vec::new(),
             steps: Vec::new(),
         }
@@ -115,10 +113,8 @@ impl Tracks {
     ) -> Result<(), Stopped> {
         let mut steps = std::mem::take(&mut self.steps);
         steps.clear();
-        let exit = &mut self.exits[usize::from(window.vcpu)];
         let resume = Resume {
             pc: window.pc,
-            exit: std::mem::replace(exit, window.exit),
             pending: window.interrupt_pending,
         };
         self.follower
