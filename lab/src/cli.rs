@@ -119,7 +119,7 @@ docs/report.md says how each number is computed.";
 const RECORD_EXAMPLES: &str = "\
 Examples:
   trapcast record linux -o records                  records/linux.parquet
-  trapcast record --quick                           every workload, in target/records
+  trapcast record --quick                           the quick study's workloads, in target/records
   duckdb -c \"select exit_after, avg(fp_used::int) from 'records/linux.parquet' group by 1\"
 
 docs/records.md says what each column means.";
@@ -283,9 +283,12 @@ pub struct RecordArgs {
     /// Workloads [default: those of a study, see trapcast guests]
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,
-    /// Shorter workloads
-    #[arg(long)]
+    /// Shorter workloads, and fewer
+    #[arg(long, conflicts_with = "full")]
     pub quick: bool,
+    /// All workloads that there are; Debian's programs run longer
+    #[arg(long)]
+    pub full: bool,
     /// How FP/SIMD registers are switched while recording; what a scheme moves costs the guest time
     #[arg(long, value_name = "NAME", default_value = "owner", value_parser = scheme)]
     pub scheme: Scheme,

@@ -180,7 +180,7 @@ pub(crate) const fn scale(extent: Extent) -> Scale {
 }
 
 fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
-    let extent = extent(arguments.quick, false);
+    let extent = extent(arguments.quick, arguments.full);
     let plan = recording::Plan {
         workloads: workloads(&arguments.workloads, extent)?,
         scheme: arguments.scheme,

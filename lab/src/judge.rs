@@ -6,10 +6,12 @@
 //! | `facts` | what a record knows of each window |
 //! | `rivals` | forecasters that know more, or less, than `forecast` |
 //! | `cell` | one record under one profile |
+//! | `constants` | what other constants of the rule would come to |
 //! | `goals` | what was to be reached |
 //! | `table` | all of it as tables |
 
 mod cell;
+mod constants;
 mod facts;
 mod goals;
 mod rivals;
@@ -23,7 +25,12 @@ use rayon::prelude::*;
 use serde::Serialize;
 use trapcast_forecast::{Costs, Scheme};
 
-pub use self::{cell::Cell, goals::Goal, table::render};
+pub use self::{
+    cell::Cell,
+    constants::{Constants, LeftOut},
+    goals::Goal,
+    table::render,
+};
 use self::{facts::Facts, rivals::Rival};
 use crate::{
     error::Result,
@@ -61,6 +68,8 @@ pub const TUNED: [&str; 18] = [
 pub struct Judgement {
     /// One per record.
     pub records: Vec<Judged>,
+    /// What constants each workload would have got from all the others.
+    pub left_out: Vec<LeftOut>,
     /// What was to be reached, over the records that were not used in tuning.
     pub goals: Vec<Goal>,
 }
@@ -90,8 +99,11 @@ pub fn judge(files: &[PathBuf], profiles: &[Profile]) -> Result<Judgement> {
         .par_iter()
         .map(|file| judged(file, profiles))
         .collect::<Result<_>>()?;
-    let goals = goals::goals(&records);
-    Ok(Judgement { records, goals })
+    Ok(Judgement {
+        left_out: constants::left_out(&records),
+        goals: goals::goals(&records),
+        records,
+    })
 }
 
 fn judged(file: &Path, profiles: &[Profile]) -> Result<Judged> {

@@ -6,9 +6,6 @@ use crate::{Decision, Evidence, Prices, Resume, floor::Floor, prices::CEILING};
 /// Accounts of places.
 pub(crate) const PLACES: usize = 64;
 
-/// Bytes of code that count as one place: 1 << this.
-const PLACE_BITS: u32 = 6;
-
 /// Set in [`Accounts::weight`] if the place has an account, and the floor does not decide.
 const QUICK: u16 = 1 << 15;
 
@@ -63,6 +60,9 @@ pub struct Accounts {
 struct At(u16);
 
 impl Accounts {
+    /// Bytes of code that count as one place to resume at; a power of two.
+    pub const PLACE_BYTES: u64 = 64;
+
     /// Returns the accounts of a vCPU that has not run yet. `seed` chooses the windows that are probed.
     pub const fn new(prices: Prices, seed: u32) -> Self {
         Self {
@@ -241,7 +241,7 @@ impl At {
     fn new(pc: u64) -> Self {
         // The highest bits are scattered best.
         Self(
-            ((pc >> PLACE_BITS) as u32)
+            ((pc / Accounts::PLACE_BYTES) as u32)
                 .wrapping_mul(GOLDEN)
                 .wrapping_shr(32 - AT_BITS) as u16,
         )

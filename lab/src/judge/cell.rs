@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use trapcast_forecast::Scheme;
 
-use super::{Facts, Rival};
+use super::{Constants, Facts, Rival};
 use crate::{profile::Profile, replay::Outcome};
 
 /// Costs of one record under one profile, in the profile's unit.
@@ -21,6 +21,8 @@ pub struct Cell {
     pub schemes: BTreeMap<&'static str, u64>,
     /// Each rival, by its name.
     pub rivals: BTreeMap<&'static str, u64>,
+    /// `forecast` with each of [`Constants::ALL`].
+    pub constants: Vec<u64>,
 }
 
 impl Cell {
@@ -39,6 +41,10 @@ impl Cell {
             rivals: Rival::ALL
                 .iter()
                 .map(|rival| (rival.name(), rival.cost(windows, costs)))
+                .collect(),
+            constants: Constants::ALL
+                .iter()
+                .map(|constants| constants.cost(windows, costs))
                 .collect(),
         }
     }

@@ -93,7 +93,7 @@ impl Rival {
             }
             Self::KnowsPlaces => in_hindsight(windows, costs, |facts| Key {
                 vcpu: facts.event.vcpu(),
-                place: facts.resume.pc >> 6,
+                place: facts.resume.pc / Accounts::PLACE_BYTES,
             }),
             Self::KnowsVcpus => in_hindsight(windows, costs, |facts| Key {
                 vcpu: facts.event.vcpu(),
@@ -118,8 +118,11 @@ impl Rival {
     fn resume(self, facts: &Facts) -> Resume {
         let resume = facts.resume;
         let more = |what: u64| Resume {
-            // Places are told apart from bit 6 on; an odd factor leaves none of the bits out.
-            pc: resume.pc ^ what.wrapping_mul(0x9e37_79b9_7f4a_7c15) << 6,
+            // An odd factor leaves none of the bits out that tell places apart.
+            pc: resume.pc
+                ^ what
+                    .wrapping_mul(0x9e37_79b9_7f4a_7c15)
+                    .wrapping_mul(Accounts::PLACE_BYTES),
             ..resume
         };
         match self {
@@ -172,9 +175,9 @@ impl Forecast for Told {
 
 /// `forecast`, with probes or without.
 #[derive(Clone, Copy, Debug)]
-struct Altered {
-    accounts: Accounts,
-    probes: bool,
+pub(super) struct Altered {
+    pub accounts: Accounts,
+    pub probes: bool,
 }
 
 impl Forecast for Altered {

@@ -4,7 +4,7 @@ use comfy_table::{Cell as TableCell, Table};
 use trapcast_forecast::Scheme;
 
 use super::{
-    Cell, Judged, Judgement, Rival,
+    Cell, Judged, Judgement, LeftOut, Rival,
     goals::{Forecast, mean},
 };
 use crate::{
@@ -44,8 +44,9 @@ pub fn render(judgement: &Judgement) -> String {
     }
     text += &format!(
         "What each part is worth: cost over forecast's, mean over records and profiles\n{}\n\n\
-         Goals, on the records that were not used in choosing the rule\n{}\n{LEGEND}",
+         {}Goals, on the records that were not used in choosing the rule\n{}\n{LEGEND}",
         ablations(&tuned, &judged),
+        left_out(&judgement.left_out),
         goals(judgement)
     );
     text
@@ -53,8 +54,9 @@ pub fn render(judgement: &Judgement) -> String {
 
 const LEGEND: &str = "
 Means are geometric. knows each vCPU, place, window: what the same state machine costs where the decision is
-the better one, in hindsight, for all windows of a vCPU; for those of a place; for each. Between forecast and knows each place lies what it takes to learn; between that and the oracle what no
-rule that goes by places can know.
+the better one, in hindsight, for all windows of a vCPU; for those of a place; for each. Between forecast and
+knows each place lies what it takes to learn; between that and the oracle what no rule that goes by places can
+know.
 ";
 
 fn over_oracle(cell: &Cell, cost: u64) -> Option<f64> {
@@ -141,6 +143,39 @@ fn ablations(tuned: &[&Judged], judged: &[&Judged]) -> Table {
         ]);
     }
     table
+}
+
+fn left_out(workloads: &[LeftOut]) -> String {
+    if workloads.is_empty() {
+        return String::new();
+    }
+    let mut table = table(
+        "left out",
+        ["horizon", "place", "so chosen", "the rule's", "best"],
+    );
+    let costs: [fn(&LeftOut) -> f64; 3] = [
+        |left_out| left_out.cost,
+        |left_out| left_out.cost_of_the_rule,
+        |left_out| left_out.least_cost,
+    ];
+    for left_out in workloads {
+        let constants = left_out.constants;
+        let name = [
+            TableCell::new(&left_out.workload),
+            right(constants.horizon.to_string()),
+            right(format!("{} bytes", constants.place)),
+        ];
+        table.add_row(
+            name.into_iter()
+                .chain(costs.map(|cost| shown(Some(cost(left_out))))),
+        );
+    }
+    let means = costs.map(|cost| shown(mean(workloads.iter().map(cost))));
+    let name = ["all", "", ""].map(TableCell::new);
+    table.add_row(name.into_iter().chain(means));
+    format!(
+        "Constants by all other workloads: cost of the one left out over its oracle's, mean\n{table}\n\n"
+    )
 }
 
 fn goals(judgement: &Judgement) -> Table {

@@ -2,7 +2,7 @@
 
 use trapcast_forecast::{Costs, Resume};
 
-use super::{Facts, Rival, cell::Cell, goals};
+use super::{Constants, Facts, Rival, cell::Cell, constants, goals};
 use crate::{judge::Judged, replay::Event, workload::Kind};
 
 const VHE: Costs = Costs {
@@ -72,6 +72,7 @@ fn judged(kind: Kind, tuned: bool, forecast: u64) -> Judged {
             (Rival::NotPrompt.name(), 100),
         ]
         .into(),
+        constants: Vec::new(),
     };
     Judged {
         file: "a.parquet".into(),
@@ -105,4 +106,64 @@ fn goals_are_judged_by_what_was_not_used_in_tuning() {
     assert_eq!(worse[2].met(), Some(false));
     assert_eq!(worse[3].met(), Some(false));
     assert_eq!((worse[4].found, worse[4].met()), (Some(0.0), Some(false)));
+}
+
+/// A record of a workload that costs 150 with the constants of the rule, and with others what `costs` says
+/// of their numbers, or 200.
+fn with_constants(workload: &str, costs: &[(usize, u64)]) -> Judged {
+    let mut judged = judged(Kind::Structure, false, 150);
+    let cost = |(number, constants): (usize, &Constants)| {
+        let other = costs.iter().find(|(other, _)| *other == number);
+        match other {
+            Some(&(_, cost)) => cost,
+            None if *constants == Constants::OF_THE_RULE => 150,
+            None => 200,
+        }
+    };
+    judged.workload = workload.into();
+    judged.cells[0].constants = Constants::ALL.iter().enumerate().map(cost).collect();
+    judged
+}
+
+#[test]
+fn constants_are_chosen_without_the_workload_that_is_left_out() {
+    // What is best for a is worst for all others.
+    let found = constants::left_out(&[
+        with_constants("a", &[(0, 110), (1, 300)]),
+        with_constants("a", &[(0, 110), (1, 300)]),
+        with_constants("b", &[(0, 400), (1, 120)]),
+        with_constants("c", &[(0, 400), (1, 120)]),
+    ]);
+    let [a, b, c] = &found[..] else {
+        panic!("{found:?}");
+    };
+    assert_eq!(a.constants, Constants::ALL[1]);
+    for (cost, expected) in [
+        (a.cost, 3.0),
+        (a.cost_of_the_rule, 1.5),
+        (a.least_cost, 1.1),
+    ] {
+        assert!((cost - expected).abs() < 1e-9, "{a:?}");
+    }
+    assert_eq!(b.constants, Constants::OF_THE_RULE);
+    assert_eq!(b.constants, c.constants);
+    assert!((b.least_cost - 1.2).abs() < 1e-9, "{b:?}");
+    assert!(constants::left_out(&[with_constants("a", &[])]).is_empty());
+}
+
+#[test]
+fn constants_of_the_rule_cost_what_forecast_does() {
+    let windows = turns(4000, |n| n / 2 % 4 < 2);
+    let cost = |constants: Constants| constants.cost(&windows, &VHE);
+    assert_eq!(
+        cost(Constants::OF_THE_RULE),
+        Rival::NotPrompt.cost(&windows, &VHE)
+    );
+    // The four places lie in one of 16 KiB.
+    assert!(
+        cost(Constants {
+            place: 0x4000,
+            ..Constants::OF_THE_RULE
+        }) > cost(Constants::OF_THE_RULE)
+    );
 }
