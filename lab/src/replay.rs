@@ -78,7 +78,8 @@ impl Replay {
     /// Returns a replay of `schemes`, with an oracle for each of `profiles`, that has seen nothing
     /// yet. It uses the threads of the current rayon pool.
     ///
-    /// `forecast`, which decides by costs, is replayed once for each profile.
+    /// `forecast`, which decides by costs, is replayed twice for each profile: with an interrupt that is
+    /// pending going first, and with `prompt=off`.
     pub fn new(schemes: &[Scheme], profiles: &[Costs]) -> Self {
         let rules: Vec<_> = schemes
             .iter()
@@ -89,8 +90,11 @@ impl Replay {
         let mut replay = Self::with_methods(&rules, profiles, threads);
         if schemes.contains(&Scheme::Forecast) {
             replay.strands.resize_with(threads, || Strand::new(false));
-            for (&costs, strand) in profiles.iter().zip((0..threads).cycle()) {
-                replay.strands[strand].add_forecast(costs);
+            let forecasts = profiles
+                .iter()
+                .flat_map(|&costs| [(costs, true), (costs, false)]);
+            for ((costs, prompt), strand) in forecasts.zip((0..threads).cycle()) {
+                replay.strands[strand].add_forecast(costs, prompt);
             }
         }
         replay.schemes = schemes.to_vec();
@@ -145,6 +149,9 @@ impl Replay {
         outcome
             .schemes
             .sort_by_key(|outcome| (place(outcome.scheme), outcome.costs.map(profile)));
+        outcome
+            .not_prompt
+            .sort_by_key(|outcome| outcome.costs.map(profile));
         let place = profile;
         outcome.oracles.sort_by_key(|oracle| place(oracle.costs));
         outcome

@@ -100,6 +100,9 @@ pub struct Replay {
     pub profiles: Vec<ProfileCosts>,
 }
 
+/// What `forecast` is called where an interrupt that is pending does not go before a load.
+pub const NOT_PROMPT: &str = "forecast, prompt=off";
+
 /// What every scheme costs over a record on one machine.
 #[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ProfileCosts {
@@ -109,7 +112,7 @@ pub struct ProfileCosts {
     pub unit: Unit,
     /// What the cheapest decisions in hindsight cost.
     pub oracle: u64,
-    /// What each scheme costs, by its name.
+    /// What each scheme costs, by its name; and [`NOT_PROMPT`].
     pub schemes: BTreeMap<String, u64>,
 }
 

@@ -24,17 +24,18 @@ use crate::{
     plane, profile,
     replay::{Standing, ratio},
     replaying::{self, CostRow, ProfileRow},
-    results::{ProfileCosts, Replay, Results, SchemeResult},
+    results::{NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult},
     table, workload,
 };
 
 /// The schemes whose means are shown; the others are simpler or dearer everywhere.
-const MEANS: [Scheme; 5] = [
-    Scheme::UntilPut,
-    Scheme::Counter,
-    Scheme::Credit,
-    Scheme::Owner,
-    Scheme::Forecast,
+const MEANS: [&str; 6] = [
+    "until-put",
+    "counter",
+    "credit",
+    "owner",
+    "forecast",
+    NOT_PROMPT,
 ];
 
 /// Returns what stands at a marker of these words.
@@ -61,7 +62,7 @@ pub(super) fn of(words: &str, results: &Results) -> Result<String> {
         ["means", workloads, profiles] => means(workloads, profiles, results),
         ["over-oracle", workload, profile, scheme] => {
             let costs = costs(replay(workload, results)?, profile)?;
-            over_oracle(costs, find_scheme(scheme)?)
+            over_oracle(costs, find_scheme(scheme)?.name())
                 .map(replaying::factor)
                 .ok_or_else(|| Error::input(format!("{scheme} has no cost there")))
         }
@@ -129,8 +130,8 @@ fn costs<'a>(replay: &'a Replay, profile: &str) -> Result<&'a ProfileCosts> {
     found.ok_or_else(|| missing(&format!("profile {profile}")))
 }
 
-fn over_oracle(costs: &ProfileCosts, scheme: Scheme) -> Option<f64> {
-    ratio(*costs.schemes.get(scheme.name())?, costs.oracle)
+fn over_oracle(costs: &ProfileCosts, scheme: &str) -> Option<f64> {
+    ratio(*costs.schemes.get(scheme)?, costs.oracle)
 }
 
 fn profile_row(costs: &ProfileCosts) -> ProfileRow {
@@ -165,7 +166,7 @@ fn means(workloads: &str, profiles: &str, results: &Results) -> Result<String> {
     let replays = replays?;
     let headings: String = MEANS
         .iter()
-        .map(|scheme| format!(" `{scheme}` |"))
+        .map(|scheme| format!(" {} |", quoted(scheme)))
         .collect();
     let mut text = format!(
         "| profile |{headings}\n|---|{}\n",
@@ -182,14 +183,17 @@ fn means(workloads: &str, profiles: &str, results: &Results) -> Result<String> {
             let ratios = costs.iter().map(|costs| over_oracle(costs, scheme));
             let mean = replaying::geometric_mean(ratios);
             let mean = mean.map_or("-".to_string(), replaying::factor);
-            text += &match scheme {
-                Scheme::Forecast => format!(" **{mean}** |"),
-                _ => format!(" {mean} |"),
-            };
+            text += &format!(" {mean} |");
         }
         text += "\n";
     }
     Ok(text)
+}
+
+/// The words of a scheme's name as code: "`forecast`, `prompt=off`".
+fn quoted(name: &str) -> String {
+    let words: Vec<String> = name.split(", ").map(|word| format!("`{word}`")).collect();
+    words.join(", ")
 }
 
 /// All workloads, as a Markdown table.
@@ -303,7 +307,7 @@ mod tests {
         assert_eq!(shown("over-oracle linux mine eager"), "1.125");
         let means = shown("means linux mine");
         assert!(
-            means.ends_with("| `mine` | - | - | - | - | **-** |\n"),
+            means.ends_with("| `mine` | - | - | - | - | - | - |\n"),
             "{means}"
         );
         assert_eq!(

@@ -26,6 +26,9 @@ pub struct Outcome {
     pub vcpus: BTreeMap<u16, Windows>,
     /// Each scheme, in the order in which they were asked for.
     pub schemes: Vec<SchemeOutcome>,
+    /// `forecast` for each profile, if it was asked for, as it is with `prompt=off`: where an interrupt is
+    /// pending it loads as anywhere else.
+    pub not_prompt: Vec<SchemeOutcome>,
     /// The cheapest decisions for each profile, in the order in which they were asked for.
     pub oracles: Vec<OracleOutcome>,
 }
@@ -92,6 +95,13 @@ impl Outcome {
     /// Returns what `scheme` costs under `costs`, if it was replayed.
     pub fn cost(&self, scheme: Scheme, costs: &Costs) -> Option<u64> {
         Some(self.scheme(scheme, costs)?.total.moves().cost(costs))
+    }
+
+    /// Returns what `forecast` with `prompt=off` costs under `costs`, if it was replayed.
+    pub fn cost_not_prompt(&self, costs: &Costs) -> Option<u64> {
+        let mut all = self.not_prompt.iter();
+        let outcome = all.find(|outcome| outcome.costs == Some(*costs))?;
+        Some(outcome.total.moves().cost(costs))
     }
 
     /// Returns what `scheme` did where it knows these costs, if it was replayed.

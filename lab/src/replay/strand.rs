@@ -16,13 +16,22 @@ use crate::error::Result;
 /// Windows that are cut up at a time: few enough to stay in the first-level cache.
 const PIECE: usize = 1 << 13;
 
+/// The scheme `forecast` under some costs.
+#[derive(Debug)]
+struct Forecasting {
+    costs: Costs,
+    /// Whether an interrupt that is pending goes before a load.
+    prompt: bool,
+    direct: Direct,
+}
+
 /// Some schemes and oracles over one record.
 #[derive(Debug)]
 pub(super) struct Strand {
     batch: Batch,
     lanes: Vec<Lane>,
     direct: Vec<Direct>,
-    forecasts: Vec<(Costs, Direct)>,
+    forecasts: Vec<Forecasting>,
     oracles: Vec<Oracle>,
     windows: Option<WindowCount>,
 }
@@ -50,9 +59,12 @@ impl Strand {
     }
 
     /// Adds the scheme `forecast`, as it decides under these costs.
-    pub fn add_forecast(&mut self, costs: Costs) {
-        let direct = Direct::new(Scheme::Forecast, &costs);
-        self.forecasts.push((costs, direct));
+    pub fn add_forecast(&mut self, costs: Costs, prompt: bool) {
+        self.forecasts.push(Forecasting {
+            costs,
+            prompt,
+            direct: Direct::new(Scheme::Forecast, &costs),
+        });
     }
 
     /// Adds an oracle.
@@ -65,10 +77,11 @@ impl Strand {
     /// # Errors
     /// As [`Batch::fill`].
     pub fn add(&mut self, events: &[Event], resumes: &[Resume]) -> Result<()> {
-        for (_, direct) in &mut self.forecasts {
-            let windows = events.iter().zip(resumes);
-            for (event, &resume) in windows {
-                direct.run(event.vcpu(), event.core(), [(event.flags(), resume)]);
+        for Forecasting { prompt, direct, .. } in &mut self.forecasts {
+            for (event, &resume) in events.iter().zip(resumes) {
+                let pending = resume.pending && *prompt;
+                let window = (event.flags(), Resume { pending, ..resume });
+                direct.run(event.vcpu(), event.core(), [window]);
             }
         }
         for piece in events.chunks(PIECE) {
@@ -104,12 +117,16 @@ impl Strand {
         for (scheme, vcpus) in lanes.chain(direct) {
             outcome.schemes.push(SchemeOutcome::new(scheme, vcpus));
         }
-        for (costs, direct) in self.forecasts {
-            let found = SchemeOutcome::new(direct.scheme(), direct.finish());
-            outcome.schemes.push(SchemeOutcome {
-                costs: Some(costs),
-                ..found
-            });
+        for forecasting in self.forecasts {
+            let found = SchemeOutcome {
+                costs: Some(forecasting.costs),
+                ..SchemeOutcome::new(Scheme::Forecast, forecasting.direct.finish())
+            };
+            if forecasting.prompt {
+                outcome.schemes.push(found);
+            } else {
+                outcome.not_prompt.push(found);
+            }
         }
         for oracle in self.oracles {
             let (costs, moves) = oracle.finish();

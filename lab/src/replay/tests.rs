@@ -166,6 +166,24 @@ proptest! {
         }
     }
 
+    /// `forecast` is replayed with an interrupt going first and without: beside the same windows in none of
+    /// which one is pending, and in all of which one is.
+    #[test]
+    fn a_pending_interrupt_goes_first_or_not(events in records(), costs in costs()) {
+        let replayed = |pending| {
+            let resumes = vec![Resume { pc: 0x1000, pending }; events.len()];
+            let mut replay = Replay::new(&[Scheme::Forecast, Scheme::Owner], &[costs]);
+            replay.add(&events, &resumes).unwrap();
+            replay.finish()
+        };
+        let (never, always) = (replayed(false), replayed(true));
+        let of = |outcome: &Outcome| outcome.scheme(Scheme::Forecast, &costs).unwrap().total;
+        prop_assert_eq!(Some(of(&never).moves().cost(&costs)), never.cost_not_prompt(&costs));
+        prop_assert_eq!(never.cost_not_prompt(&costs), always.cost_not_prompt(&costs));
+        prop_assert_eq!(of(&always).eager_loads, 0);
+        prop_assert_eq!(always.cost(Scheme::Forecast, &costs), always.cost(Scheme::Owner, &costs));
+    }
+
     /// Registers are lost no more often than they were loaded, and as often if they are given back
     /// at every exit.
     #[test]

@@ -9,8 +9,9 @@ use crate::{
     error::Result,
     profile,
     record::RecordFile,
+    replay::Outcome,
     replaying,
-    results::{ProfileCosts, Replay},
+    results::{NOT_PROMPT, ProfileCosts, Replay},
     workload::Workload,
 };
 
@@ -39,8 +40,13 @@ pub(super) fn replay(workload: &Workload, scheme: Scheme, file: &Path) -> Result
                         let cost = outcome.cost(scheme, &profile.fp)?;
                         Some((scheme.to_string(), cost))
                     })
+                    .chain(not_prompt(&outcome, &profile.fp))
                     .collect(),
             })
             .collect(),
     })
+}
+
+fn not_prompt(outcome: &Outcome, costs: &Costs) -> Option<(String, u64)> {
+    Some((NOT_PROMPT.to_string(), outcome.cost_not_prompt(costs)?))
 }
