@@ -14,19 +14,20 @@ use super::{
 };
 
 /// Schemes that decide the same whatever the guest did before.
-pub const WITHOUT: [Scheme; 4] = [
-    Scheme::Eager,
-    Scheme::PerEntry,
-    Scheme::UntilPut,
-    Scheme::Owner,
+pub const WITHOUT: [Of; 4] = [
+    Of::Scheme(Scheme::Eager),
+    Of::Scheme(Scheme::PerEntry),
+    Of::Scheme(Scheme::UntilPut),
+    Of::Scheme(Scheme::Owner),
 ];
 
 /// Schemes that decide by what the guest did before.
-pub const WITH: [Scheme; 4] = [
-    Scheme::LastTrap,
-    Scheme::Counter,
-    Scheme::Credit,
-    Scheme::Forecast,
+pub const WITH: [Of; 5] = [
+    Of::Scheme(Scheme::LastTrap),
+    Of::Scheme(Scheme::Counter),
+    Of::Scheme(Scheme::Credit),
+    Of::Scheme(Scheme::Forecast),
+    Of::NotPrompt,
 ];
 
 /// The share of the guests' time from which on a gain is worth added complexity.
@@ -78,9 +79,9 @@ impl Verdict {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Finding {
     /// The cheapest scheme that does not predict.
-    pub without: Scheme,
+    pub without: Of,
     /// The cheapest one that does.
-    pub with: Scheme,
+    pub with: Of,
     /// What the second costs less than the first, as a share of the first's cost.
     pub gain: Estimate,
     /// The same in round trips of a trap per thousand entries.
@@ -101,12 +102,12 @@ pub fn find(subjects: &[&Subject], machine: &Machine) -> Option<Finding> {
     let (with, after) = cheapest(subjects, machine, &WITH)?;
     let saved = |of: Of| {
         let pair = |subject: &&Subject| {
-            let before = cost(subject, machine, Of::Scheme(without))?;
+            let before = cost(subject, machine, without)?;
             Some((before - cost(subject, machine, of)?, before))
         };
         over_workloads(&subjects.iter().filter_map(pair).collect::<Vec<_>>())
     };
-    let gain = saved(Of::Scheme(with));
+    let gain = saved(with);
     let time = guest_time(subjects);
     let of_guest = time.map(|time| (before - after) / time);
     Some(Finding {
@@ -166,10 +167,18 @@ mod tests {
 
     #[test]
     fn every_scheme_that_is_correct_predicts_or_does_not() {
-        for scheme in Scheme::ALL {
-            let times = [&WITH, &WITHOUT].map(|set| set.contains(&scheme));
-            let count = times.into_iter().filter(|within| *within).count();
-            assert_eq!(count, usize::from(scheme != Scheme::None), "{scheme}");
+        for of in Scheme::ALL
+            .map(Of::Scheme)
+            .into_iter()
+            .chain([Of::NotPrompt])
+        {
+            let times = WITH.iter().chain(&WITHOUT).filter(|other| **other == of);
+            assert_eq!(
+                times.count(),
+                usize::from(Of::CORRECT.contains(&of)),
+                "{of}"
+            );
         }
+        assert_eq!(WITH.len() + WITHOUT.len(), Of::CORRECT.len());
     }
 }

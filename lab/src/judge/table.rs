@@ -44,7 +44,7 @@ pub fn render(judgement: &Judgement) -> String {
     }
     text += &format!(
         "What each part is worth: cost over forecast's, mean over records and profiles\n{}\n\n\
-         {}Goals, on the records that were not used in choosing the rule\n{}\n{LEGEND}",
+         {}Goals: costs, on the records that were not used in choosing the rule\n{}\n{LEGEND}",
         ablations(&tuned, &judged),
         left_out(&judgement.left_out),
         goals(judgement)
@@ -179,7 +179,7 @@ fn left_out(workloads: &[LeftOut]) -> String {
 }
 
 fn goals(judgement: &Judgement) -> Table {
-    let mut table = table("", ["prompt", "found", "goal", "", "worst in"]);
+    let mut table = table("", ["prompt", "found", "goal", "", "in cells", "worst in"]);
     for goal in &judgement.goals {
         let bound = if goal.at_least { ">=" } else { "<=" };
         table.add_row([
@@ -195,6 +195,10 @@ fn goals(judgement: &Judgement) -> Table {
                 Some(false) => "NOT MET",
                 None => "no record",
             }),
+            right(
+                goal.reached
+                    .map_or(String::new(), |share| format!("{:.1} %", 100.0 * share)),
+            ),
             right(goal.worst.as_deref().unwrap_or("")),
         ]);
     }

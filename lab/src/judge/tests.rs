@@ -100,6 +100,7 @@ fn goals_are_judged_by_what_was_not_used_in_tuning() {
     );
     assert!((goals[0].found.unwrap() - f64::sqrt(1.1 * 1.4)).abs() < 1e-9);
     assert_eq!(goals[1].worst.as_deref(), Some("made, made-up"));
+    assert_eq!((goals[1].reached, goals[0].reached), (Some(0.5), None));
     let none = goals::goals(&[judged(Kind::Structure, true, 100)]);
     assert!(none.iter().all(|goal| goal.met().is_none()));
     let worse = goals::goals(&[judged(Kind::Chance, false, 205)]);

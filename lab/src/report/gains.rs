@@ -15,25 +15,19 @@ use crate::{
         machine::{Class, Machine},
         subject::{Sharing, Subject},
     },
-    chart::{Axis, Dot, Dots, Row, Scale, Series},
+    chart::{Axis, Dot, Dots, Row, Scale},
 };
 
 const QUESTION: &str =
     "Lazy until put, or prediction: what is left to gain once registers are kept across exits?";
 
 /// What stands beside `until-put`.
-const RIVALS: [Of; 3] = [
+const RIVALS: [Of; 4] = [
     Of::Scheme(Scheme::Owner),
     Of::Scheme(Scheme::Forecast),
+    Of::NotPrompt,
     Of::Oracle,
 ];
-
-fn look_of(of: Of) -> Series {
-    match of {
-        Of::Scheme(scheme) => look::scheme(scheme),
-        Of::Oracle | Of::BetterFixed => look::oracle(),
-    }
-}
 
 /// The machines that are shown: one per class, and all that have larger registers.
 fn shown<'a>(material: &'a Material<'_>) -> Vec<&'a Machine> {
@@ -65,7 +59,8 @@ pub fn answer(material: &Material<'_>) -> Answer {
             "What remains of the cost of until-put",
             "100 % is what until-put costs on the machine; a mark further left costs less. The line is the \
              interval of 95 % over workloads, or from the least to the greatest where there are fewer than \
-             four. From the circle (owner) to the diamond (forecast) is what predicting gains; from there to \
+             four. From the circle (owner) to the diamond (forecast) is what predicting gains, or to the \
+             cross (prompt=off) where an interrupt that is pending does not go before a load; from there to \
              the stroke (oracle) is what nobody gets without knowing the future.",
             &chart(material),
             &gains,
@@ -93,11 +88,11 @@ fn short(material: &Material<'_>) -> String {
                 let subjects = material.sharing(sharing);
                 let left =
                     RIVALS.map(|of| remains(&subjects, machine, of).value.map(words::percent));
-                let [Some(owner), Some(forecast), Some(oracle)] = left else {
+                let [Some(owner), Some(forecast), Some(not_prompt), Some(oracle)] = left else {
                     return None;
                 };
                 Some(format!(
-                    "{owner}, {forecast} and {oracle} {}",
+                    "{owner}, {forecast}, {not_prompt} and {oracle} {}",
                     sharing.place()
                 ))
             });
@@ -109,7 +104,7 @@ fn short(material: &Material<'_>) -> String {
         })
         .collect();
     format!(
-        "Of what until-put costs, owner (which predicts nothing), forecast and hindsight leave: {}.",
+        "Of what until-put costs, owner (which predicts nothing), forecast, the same with prompt=off, and hindsight leave: {}.",
         parts.join(". Next, ")
     )
 }
@@ -120,7 +115,7 @@ fn line(material: &Material<'_>) -> String {
         .into_iter()
         .filter_map(|sharing| {
             let subjects = material.sharing(sharing);
-            let [owner, forecast, _] = RIVALS.map(|of| remains(&subjects, machine, of).value);
+            let [owner, forecast, ..] = RIVALS.map(|of| remains(&subjects, machine, of).value);
             Some(format!(
                 "{} and {} {}",
                 words::percent(owner?),
@@ -142,10 +137,14 @@ fn overview(material: &Material<'_>) -> String {
         "What owner, forecast and the oracle leave of the cost of until-put, on one machine of each class.",
         &[
             Column::text("sharing", "whom vCPUs share cores with"),
-            Column::whole("workloads", "workloads of this kind"),
             Column::text("class", "the class of machine"),
             Column::estimate("owner", "what owner leaves of until-put’s cost", Percent),
             Column::estimate("forecast", "what forecast leaves", Percent),
+            Column::estimate(
+                "not_prompt",
+                "what forecast leaves with prompt=off",
+                Percent,
+            ),
             Column::estimate("oracle", "what hindsight leaves", Percent),
         ],
     );
@@ -153,13 +152,14 @@ fn overview(material: &Material<'_>) -> String {
         let subjects = material.sharing(sharing);
         for class in Class::ALL.into_iter().filter(|_| !subjects.is_empty()) {
             let machine = material.machine(class.representative());
-            let [owner, forecast, oracle] = RIVALS.map(|of| remains(&subjects, machine, of));
+            let [owner, forecast, not_prompt, oracle] =
+                RIVALS.map(|of| remains(&subjects, machine, of));
             table.push([
                 sharing.name().into(),
-                (subjects.len() as u64).into(),
                 class.name().into(),
                 owner.into(),
                 forecast.into(),
+                not_prompt.into(),
                 oracle.into(),
             ]);
         }
@@ -204,7 +204,7 @@ fn chart(material: &Material<'_>) -> Dots {
             to: (highest * 10.0).ceil() / 10.0,
             format: words::percent_tick,
         },
-        series: RIVALS.map(look_of).to_vec(),
+        series: RIVALS.map(look::of).to_vec(),
         rows,
         references: Vec::new(),
         is_dodged: true,
@@ -227,13 +227,19 @@ fn gains(material: &Material<'_>) -> Table {
             ),
             Column::estimate("owner", "what owner leaves of that", Percent),
             Column::estimate("forecast", "what forecast leaves", Percent),
+            Column::estimate(
+                "not_prompt",
+                "what forecast leaves with prompt=off",
+                Percent,
+            ),
             Column::estimate("oracle", "what hindsight leaves", Percent),
         ],
     );
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
         for machine in material.machines.iter().filter(|_| !subjects.is_empty()) {
-            let [owner, forecast, oracle] = RIVALS.map(|of| remains(&subjects, machine, of));
+            let [owner, forecast, not_prompt, oracle] =
+                RIVALS.map(|of| remains(&subjects, machine, of));
             table.push([
                 sharing.name().into(),
                 (subjects.len() as u64).into(),
@@ -242,6 +248,7 @@ fn gains(material: &Material<'_>) -> Table {
                 mean(&subjects, machine, Of::Scheme(Scheme::UntilPut)).into(),
                 owner.into(),
                 forecast.into(),
+                not_prompt.into(),
                 oracle.into(),
             ]);
         }

@@ -2,7 +2,10 @@
 
 use trapcast_forecast::Scheme;
 
-use crate::chart::{Dash, Marker, Series};
+use crate::{
+    analysis::costs::Of,
+    chart::{Dash, Marker, Series},
+};
 
 /// The series of a scheme.
 pub fn scheme(scheme: Scheme) -> Series {
@@ -22,6 +25,25 @@ pub fn scheme(scheme: Scheme) -> Series {
         class: format!("s-{}", scheme.name()),
         marker,
         dash,
+    }
+}
+
+/// The series of `forecast` with `prompt=off`.
+pub fn not_prompt() -> Series {
+    Series {
+        name: Of::NotPrompt.name().to_string(),
+        marker: Marker::Plus,
+        dash: Dash::Long,
+        ..scheme(Scheme::Forecast)
+    }
+}
+
+/// The series of what costs this.
+pub fn of(of: Of) -> Series {
+    match of {
+        Of::Scheme(which) => scheme(which),
+        Of::NotPrompt => not_prompt(),
+        Of::Oracle | Of::BetterFixed => oracle(),
     }
 }
 

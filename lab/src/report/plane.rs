@@ -6,7 +6,6 @@ use super::{
     Material,
     data::{Column, Table},
     html, look,
-    schemes::correct,
     words::{self, Format::Percent},
 };
 use crate::{
@@ -149,9 +148,8 @@ fn figure_of(
 
 /// What `forecast` costs less than the cheapest of the others, as a share of that.
 fn forecast_saves(subjects: &[&Subject], machine: &Machine) -> Option<f64> {
-    let others: Vec<_> = correct()
-        .filter(|scheme| *scheme != Scheme::Forecast)
-        .collect();
+    let rules = |of: &Of| matches!(of, Of::Scheme(scheme) if *scheme != Scheme::Forecast);
+    let others: Vec<_> = Of::CORRECT.into_iter().filter(rules).collect();
     let (_, least) = cheapest(subjects, machine, &others)?;
     let forecast = mean(subjects, machine, Of::Scheme(Scheme::Forecast))?;
     (least > 0.0).then(|| 1.0 - forecast / least)

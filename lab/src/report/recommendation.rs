@@ -6,7 +6,6 @@ use super::{
     Answer, Material,
     data::{Column, Table},
     html, look,
-    schemes::capital,
     words::{
         self,
         Format::{Percent, Plain},
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     analysis::{
+        costs::Of,
         machine::{Class, Machine},
         subject::Sharing,
         verdict::{self, Finding, NEGLIGIBLE, Verdict, WORTH},
@@ -62,8 +62,8 @@ fn rule() -> String {
          {}; else it is not worth it. Where costs are in cycles, a guest's instruction is taken as one cycle, \
          which is our assumption: a guest that takes two has half the share. Where a guest's time is not known \
          (several cores), a sure gain counts as marginal.",
-        words::list(&verdict::WITH.map(|scheme| scheme.to_string())),
-        words::list(&verdict::WITHOUT.map(|scheme| scheme.to_string())),
+        words::list(&verdict::WITH.map(|of| of.to_string())),
+        words::list(&verdict::WITHOUT.map(|of| of.to_string())),
         percent(WORTH),
         percent(NEGLIGIBLE)
     )
@@ -94,7 +94,7 @@ fn recommendation(class: Class, material: &Material<'_>) -> String {
     let machine = material.machine(class.representative());
     let mut html = format!(
         "<section class=\"card\"><h3>{}</h3>\n<p class=\"note\">{}: T = {}, C = {} {}.</p>\n<ul>\n",
-        html::escape(&capital(class.name())),
+        html::escape(&words::capital(class.name())),
         html::escape(&machine.name),
         words::whole(machine.round_trip()),
         words::whole(machine.exchange()),
@@ -103,7 +103,7 @@ fn recommendation(class: Class, material: &Material<'_>) -> String {
     for (sharing, finding, agree, of) in findings(class, material) {
         html += &format!(
             "<li><b>{}: {}.</b> {}</li>\n",
-            html::escape(&capital(sharing.name())),
+            html::escape(&words::capital(sharing.name())),
             finding.verdict.words(),
             html::escape(&numbers(&finding, machine, agree, of))
         );
@@ -215,7 +215,7 @@ fn line(material: &Material<'_>) -> String {
     };
     let owner = findings
         .iter()
-        .filter(|(_, finding)| finding.without == Scheme::Owner)
+        .filter(|(_, finding)| finding.without == Of::Scheme(Scheme::Owner))
         .count();
     format!(
         "{word}. Of {} kinds of machine and sharing, prediction is worth its complexity on {worth}, marginal on \

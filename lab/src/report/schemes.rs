@@ -81,23 +81,18 @@ pub fn answer(material: &Material<'_>) -> Answer {
 
 /// The cheapest scheme of some on the machine that stands for a class, with its cost over the oracle's and
 /// over that of the better fixed scheme.
-fn best(
-    programs: &[&Subject],
-    machine: &Machine,
-    among: &[Scheme],
-) -> Option<(Scheme, [Estimate; 2])> {
-    let (scheme, _) = cheapest(programs, machine, among)?;
-    let over = |of| quotient(programs, machine, Of::Scheme(scheme), of);
-    Some((scheme, [over(Of::Oracle), over(Of::BetterFixed)]))
+fn best(programs: &[&Subject], machine: &Machine, among: &[Of]) -> Option<(Of, [Estimate; 2])> {
+    let (best, _) = cheapest(programs, machine, among)?;
+    let over = |of| quotient(programs, machine, best, of);
+    Some((best, [over(Of::Oracle), over(Of::BetterFixed)]))
 }
 
 /// What is cheapest on each class of machine, and what of that which does not predict.
 fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
-    let all: Vec<_> = correct().collect();
     let parts = PLAIN.map(|class| {
         let machine = material.machine(class.representative());
         let (first, second) = (
-            best(programs, machine, &all),
+            best(programs, machine, &Of::CORRECT),
             best(programs, machine, &verdict::WITHOUT),
         );
         let (Some((scheme, [oracle, fixed])), Some((without, [other, _]))) = (first, second) else {
@@ -113,7 +108,7 @@ fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
         };
         format!(
             "{} {scheme}, {} times the oracle’s cost, {} of the better fixed scheme’s{beside}",
-            capital(class.place()),
+            words::capital(class.place()),
             Plain.estimate(&oracle),
             fixed
                 .value
@@ -124,12 +119,11 @@ fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
 }
 
 fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
-    let all: Vec<_> = correct().collect();
     let machine = material.machine(Class::CheapTrap.representative());
-    match best(programs, machine, &all) {
+    match best(programs, machine, &Of::CORRECT) {
         Some((scheme, [oracle, fixed])) => format!(
             "{} {scheme} costs least: {} times what hindsight would pay, {} of the better fixed scheme.",
-            capital(Class::CheapTrap.place()),
+            words::capital(Class::CheapTrap.place()),
             Plain.estimate(&oracle),
             fixed
                 .value
@@ -158,11 +152,10 @@ fn overview(material: &Material<'_>, programs: &[&Subject]) -> String {
             Column::estimate("per_entry", "that of per-entry", Times),
         ],
     );
-    let all: Vec<_> = correct().collect();
     for class in PLAIN {
         let machine = material.machine(class.representative());
         let over = |scheme| Cell::from(quotient(programs, machine, Of::Scheme(scheme), Of::Oracle));
-        let Some((scheme, [oracle, _])) = best(programs, machine, &all) else {
+        let Some((scheme, [oracle, _])) = best(programs, machine, &Of::CORRECT) else {
             continue;
         };
         table.push([
@@ -182,24 +175,14 @@ fn overview(material: &Material<'_>, programs: &[&Subject]) -> String {
     html::table(&table)
 }
 
-/// A text that begins with a capital letter.
-pub fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or(String::new(), |first| {
-        first.to_uppercase().collect::<String>() + letters.as_str()
-    })
-}
-
 fn chart(material: &Material<'_>, programs: &[&Subject]) -> Dots {
-    let schemes: Vec<_> = correct().collect();
     let mut rows = Vec::new();
     let mut highest = 10.0_f64;
     for class in PLAIN {
         let machine = material.machine(class.representative());
-        for (series, &scheme) in schemes.iter().enumerate() {
+        for (series, of) in Of::CORRECT.into_iter().enumerate() {
             let part = |subject: &&Subject| {
-                let over = cost(subject, machine, Of::Scheme(scheme))?
-                    / cost(subject, machine, Of::Oracle)?;
+                let over = cost(subject, machine, of)? / cost(subject, machine, Of::Oracle)?;
                 over.is_finite().then(|| Dot {
                     series,
                     value: over,
@@ -209,18 +192,18 @@ fn chart(material: &Material<'_>, programs: &[&Subject]) -> Dots {
                 })
             };
             let mut dots: Vec<_> = programs.iter().filter_map(part).collect();
-            let estimate = quotient(programs, machine, Of::Scheme(scheme), Of::Oracle);
+            let estimate = quotient(programs, machine, of, Of::Oracle);
             dots.extend(estimate.value.map(|value| Dot {
                 series,
                 value,
                 interval: estimate.ends(),
-                hint: format!("{scheme}: {}", Plain.estimate(&estimate)),
+                hint: format!("{of}: {}", Plain.estimate(&estimate)),
                 ..Dot::default()
             }));
             highest = dots.iter().map(|dot| dot.value).fold(highest, f64::max);
             rows.push(Row {
                 heading: (series == 0).then(|| format!("{}: {}", class.name(), machine.name)),
-                label: scheme.name().to_string(),
+                label: of.name().to_string(),
                 dots,
             });
         }
@@ -233,7 +216,7 @@ fn chart(material: &Material<'_>, programs: &[&Subject]) -> Dots {
             to: highest * 1.1,
             format: words::tick,
         },
-        series: schemes.iter().map(|scheme| look::scheme(*scheme)).collect(),
+        series: Of::CORRECT.map(look::of).to_vec(),
         rows,
         references: Vec::new(),
         is_dodged: false,
@@ -271,12 +254,11 @@ fn standings(material: &Material<'_>) -> Table {
         .iter()
         .filter(|machine| machine.state.is_none())
     {
-        for scheme in correct() {
-            let of = Of::Scheme(scheme);
+        for of in Of::CORRECT {
             table.push([
                 (&machine.name).into(),
                 machine.class.name().into(),
-                scheme.name().into(),
+                of.name().into(),
                 mean(&programs, machine, of).into(),
                 quotient(&programs, machine, of, Of::Oracle).into(),
                 quotient(&programs, machine, of, Of::BetterFixed).into(),
@@ -304,13 +286,12 @@ fn every_cost(material: &Material<'_>) -> Table {
     );
     for subject in &material.subjects {
         for machine in &material.machines {
-            let schemes = correct().map(|scheme| (scheme.name(), Of::Scheme(scheme)));
-            for (name, of) in schemes.chain([("oracle", Of::Oracle)]) {
+            for of in Of::CORRECT.into_iter().chain([Of::Oracle]) {
                 table.push([
                     (&subject.name).into(),
                     subject.sharing.name().into(),
                     (&machine.name).into(),
-                    name.into(),
+                    of.name().into(),
                     cost(subject, machine, of).into(),
                 ]);
             }

@@ -179,11 +179,12 @@ fn bimodal(what: &str, spread: &Spread) -> String {
         None => "That is too few for our rule",
     };
     format!(
-        "Of {} {what} with {FEWEST} windows or more, {} used the registers in less than a tenth of their \
+        "{} with {FEWEST} windows or more: {}. Of these, {} used the registers in less than a tenth of their \
          windows and {} in nine tenths or more; {} of the windows belong to those at the two ends. If each \
          window of a workload used them by chance, {} would be at the ends. {rule}, which asks that there are \
          {ENOUGH}, that each end holds more than any tenth between, and that more than half of the windows \
          are theirs.",
+        words::capital(what),
         words::whole(spread.total()),
         percent(low),
         percent(high),

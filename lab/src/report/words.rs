@@ -155,6 +155,14 @@ pub fn count(number: usize, one: &str, many: &str) -> String {
     }
 }
 
+/// A text that begins with a capital letter.
+pub fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or(String::new(), |first| {
+        first.to_uppercase().collect::<String>() + letters.as_str()
+    })
+}
+
 fn minus(text: &str) -> String {
     match text.strip_prefix('-') {
         Some(rest) => format!("−{rest}"),
