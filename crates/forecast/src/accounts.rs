@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn what_a_vcpu_remembers_is_small() {
-        assert!(size_of::<Accounts>() <= 256, "{}", size_of::<Accounts>());
+        // Allowed were 256. Documents name the number.
+        assert_eq!(size_of::<Accounts>(), 228);
     }
 
     #[test]

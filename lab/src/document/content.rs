@@ -8,7 +8,7 @@
 //! | `costs WORKLOAD PROFILE` | what each scheme costs over the workload's record |
 //! | `plane WORKLOAD` | the picture of the cheapest schemes |
 //! | `means WORKLOAD,... PROFILE,...` | cost over the oracle's, the geometric mean over these workloads |
-//! | `over-oracle WORKLOAD PROFILE SCHEME` | that of one scheme on one workload |
+//! | `over-oracle WORKLOAD PROFILE SCHEME` | that of one scheme on one workload; of `forecast prompt=off`, too |
 //! | `figure WORKLOAD SCHEME PATH FORM` | a value of a row of results; FORM is `raw`, `%N` or `.N`, N places |
 //! | `exact`, `within` | how many runs and counts replays agree with |
 //! | `versions`, `scope` | what the study ran on, and what it is |
@@ -60,11 +60,11 @@ pub(super) fn of(words: &str, results: &Results) -> Result<String> {
             )?)))
         }
         ["means", workloads, profiles] => means(workloads, profiles, results),
+        ["over-oracle", workload, profile, "forecast", "prompt=off"] => {
+            over_oracle_of(workload, profile, NOT_PROMPT, results)
+        }
         ["over-oracle", workload, profile, scheme] => {
-            let costs = costs(replay(workload, results)?, profile)?;
-            over_oracle(costs, find_scheme(scheme)?.name())
-                .map(replaying::factor)
-                .ok_or_else(|| Error::input(format!("{scheme} has no cost there")))
+            over_oracle_of(workload, profile, find_scheme(scheme)?.name(), results)
         }
         ["figure", workload, scheme, path, form] => {
             let scheme = find_scheme(scheme)?;
@@ -128,6 +128,18 @@ fn costs<'a>(replay: &'a Replay, profile: &str) -> Result<&'a ProfileCosts> {
     let named = |costs: &&ProfileCosts| costs.profile.split(' ').next() == Some(profile);
     let found = replay.profiles.iter().find(named);
     found.ok_or_else(|| missing(&format!("profile {profile}")))
+}
+
+fn over_oracle_of(
+    workload: &str,
+    profile: &str,
+    scheme: &str,
+    results: &Results,
+) -> Result<String> {
+    let costs = costs(replay(workload, results)?, profile)?;
+    over_oracle(costs, scheme)
+        .map(replaying::factor)
+        .ok_or_else(|| Error::input(format!("{scheme} has no cost there")))
 }
 
 fn over_oracle(costs: &ProfileCosts, scheme: &str) -> Option<f64> {

@@ -117,7 +117,7 @@ fn goals_of(forecast: Forecast, records: &[Judged]) -> Vec<Goal> {
         ),
         Goal {
             at_least: true,
-            ..at_most("all: last-trap, counter, credit no better", share, 0.95)
+            ..at_most("all: three others no better", share, 0.95)
         },
     ];
     goals

@@ -56,7 +56,7 @@ const LEGEND: &str = "
 Means are geometric. knows each vCPU, place, window: what the same state machine costs where the decision is
 the better one, in hindsight, for all windows of a vCPU; for those of a place; for each. Between forecast and
 knows each place lies what it takes to learn; between that and the oracle what no rule that goes by places can
-know.
+know. in cells: where a goal about single cells holds. Three others: last-trap, counter and credit.
 ";
 
 fn over_oracle(cell: &Cell, cost: u64) -> Option<f64> {
