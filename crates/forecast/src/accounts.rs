@@ -1,7 +1,11 @@
 //! The scheme `forecast`: accounts of what leaving registers out would have cost more than loading
 //! them, kept by where the guest resumes.
 
-use crate::{Decision, Evidence, Prices, Resume, floor::Floor, prices::CEILING};
+use crate::{
+    Decision, Evidence, Prices, Resume,
+    floor::Floor,
+    prices::{CEILING, MOST},
+};
 
 /// Accounts of places.
 pub(crate) const PLACES: usize = 64;
@@ -13,10 +17,10 @@ const QUICK: u16 = 1 << 15;
 const LEFT: u16 = 1 << 14;
 
 /// Set there if no rule had a choice, so that the floor is not told.
-const NO_CHOICE: u16 = 1 << 13;
+const NO_CHOICE: u16 = MOST + 1;
 
 /// The bits of [`Accounts::weight`] that count windows.
-pub(crate) const COUNT: u16 = NO_CHOICE - 1;
+const COUNT: u16 = MOST;
 
 /// Bits of what tells an account.
 const AT_BITS: u32 = PLACES.ilog2() + 7;

@@ -1,6 +1,6 @@
 //! What right and wrong decisions are worth under given costs, in the unit of the accounts.
 
-use crate::{Costs, accounts::COUNT};
+use crate::Costs;
 
 /// The price of the dearer mistake. Accounts are kept in this unit, whatever that of the costs is.
 pub(crate) const UNIT: i32 = 1024;
@@ -11,8 +11,8 @@ const LIMIT: i32 = 16;
 /// What an account never rises above.
 pub(crate) const CEILING: i32 = LIMIT * UNIT;
 
-/// The sparsest probes: one of so many loads.
-const MOST: u32 = COUNT as u32;
+/// The sparsest probes: one of so many loads. All bits below a power of two.
+pub(crate) const MOST: u16 = (1 << 13) - 1;
 
 /// The prices of mistakes, and how often to look whether there are any.
 ///
@@ -67,11 +67,11 @@ impl Prices {
     }
 
     /// Returns of how many loads one is to be a probe, where an account holds `balance` for loading; at
-    /// most [`COUNT`].
+    /// most [`MOST`].
     #[inline]
     pub(crate) fn spacing(&self, balance: i32) -> u16 {
         let sure = balance as u32 * u32::from(self.sparse) / CEILING as u32;
-        (u32::from(self.dense) + sure).min(MOST) as u16
+        (u32::from(self.dense) + sure).min(MOST.into()) as u16
     }
 }
 
@@ -95,7 +95,7 @@ const fn spacing(loads: u64) -> u16 {
     if loads == 0 {
         1
     } else if loads > MOST as u64 {
-        MOST as u16
+        MOST
     } else {
         loads as u16
     }
