@@ -1,7 +1,8 @@
 //! `trapcast document`: what the documents say of the study, written from its stored results.
 //!
-//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's: `content` says what
-//! the words may be. All else is left as it is.
+//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's. The words `answers` stand
+//! for the questions of the study's report and its answers, which are kept beside the results; `content` says
+//! what other words may be. All else is left as it is.
 
 mod content;
 mod layout;
@@ -17,6 +18,7 @@ use clap::Args;
 use crate::{
     error::{Error, Result},
     paths::Paths,
+    report::{self, Answered},
     results::{self, Results},
 };
 
@@ -25,11 +27,15 @@ pub use markers::{Marked, marked, rewritten};
 /// Where a checkout keeps the results that its documents are written from.
 const KEPT: &str = "docs/study/results.json";
 
+/// Where it keeps the answers of their report.
+const KEPT_ANSWERS: &str = "docs/study/answers.json";
+
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   trapcast study --full && trapcast document target/study/results.json
-                             keeps these results in docs/study/results.json and writes the documents from them
+                             keeps these results and their report's answers in docs/study, and writes the
+                             documents from them
   trapcast document          writes the documents from the results that are kept
   trapcast document --check  whether they say what these results say
 
@@ -59,13 +65,22 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
         Some(file) => complete(Results::read(file)?, file)?.compact(),
         None => Results::read(&kept)?,
     };
+    let kept_answers = checkout.join(KEPT_ANSWERS);
+    let answers = answers(&match &arguments.results {
+        Some(file) => of_report(file),
+        None => kept_answers.clone(),
+    })?;
+    let content = |words: &str| match words {
+        "answers" => Ok(listed(&answers)),
+        words => content::of(words, &results),
+    };
     let mut changed = Vec::new();
     let mut new = Vec::new();
     for file in documents(checkout)? {
         let text = fs::read_to_string(&file)
             .map_err(|error| Error::input(format!("cannot read {}: {error}", file.display())))?;
         let named = |error: Error| Error::input(format!("{}: {error}", file.display()));
-        let written = rewritten(&text, |words| content::of(words, &results)).map_err(named)?;
+        let written = rewritten(&text, content).map_err(named)?;
         if written != text {
             changed.push(file.display().to_string());
             new.push((file, written));
@@ -81,6 +96,8 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
     // Nothing is written before everything is known to be sound.
     if arguments.results.is_some() {
         results::write(&kept, &layout::json(&results)?)?;
+        let json = serde_json::to_string_pretty(&answers).expect("texts have a JSON form");
+        results::write(&kept_answers, (json + "\n").as_bytes())?;
     }
     for (file, text) in &new {
         results::write(file, text.as_bytes())?;
@@ -89,6 +106,31 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
         [] => "every document says what the results say\n".to_string(),
         changed => format!("{} written\n", changed.join(", ")),
     })
+}
+
+/// The answers that the report of these results has left among its data.
+fn of_report(results: &Path) -> PathBuf {
+    let directory = results.parent().unwrap_or(Path::new("."));
+    directory.join(report::DATA).join(report::ANSWERS)
+}
+
+fn answers(file: &Path) -> Result<Vec<Answered>> {
+    let text = fs::read_to_string(file).map_err(|error| {
+        Error::input(format!(
+            "cannot read the answers of the results' report, {}: {error}; trapcast report DIR writes them",
+            file.display()
+        ))
+    })?;
+    serde_json::from_str(&text)
+        .map_err(|error| Error::input(format!("{} has no answers: {error}", file.display())))
+}
+
+/// Questions and answers as a Markdown list.
+fn listed(answers: &[Answered]) -> String {
+    let item = |(number, answered): (usize, &Answered)| {
+        format!("{number}. **{}** {}\n", answered.question, answered.line)
+    };
+    (1..).zip(answers).map(item).collect()
 }
 
 /// Refuses results that are no base for documents.

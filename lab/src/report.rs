@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     analysis::{
         machine::{self, Machine},
@@ -43,6 +45,20 @@ pub const PAGE: &str = "report.html";
 
 /// Where the data behind its figures lie, beside it.
 pub const DATA: &str = "report";
+
+/// The answers in a file of their own, among the data.
+pub const ANSWERS: &str = "answers.json";
+
+/// A question of the report, and its answer.
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Answered {
+    /// The question.
+    pub question: String,
+    /// The answer in a line.
+    pub line: String,
+    /// The answer in a few sentences with their numbers.
+    pub short: String,
+}
 
 /// A report that was written.
 #[derive(Clone, Debug)]
@@ -100,6 +116,7 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
     for table in answers.iter().flat_map(|answer| &answer.tables) {
         files::write(table, &data)?;
     }
+    files::whole(&data.join(ANSWERS), answered(&answers).as_bytes())?;
     let page = output.join(PAGE);
     files::whole(&page, page::render(&material, &answers).as_bytes())?;
     Ok(Written {
@@ -125,6 +142,19 @@ fn subjects(results: &Results, records: &Path, machines: &[Machine]) -> Result<V
     let workers = std::thread::available_parallelism().map_or(1, usize::from);
     let looked = parallel::in_parallel(&files, workers, |file| subject::look(file, machines))?;
     looked.into_iter().collect()
+}
+
+/// The answers as JSON.
+fn answered(answers: &[Answer]) -> String {
+    let answered: Vec<Answered> = answers
+        .iter()
+        .map(|answer| Answered {
+            question: answer.question.to_string(),
+            line: answer.line.clone(),
+            short: answer.short.clone(),
+        })
+        .collect();
+    serde_json::to_string_pretty(&answered).expect("texts have a JSON form") + "\n"
 }
 
 /// Width of the summary on the terminal.

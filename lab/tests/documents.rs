@@ -27,11 +27,28 @@ fn documents_say_what_the_kept_results_say() {
 }
 
 #[test]
+fn results_are_kept_with_the_answers_of_their_report() {
+    let kept = fs::read(checkout().join("docs/study/results.json")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("results.json");
+    fs::write(&file, kept).unwrap();
+    let target = checkout().join("target");
+    let told = refused(&target, &["document", file.to_str().unwrap()]);
+    assert!(told.contains("answers.json"), "{told}");
+    assert!(told.contains("trapcast report"), "{told}");
+    fs::create_dir(directory.path().join("report")).unwrap();
+    fs::write(directory.path().join("report/answers.json"), "[{}]").unwrap();
+    let told = refused(&target, &["document", file.to_str().unwrap()]);
+    assert!(told.contains("has no answers"), "{told}");
+}
+
+#[test]
 fn the_tables_of_the_study_are_the_commands() {
     for (file, wanted) in [
         (
             "README.md",
             &[
+                "answers",
                 "table linux-mix",
                 "costs linux-mix measured-qemu",
                 "plane linux-mix",

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::data::{Column, Table};
 use super::{
-    Answer, Material, html,
+    ANSWERS, Answer, DATA, Material, html,
     html::escape,
     words::{self, Format},
 };
@@ -71,7 +71,8 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
     let _ = writeln!(
         text,
         "</ul>\n<p class=\"note\">From {}, {} entries into guests, under {}. Numbers in brackets are \
-         intervals of 95 %.</p>\n</header>\n<main>",
+         intervals of 95 %. These answers as a file: <a href=\"{DATA}/{ANSWERS}\">{ANSWERS}</a>.</p>\n\
+         </header>\n<main>",
         words::count(material.subjects.len(), "workload", "workloads"),
         words::whole(windows),
         escape(&material.results.versions.qemu)

@@ -107,7 +107,7 @@ fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
             )
         };
         format!(
-            "{} {scheme}, {} times the oracle’s cost, {} of the better fixed scheme’s{beside}",
+            "{}: {scheme}, {} times the oracle’s cost, {} of the better fixed scheme’s{beside}",
             words::capital(class.place()),
             Plain.estimate(&oracle),
             fixed
@@ -122,7 +122,7 @@ fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
     let machine = material.machine(Class::CheapTrap.representative());
     match best(programs, machine, &Of::CORRECT) {
         Some((scheme, [oracle, fixed])) => format!(
-            "{} {scheme} costs least: {} times what hindsight would pay, {} of the better fixed scheme.",
+            "{}, {scheme} costs least: {} times what hindsight would pay, {} of the better fixed scheme.",
             words::capital(Class::CheapTrap.place()),
             Plain.estimate(&oracle),
             fixed
