@@ -115,14 +115,14 @@ fn verify_stored(arguments: &StudyArgs, stored: &Path, paths: &Paths) -> Result<
     let differences = verify::compare(&stored, &found);
     print(&verify::render(&differences, &results))?;
     eprintln!(
-        "trapcast: {} verified after {:.0} s",
+        "trapcast: compared with {} after {:.0} s",
         file.display(),
         started.elapsed().as_secs_f64()
     );
     match differences.results.len() {
         0 => Ok(()),
-        count => Err(Error::run(format!(
-            "{count} values differ from those in {}",
+        _ => Err(Error::run(format!(
+            "this run found other values than those in {}",
             file.display()
         ))),
     }
