@@ -4,7 +4,7 @@ use trapcast_forecast::Scheme;
 
 use super::{
     Answer, Material,
-    data::{Column, Table},
+    data::{Cell, Column, Table},
     html, look,
     words::{self, Format::Percent},
 };
@@ -130,38 +130,45 @@ fn line(material: &Material<'_>) -> String {
     )
 }
 
+/// A table's own columns, and behind them one for each of [`RIVALS`].
+fn columns(own: &[Column], of_owner: &'static str) -> Vec<Column> {
+    let rivals = [
+        Column::estimate("owner", of_owner, Percent),
+        Column::estimate("forecast", "what forecast leaves", Percent),
+        Column::estimate(
+            "not_prompt",
+            "what forecast leaves with prompt=off",
+            Percent,
+        ),
+        Column::estimate("oracle", "what hindsight leaves", Percent),
+    ];
+    [own, &rivals].concat()
+}
+
+/// What stands in the columns of [`RIVALS`].
+fn left(subjects: &[&Subject], machine: &Machine) -> [Cell; RIVALS.len()] {
+    RIVALS.map(|of| remains(subjects, machine, of).into())
+}
+
 /// The table that stands for a paragraph: by sharing and class, what is left.
 fn overview(material: &Material<'_>) -> String {
     let mut table = Table::new(
         "overview",
         "What owner, forecast and the oracle leave of the cost of until-put, on one machine of each class.",
-        &[
-            Column::text("sharing", "whom vCPUs share cores with"),
-            Column::text("class", "the class of machine"),
-            Column::estimate("owner", "what owner leaves of until-put’s cost", Percent),
-            Column::estimate("forecast", "what forecast leaves", Percent),
-            Column::estimate(
-                "not_prompt",
-                "what forecast leaves with prompt=off",
-                Percent,
-            ),
-            Column::estimate("oracle", "what hindsight leaves", Percent),
-        ],
+        &columns(
+            &[
+                Column::text("sharing", "whom vCPUs share cores with"),
+                Column::text("class", "the class of machine"),
+            ],
+            "what owner leaves of until-put’s cost",
+        ),
     );
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
         for class in Class::ALL.into_iter().filter(|_| !subjects.is_empty()) {
             let machine = material.machine(class.representative());
-            let [owner, forecast, not_prompt, oracle] =
-                RIVALS.map(|of| remains(&subjects, machine, of));
-            table.push([
-                sharing.name().into(),
-                class.name().into(),
-                owner.into(),
-                forecast.into(),
-                not_prompt.into(),
-                oracle.into(),
-            ]);
+            let own: [Cell; 2] = [sharing.name().into(), class.name().into()];
+            table.push([&own[..], &left(&subjects, machine)].concat());
         }
     }
     html::table(&table)
@@ -215,42 +222,32 @@ fn gains(material: &Material<'_>) -> Table {
     let mut table = Table::new(
         "gains",
         "What owner, forecast and the oracle leave of the cost of until-put.",
-        &[
-            Column::text("sharing", "whom vCPUs share cores with"),
-            Column::whole("workloads", "workloads of this kind"),
-            Column::text("machine", "the machine"),
-            Column::text("class", "its class"),
-            Column::number(
-                "until_put",
-                "what until-put costs per thousand entries, in the profile’s unit",
-                words::Format::Plain,
-            ),
-            Column::estimate("owner", "what owner leaves of that", Percent),
-            Column::estimate("forecast", "what forecast leaves", Percent),
-            Column::estimate(
-                "not_prompt",
-                "what forecast leaves with prompt=off",
-                Percent,
-            ),
-            Column::estimate("oracle", "what hindsight leaves", Percent),
-        ],
+        &columns(
+            &[
+                Column::text("sharing", "whom vCPUs share cores with"),
+                Column::whole("workloads", "workloads of this kind"),
+                Column::text("machine", "the machine"),
+                Column::text("class", "its class"),
+                Column::number(
+                    "until_put",
+                    "what until-put costs per thousand entries, in the profile’s unit",
+                    words::Format::Plain,
+                ),
+            ],
+            "what owner leaves of that",
+        ),
     );
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
         for machine in material.machines.iter().filter(|_| !subjects.is_empty()) {
-            let [owner, forecast, not_prompt, oracle] =
-                RIVALS.map(|of| remains(&subjects, machine, of));
-            table.push([
+            let own: [Cell; 5] = [
                 sharing.name().into(),
                 (subjects.len() as u64).into(),
                 (&machine.name).into(),
                 machine.class.name().into(),
                 mean(&subjects, machine, Of::Scheme(Scheme::UntilPut)).into(),
-                owner.into(),
-                forecast.into(),
-                not_prompt.into(),
-                oracle.into(),
-            ]);
+            ];
+            table.push([&own[..], &left(&subjects, machine)].concat());
         }
     }
     table
