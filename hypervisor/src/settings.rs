@@ -7,6 +7,7 @@
 //! | `disturb=SEED` | for tests: random slices of at most `slice`, moves, uses by the host | off |
 //! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
 //! | `latency=on\|off` | keep the distribution of the stretches with interrupts masked | `off` |
+//! | `idle=wfi\|poll` | how a core with nothing to run waits for an interrupt | `wfi` |
 //! | `costs=TRAP,PROBE,SAVE,LOAD,GATE,ISB` | what switching FP/SIMD costs, for `scheme=forecast` | none |
 //! | `publish=on\|off` | keep the report of every vCPU current while guests run | `off` |
 //! | `vmN.memory=SIZE` | RAM of the VM, such as `64M` or `1G` | `256M` |
@@ -59,6 +60,8 @@ pub struct Settings {
     pub record: bool,
     /// Keep the distribution of the stretches at EL2 with interrupts masked.
     pub latency: bool,
+    /// A core with nothing to run looks for an interrupt time and again, in place of WFI.
+    pub idle_polls: bool,
     /// What trapping and moving the FP/SIMD registers costs, in any unit. The scheme `forecast` needs it.
     pub costs: Option<Costs>,
     /// Bring the report of a vCPU up to date at each of its loads and at each interrupt, not only at the end.
@@ -151,6 +154,7 @@ impl Default for Settings {
             disturb: None,
             record: false,
             latency: false,
+            idle_polls: false,
             costs: None,
             publish: false,
             vms: [VmSettings::DEFAULT; MAX_VMS],
@@ -226,6 +230,7 @@ impl Settings {
             "record" => self.record = switch(value)?,
             "latency" => self.latency = switch(value)?,
             "publish" => self.publish = switch(value)?,
+            "idle" => self.idle_polls = idle(value)?,
             "disturb" => self.disturb = Some(decimal(value).ok_or(Expected::Seed)?),
             "costs" => self.costs = Some(costs(value).ok_or(Expected::Costs)?),
             "slice" => {
@@ -271,6 +276,14 @@ fn switch(value: &str) -> Result<bool, Expected> {
         "on" => Ok(true),
         "off" => Ok(false),
         _ => Err(Expected::Switch),
+    }
+}
+
+fn idle(value: &str) -> Result<bool, Expected> {
+    match value {
+        "poll" => Ok(true),
+        "wfi" => Ok(false),
+        _ => Err(Expected::Idle),
     }
 }
 
@@ -322,6 +335,8 @@ pub enum Expected {
     Slice,
     /// A seed.
     Seed,
+    /// How a core waits.
+    Idle,
     /// What switching costs.
     Costs,
     /// The same, which is missing.
@@ -341,13 +356,14 @@ impl fmt::Display for Expected {
         match self {
             Self::Setting => f.write_str(
                 "vhe=on|off, slice=MICROSECONDS, disturb=SEED, record=on|off, latency=on|off, \
-                 publish=on|off, costs= or one of a VM such as vm0.scheme=until-put",
+                 publish=on|off, idle=wfi|poll, costs= or one of a VM such as vm0.scheme=until-put",
             ),
             Self::VmSetting => f.write_str(
                 "one of memory=, vcpus=, scheme=, observe=, prompt=, fp=, sve=, sme= and pmu= after the VM",
             ),
             Self::VmNumber => write!(f, "a VM from vm0 to vm{}", MAX_VMS - 1),
             Self::Switch => f.write_str("on or off"),
+            Self::Idle => f.write_str("wfi or poll"),
             Self::Slice => write!(
                 f,
                 "a number of microseconds from {} to {}",

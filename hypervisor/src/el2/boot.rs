@@ -155,6 +155,7 @@ extern "C" fn el2_main() -> ! {
         second: header.counter_frequency,
         record: settings.record,
         latency: settings.latency,
+        idle_polls: settings.idle_polls,
         disturb: settings.disturb,
     }));
     // SAFETY: at this core's boot.
@@ -198,6 +199,8 @@ pub struct Common {
     pub record: bool,
     /// Whether the distribution of masked stretches is kept.
     pub latency: bool,
+    /// Whether an idle core polls for interrupts.
+    pub idle_polls: bool,
     /// What disturbs the cores.
     pub disturb: Option<u64>,
 }
@@ -234,6 +237,7 @@ pub unsafe fn set_up_core(
         // SAFETY: once per core, and the mailbox is laid out before any is set up.
         core.meter.keep_all(unsafe { report::masked(number) });
     }
+    core.turn.polls = common.idle_polls;
     if let Some(seed) = common.disturb {
         core.set_disturbance(seed);
     }

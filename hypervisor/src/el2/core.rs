@@ -31,6 +31,8 @@ pub struct Turn {
     pub last: usize,
     /// Whether others wait for the core, as far as it has looked.
     pub shared: bool,
+    /// Whether the core looks for an interrupt time and again when it has nothing to run.
+    pub polls: bool,
 }
 
 /// One physical core. The vectors find it by the vCPU that they interrupt.
@@ -102,6 +104,7 @@ impl Core {
                 second,
                 last: 0,
                 shared: false,
+                polls: false,
             },
             disturbance: None,
             changed: AtomicBool::new(false),

@@ -159,6 +159,11 @@ fn current() -> usize {
     (mrs!("mpidr_el1") & 0xff) as usize
 }
 
+/// Returns how many cores are up.
+pub fn count() -> usize {
+    UP.load(Ordering::Acquire)
+}
+
 /// Returns every core that is up.
 ///
 /// # Safety

@@ -3,7 +3,7 @@
 
 use ::core::{
     ptr::NonNull,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ use super::{
     timer,
     vcpu::{Vcpu, set_wfe_trap},
     vm::VmState,
-    wait::{Guard, spin_loop},
+    wait::{Guard, pause, spin_loop},
 };
 
 impl Core {
@@ -285,9 +285,24 @@ impl Core {
     fn idle(&mut self, deadline: u64) {
         timer::set_deadline(deadline);
         self.report.idles += 1;
-        // SAFETY: interrupts are masked at EL2, and end the wait all the same.
-        unsafe { ::core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) }
+        if self.turn.polls {
+            self.poll();
+        } else {
+            // SAFETY: interrupts are masked at EL2, and end the wait all the same.
+            unsafe { ::core::arch::asm!("dsb sy", "wfi", options(nostack, preserves_flags)) }
+        }
         self.meter.looked_for_interrupt();
+    }
+
+    /// Looks for an interrupt until there is one.
+    #[cold]
+    #[inline(never)]
+    fn poll(&mut self) {
+        while !gic::interrupt_is_pending() {
+            self.meter.looked_for_interrupt();
+            pause();
+            spin_loop();
+        }
     }
 
     /// Takes the pending physical interrupt, if there is one. Returns its kind and what becomes of
@@ -369,18 +384,26 @@ impl Core {
         vcpu.vm.power_off();
     }
 
-    /// The end: every VM is off. The first core that sees it does it.
+    /// The end: every VM is off. The first core that sees it calls the others. The last one that comes
+    /// writes the report, to which none adds any more.
     fn finish(&mut self) -> ! {
-        static FINISHING: AtomicBool = AtomicBool::new(false);
-        while FINISHING.swap(true, Ordering::AcqRel) {
+        static ARRIVED: AtomicUsize = AtomicUsize::new(0);
+        self.lap();
+        self.check_canary();
+        let others = cores::count() - 1;
+        let before = ARRIVED.fetch_add(1, Ordering::AcqRel);
+        if before == 0 {
+            (0..=others)
+                .filter(|&core| core != self.number)
+                .for_each(cores::call);
+        }
+        while before != others {
             spin_loop();
         }
-        self.lap();
-        // SAFETY: every VM is off, so that no core runs a guest.
+        // SAFETY: every other core has ended in the loop above.
         for core in unsafe { cores::all() } {
             core.recorder.finish();
         }
-        self.check_canary();
         let vcpus: Vec<_> = scheduler::lock().vcpus().collect();
         for mut vcpu in vcpus {
             // SAFETY: nobody runs any more.

@@ -26,10 +26,16 @@ fn an_empty_line_leaves_the_defaults() {
 
 #[test]
 fn every_word_sets_its_own_value() {
-    let line = "vhe=off  slice=250 disturb=7 publish=on latency=on vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
+    let line = "vhe=off  slice=250 disturb=7 publish=on latency=on idle=poll vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
                 vm0.observe=on vm0.prompt=off vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
     let settings = Settings::parse(line).unwrap();
-    assert!(!settings.vhe && settings.publish && settings.latency && !settings.record);
+    assert!(
+        !settings.vhe
+            && settings.publish
+            && settings.latency
+            && settings.idle_polls
+            && !settings.record
+    );
     assert_eq!((settings.slice, settings.disturb), (250, Some(7)));
     let vms = settings.for_vms(16).unwrap();
     let default = VmSettings::DEFAULT;
@@ -102,6 +108,7 @@ fn a_wrong_word_is_named_with_what_was_expected() {
         ("cpu0.memory=64M", Expected::Setting),
         ("vhe=yes", Expected::Switch),
         ("vhe=", Expected::Switch),
+        ("idle=on", Expected::Idle),
         ("slice=0", Expected::Slice),
         ("slice=10ms", Expected::Slice),
         ("slice=99999999999999999999", Expected::Slice),
