@@ -195,7 +195,10 @@ impl Machine {
         let loads: Vec<Load> = self.vms.iter().map(Vm::load).collect();
         let layout = Layout::of(&loads, available_memory()?)?;
         let ram = MemoryFile::zeroed(layout.ram)?;
-        let mut arguments = board_arguments(self.cpu, self.icount, &ram, layout.ram, serial);
+        let mut arguments = board_arguments(self.cpu, &ram, layout.ram, serial);
+        if self.icount {
+            arguments.extend(counted(self.cores));
+        }
         arguments.extend(["-smp".into(), self.cores.to_string().into()]);
         arguments.extend(["-kernel".into(), hypervisor.into()]);
         let settings = format!("{} {settings}", self.settings());
@@ -227,6 +230,9 @@ impl Machine {
         let on = |flag: bool| if flag { "on" } else { "off" };
         let mut words = vec![format!("vhe={} record={}", on(self.vhe), on(self.record))];
         words.extend(self.slice.map(|slice| format!("slice={slice}")));
+        if self.icount && self.cores > 1 {
+            words.push("idle=poll".into());
+        }
         if self.vms.iter().any(|vm| vm.scheme == Scheme::Forecast) {
             words.push(costs_setting(&profile::of_this_machine().fp));
         }
@@ -281,7 +287,10 @@ fn costs_setting(costs: &Costs) -> String {
 /// Where the machine has no memory for the board's RAM.
 pub fn prepare_without_hypervisor(cpu: Cpu, icount: bool, vm: &Vm) -> Result<Prepared> {
     let ram = MemoryFile::zeroed(vm.memory)?;
-    let mut arguments = board_arguments(cpu, icount, &ram, vm.memory, "stdio");
+    let mut arguments = board_arguments(cpu, &ram, vm.memory, "stdio");
+    if icount {
+        arguments.extend(counted(1));
+    }
     // EL2 stays out: nothing is there to run at it.
     arguments[1] = arguments[1]
         .to_string_lossy()
@@ -297,13 +306,7 @@ pub fn prepare_without_hypervisor(cpu: Cpu, icount: bool, vm: &Vm) -> Result<Pre
 
 /// What every board has. Nothing in it depends on the day or on chance: the clock starts at a fixed
 /// time and runs with the guest, and random numbers come from a seed.
-fn board_arguments(
-    cpu: Cpu,
-    icount: bool,
-    ram: &MemoryFile,
-    size: u64,
-    serial: &str,
-) -> Vec<OsString> {
+fn board_arguments(cpu: Cpu, ram: &MemoryFile, size: u64, serial: &str) -> Vec<OsString> {
     let backend = format!(
         "memory-backend-file,id=ram,size={size},mem-path={},share=on",
         ram.path().display()
@@ -335,10 +338,23 @@ fn board_arguments(
     if serial == "stdio" {
         arguments.extend(["-monitor", "none"].map(OsString::from));
     }
-    if icount {
-        arguments.extend(["-icount", "shift=0,sleep=off"].map(OsString::from));
-    }
     arguments
+}
+
+/// The arguments by which QEMU counts time in instructions, one a nanosecond, and each run is the same.
+///
+/// While all cores wait, QEMU's main thread moves the clock to the next timer. It may see the last core
+/// halt before what that core has executed is counted (`icount_start_warp_timer` beside
+/// `icount_process_data`, QEMU 7.2): the clock is then a few instructions late. In record mode the two
+/// threads take turns, which ends that. The recording itself is of no use. With several cores there is no
+/// record mode, and the hypervisor's `idle=poll` keeps its cores from waiting.
+fn counted(cores: u32) -> [OsString; 2] {
+    let options = if cores == 1 {
+        "shift=0,sleep=off,rr=record,rrfile=/dev/null"
+    } else {
+        "shift=0,sleep=off"
+    };
+    ["-icount", options].map(OsString::from)
 }
 
 /// A value as QEMU's option parser takes it: commas doubled.
@@ -395,9 +411,8 @@ mod tests {
         let line = line.join("\n");
         for wanted in [
             "-cpu\ncortex-a57\n",
-            "-smp\n3\n",
-            "-icount\nshift=0,sleep=off\n",
-            "-kernel\n/el2\n-append\nvhe=off record=on vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
+            "-icount\nshift=0,sleep=off\n-smp\n3\n",
+            "-kernel\n/el2\n-append\nvhe=off record=on idle=poll vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
              vm0.observe=on vm0.pmu=off vm1.memory=16M",
             "vm1.pmu=off vm1.sve=256\n",
             "guest-loader,addr=0x48000000,kernel=/some,, where/Image,bootargs=workload=never a,,b",

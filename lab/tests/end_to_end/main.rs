@@ -9,6 +9,7 @@ mod cores;
 mod latency;
 mod looking;
 mod outside;
+mod repeats;
 mod runs;
 mod studies;
 #[path = "../support/mod.rs"]
@@ -43,6 +44,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     cores::trials(&mut add);
     studies::trials(&mut add);
     latency::trials(&mut add);
+    repeats::trials(&mut add);
     outside::trials(&mut add);
     commands::trials(&mut add);
     typing::trials(&mut add);
