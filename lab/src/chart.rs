@@ -76,6 +76,12 @@ pub enum Dash {
     Mixed,
 }
 
+/// A chart that was drawn, as a document of its own: with the style that it would have of a page.
+pub fn standing_alone(svg: &str, style: &str) -> String {
+    let (start, rest) = svg.split_once('>').expect("it begins with an element");
+    format!("{start}>\n<style>\n{style}</style>{rest}")
+}
+
 /// A chart.
 pub trait Chart {
     /// Draws it, so many units wide. `title` says what it shows, for those who cannot see it.

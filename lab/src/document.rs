@@ -30,12 +30,15 @@ const KEPT: &str = "docs/study/results.json";
 /// Where it keeps the answers of their report.
 const KEPT_ANSWERS: &str = "docs/study/answers.json";
 
+/// Where it keeps figures of their report, and which ones.
+const KEPT_FIGURES: (&str, [&str; 2]) = ("docs/study", ["plane_shared.svg", "worth.svg"]);
+
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   trapcast study --full && trapcast document target/study/results.json
-                             keeps these results and their report's answers in docs/study, and writes the
-                             documents from them
+                             keeps these results, and of their report the answers and two figures, in docs/study,
+                             and writes the documents from them
   trapcast document          writes the documents from the results that are kept
   trapcast document --check  whether they say what these results say
 
@@ -67,9 +70,13 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
     };
     let kept_answers = checkout.join(KEPT_ANSWERS);
     let answers = answers(&match &arguments.results {
-        Some(file) => of_report(file),
+        Some(file) => of_report(file, report::ANSWERS),
         None => kept_answers.clone(),
     })?;
+    let figures = match &arguments.results {
+        Some(file) => figures(file)?,
+        None => Vec::new(),
+    };
     let content = |words: &str| match words {
         "answers" => Ok(listed(&answers)),
         words => content::of(words, &results),
@@ -98,6 +105,9 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
         results::write(&kept, &layout::json(&results)?)?;
         let json = serde_json::to_string_pretty(&answers).expect("texts have a JSON form");
         results::write(&kept_answers, (json + "\n").as_bytes())?;
+        for (name, figure) in &figures {
+            results::write(&checkout.join(KEPT_FIGURES.0).join(name), figure)?;
+        }
     }
     for (file, text) in &new {
         results::write(file, text.as_bytes())?;
@@ -108,21 +118,30 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
     })
 }
 
-/// The answers that the report of these results has left among its data.
-fn of_report(results: &Path) -> PathBuf {
+/// What the report of these results has left among its data.
+fn of_report(results: &Path, name: &str) -> PathBuf {
     let directory = results.parent().unwrap_or(Path::new("."));
-    directory.join(report::DATA).join(report::ANSWERS)
+    directory.join(report::DATA).join(name)
+}
+
+fn read(file: &Path) -> Result<Vec<u8>> {
+    fs::read(file).map_err(|error| {
+        Error::input(format!(
+            "cannot read {} of the results' report: {error}; trapcast report DIR writes it",
+            file.display()
+        ))
+    })
 }
 
 fn answers(file: &Path) -> Result<Vec<Answered>> {
-    let text = fs::read_to_string(file).map_err(|error| {
-        Error::input(format!(
-            "cannot read the answers of the results' report, {}: {error}; trapcast report DIR writes them",
-            file.display()
-        ))
-    })?;
-    serde_json::from_str(&text)
+    serde_json::from_slice(&read(file)?)
         .map_err(|error| Error::input(format!("{} has no answers: {error}", file.display())))
+}
+
+/// The figures to keep of the report of these results.
+fn figures(results: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let figure = |name| Ok((name, read(&of_report(results, name))?));
+    KEPT_FIGURES.1.into_iter().map(figure).collect()
 }
 
 /// Questions and answers as a Markdown list.

@@ -38,7 +38,7 @@ mod schemes;
 mod usage;
 mod words;
 
-use data::Table;
+use html::Content;
 
 /// The page's name in the study's directory.
 pub const PAGE: &str = "report.html";
@@ -85,9 +85,7 @@ struct Answer {
     /// The answer in a few sentences with their numbers.
     short: String,
     /// The answer at length.
-    html: String,
-    /// The data behind its figures.
-    tables: Vec<Table>,
+    content: Content,
 }
 
 /// Writes the report of a study to `output`: the page, and the data beside it. `records` is the directory of
@@ -113,8 +111,14 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
         recommendation::answer(&material),
     ];
     let data = output.join(DATA);
-    for table in answers.iter().flat_map(|answer| &answer.tables) {
-        files::write(table, &data)?;
+    for content in answers.iter().map(|answer| &answer.content) {
+        for table in &content.tables {
+            files::write(table, &data)?;
+        }
+        for picture in &content.pictures {
+            let path = data.join(format!("{}.svg", picture.name));
+            files::whole(&path, picture.svg.as_bytes())?;
+        }
     }
     files::whole(&data.join(ANSWERS), answered(&answers).as_bytes())?;
     let page = output.join(PAGE);

@@ -27,7 +27,7 @@ fn documents_say_what_the_kept_results_say() {
 }
 
 #[test]
-fn results_are_kept_with_the_answers_of_their_report() {
+fn results_are_kept_with_the_answers_and_figures_of_their_report() {
     let kept = fs::read(checkout().join("docs/study/results.json")).unwrap();
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("results.json");
@@ -40,6 +40,9 @@ fn results_are_kept_with_the_answers_of_their_report() {
     fs::write(directory.path().join("report/answers.json"), "[{}]").unwrap();
     let told = refused(&target, &["document", file.to_str().unwrap()]);
     assert!(told.contains("has no answers"), "{told}");
+    fs::write(directory.path().join("report/answers.json"), "[]").unwrap();
+    let told = refused(&target, &["document", file.to_str().unwrap()]);
+    assert!(told.contains("plane_shared.svg"), "{told}");
 }
 
 #[test]

@@ -349,6 +349,33 @@ fn a_browser_shows_it_at_any_width_in_the_light_and_in_the_dark() {
 }
 
 #[test]
+fn a_figure_stands_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    report(directory.path());
+    let data = directory.path().join("report");
+    let mut figures = files(&data);
+    figures.retain(|name| name.ends_with(".svg"));
+    assert!(figures.len() > 10, "{figures:?}");
+    for name in &figures {
+        let output = chromium(&data.join(name), &["--dump-dom"]);
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.contains("<svg"), "{name}: {shown}");
+        assert!(!shown.contains("parsererror"), "{name}: {shown}");
+    }
+    let [light, dark] = [1, 0].map(|scheme| {
+        let file = directory.path().join("figure.png");
+        let arguments = [
+            format!("--screenshot={}", file.display()),
+            format!("--blink-settings=preferredColorScheme={scheme}"),
+        ];
+        let figure = data.join(&figures[0]);
+        chromium(&figure, &arguments.each_ref().map(String::as_str));
+        fs::read(&file).unwrap()
+    });
+    assert_ne!(light, dark, "the dark figure is as the light one");
+}
+
+#[test]
 fn the_checks_find_what_is_wrong() {
     let directory = tempfile::tempdir().unwrap();
     let page = directory.path().join("bad.html");

@@ -3,7 +3,9 @@
 use super::{
     Answer, Material,
     data::{Column, Table},
-    distances, html, look,
+    distances,
+    html::Content,
+    look,
     usage::{from_to, rows},
     words::{self, Format::Percent},
 };
@@ -52,10 +54,10 @@ pub fn answer(material: &Material<'_>) -> Answer {
         right(&entry),
         Percent.estimate(&entry.recall)
     );
-    let mut html = String::new();
+    let mut content = Content::default();
     for ((kind, usage), means) in KINDS.into_iter().zip([&entry, &load]) {
-        html += &html::paragraph(&sentence(kind, &programs, usage, means));
-        html += &html::figure(
+        content.paragraph(&sentence(kind, &programs, usage, means));
+        content.figure(
             if kind == "entry" {
                 "after-entry"
             } else {
@@ -70,14 +72,13 @@ pub fn answer(material: &Material<'_>) -> Answer {
             &table,
         );
     }
-    let (distances, tables) = distances::part(material);
-    html += &distances;
+    content.keep(table);
+    content.append(distances::part(material));
     Answer {
         question: QUESTION,
         line,
         short,
-        html,
-        tables: std::iter::once(table).chain(tables).collect(),
+        content,
     }
 }
 

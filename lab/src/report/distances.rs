@@ -3,7 +3,7 @@
 use super::{
     Material,
     data::{Column, Table},
-    html,
+    html::{self, Content},
     words::{self, Format::Percent, Format::Plain},
 };
 use crate::{
@@ -19,12 +19,13 @@ use crate::{
 /// Points of a distribution per factor of ten.
 const PER_DECADE: i32 = 12;
 
-/// Says what there is to say, with the data behind it.
-pub fn part(material: &Material<'_>) -> (String, Vec<Table>) {
+/// Says what there is to say.
+pub fn part(material: &Material<'_>) -> Content {
     let programs = material.programs();
     let (table, quantiles) = (distances(&programs), quantiles(material));
-    let mut html = html::paragraph(&gap_sentence(&programs));
-    html += &html::figure(
+    let mut content = Content::default();
+    content.paragraph(&gap_sentence(&programs));
+    content.figure(
         "distance",
         "From one use to the next, in entry windows",
         "For each distance, how many of all uses followed the one before within it: at 1, a use in the very \
@@ -33,8 +34,10 @@ pub fn part(material: &Material<'_>) -> (String, Vec<Table>) {
         &ecdf(&programs),
         &table,
     );
-    html += &html::details(&quantiles);
-    (html, vec![table, quantiles])
+    content.push(&html::details(&quantiles));
+    content.keep(table);
+    content.keep(quantiles);
+    content
 }
 
 fn gap_sentence(subjects: &[&Subject]) -> String {

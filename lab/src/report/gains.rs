@@ -5,7 +5,8 @@ use trapcast_forecast::Scheme;
 use super::{
     Answer, Material,
     data::{Cell, Column, Table},
-    html, look,
+    html::{self, Content},
+    look,
     words::{self, Format::Percent},
 };
 use crate::{
@@ -41,20 +42,20 @@ fn shown<'a>(material: &'a Material<'_>) -> Vec<&'a Machine> {
 /// Answers it.
 pub fn answer(material: &Material<'_>) -> Answer {
     let gains = gains(material);
-    let html = [
-        html::paragraph(
+    let mut content = Content::default();
+    content.paragraph(
             "until-put loads at the first use after the vCPU's load and keeps the registers until its put. \
              owner keeps them beyond, until somebody else uses them, and predicts nothing either. What \
              forecast takes off the cost of until-put beyond owner is the gain of predicting; what the oracle \
              takes off is all that could be gained at all.",
-        ),
-        overview(material),
-        html::paragraph(
+        );
+    content.push(&overview(material));
+    content.paragraph(
             "Figures for SVE and SME are replays of FP/SIMD windows at the larger price: what was recorded is \
              when guests used FP/SIMD, and one save or load is charged in proportion to the bytes of the \
              larger registers. A guest that uses SVE or SME in other windows has other figures.",
-        ),
-        html::figure(
+        );
+    content.figure(
             "gains",
             "What remains of the cost of until-put",
             "100 % is what until-put costs on the machine; a mark further left costs less. The line is the \
@@ -64,14 +65,13 @@ pub fn answer(material: &Material<'_>) -> Answer {
              the stroke (oracle) is what nobody gets without knowing the future.",
             &chart(material),
             &gains,
-        ),
-    ];
+        );
+    content.keep(gains);
     Answer {
         question: QUESTION,
         line: line(material),
         short: short(material),
-        html: html.concat(),
-        tables: vec![gains],
+        content,
     }
 }
 

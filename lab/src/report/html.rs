@@ -2,13 +2,16 @@
 
 use std::fmt::Write;
 
-use crate::chart::Chart;
 pub use crate::chart::escape;
+use crate::chart::{self, Chart};
 
 use super::{
     data::{Cell, Kind, Table},
     words::{self, Format, NOTHING},
 };
+
+/// How figures look, on the page and without it.
+pub const FIGURE_STYLE: &str = include_str!("figure.css");
 
 /// How wide figures are drawn, for a desk and for a telephone.
 const WIDTHS: [(f64, &str); 2] = [(720.0, "wide"), (340.0, "narrow")];
@@ -16,19 +19,73 @@ const WIDTHS: [(f64, &str); 2] = [(720.0, "wide"), (340.0, "narrow")];
 /// Rows that a table may have in the page; a longer one is in its files only.
 const MOST_ROWS: usize = 400;
 
+/// What an answer shows, piece by piece, and what of it becomes files of its own.
+#[derive(Debug, Default)]
+pub struct Content {
+    /// The pieces, as they stand on the page.
+    pub html: String,
+    /// The figures, to be shown without the page.
+    pub pictures: Vec<Picture>,
+    /// The data behind them.
+    pub tables: Vec<Table>,
+}
+
+/// A figure that can be shown by itself.
+#[derive(Debug)]
+pub struct Picture {
+    /// Its name.
+    pub name: &'static str,
+    /// An SVG document with all that it needs.
+    pub svg: String,
+}
+
+impl Content {
+    /// Adds HTML.
+    pub fn push(&mut self, html: &str) {
+        self.html += html;
+    }
+
+    /// Adds a paragraph of text that is no HTML.
+    pub fn paragraph(&mut self, text: &str) {
+        self.html += &paragraph(text);
+    }
+
+    /// Adds a figure: the chart at both widths, how to read it, and the data behind it, which is to be
+    /// [kept](Self::keep).
+    pub fn figure(
+        &mut self,
+        name: &'static str,
+        title: &str,
+        how_to_read: &str,
+        chart: &dyn Chart,
+        data: &Table,
+    ) {
+        self.html += &figure(name, title, how_to_read, chart, data);
+        self.pictures.push(Picture {
+            name,
+            svg: chart::standing_alone(&chart.svg(title, WIDTHS[0].0), FIGURE_STYLE),
+        });
+    }
+
+    /// Keeps a table, whose data become files.
+    pub fn keep(&mut self, table: Table) {
+        self.tables.push(table);
+    }
+
+    /// Adds what another one has.
+    pub fn append(&mut self, other: Self) {
+        self.html += &other.html;
+        self.pictures.extend(other.pictures);
+        self.tables.extend(other.tables);
+    }
+}
+
 /// A paragraph of text that is no HTML.
 pub fn paragraph(text: &str) -> String {
     format!("<p>{}</p>\n", escape(text))
 }
 
-/// A figure: the chart at both widths, how to read it, and the data behind it.
-pub fn figure(
-    name: &str,
-    title: &str,
-    how_to_read: &str,
-    chart: &dyn Chart,
-    data: &Table,
-) -> String {
+fn figure(name: &str, title: &str, how_to_read: &str, chart: &dyn Chart, data: &Table) -> String {
     let mut text = format!(
         "<figure id=\"figure-{name}\">\n<h3>{}</h3>\n",
         escape(title)
@@ -42,7 +99,8 @@ pub fn figure(
     }
     let _ = write!(
         text,
-        "<figcaption><b>How to read it.</b> {}</figcaption>\n</figure>\n{}",
+        "<figcaption><b>How to read it.</b> {} <a class=\"file\" href=\"report/{name}.svg\">{name}.svg</a>\
+         </figcaption>\n</figure>\n{}",
         escape(how_to_read),
         details(data)
     );

@@ -8,7 +8,8 @@ use trapcast_forecast::Scheme;
 use super::{
     Material,
     data::{Column, Table},
-    html, longest, look,
+    html::Content,
+    longest, look,
     words::{self, whole},
 };
 use crate::{
@@ -32,9 +33,7 @@ pub struct Part {
     /// In a sentence.
     pub short: String,
     /// At length.
-    pub html: String,
-    /// The data behind its figures.
-    pub tables: Vec<Table>,
+    pub content: Content,
 }
 
 /// Something whose distribution was counted.
@@ -80,15 +79,15 @@ pub fn part(material: &Material<'_>) -> Part {
     for measured in [&MASKED, &DELAY] {
         let all = measured.by_scheme(material);
         if all.is_empty() {
-            part.html += &html::paragraph(&format!(
+            part.content.paragraph(&format!(
                 "How {} are distributed was not measured by this study.",
                 measured.what
             ));
             continue;
         }
         let table = measured.table(&all);
-        part.html += &html::paragraph(&measured.sentence(&all));
-        part.html += &html::figure(
+        part.content.paragraph(&measured.sentence(&all));
+        part.content.figure(
             measured.name,
             measured.title,
             measured.how_to_read,
@@ -96,7 +95,7 @@ pub fn part(material: &Material<'_>) -> Part {
             &table,
         );
         part.short += &measured.short(&all);
-        part.tables.push(table);
+        part.content.keep(table);
     }
     part
 }

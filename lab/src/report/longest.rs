@@ -7,7 +7,7 @@ use trapcast_forecast::Scheme;
 use super::{
     Material,
     data::{Column, Table},
-    html,
+    html::Content,
     latency::{Part, SHOWN},
     look,
     schemes::correct,
@@ -19,11 +19,9 @@ use crate::chart::{Axis, Dot, Dots, Row, Scale};
 pub fn part(material: &Material<'_>) -> Part {
     let longest = by_scheme(material);
     let table = table_of(material);
-    Part {
-        line: line(&longest),
-        short: sentence_in_short(&longest),
-        html: html::paragraph(&sentence(&longest))
-            + &html::figure(
+    let mut content = Content::default();
+    content.paragraph(&sentence(&longest));
+    content.figure(
                 "masked",
                 "The longest stretch of EL2 instructions with interrupts masked",
                 "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes \
@@ -31,8 +29,12 @@ pub fn part(material: &Material<'_>) -> Part {
                  exact, and no cycles.",
                 &chart(&longest),
                 &table,
-            ),
-        tables: vec![table],
+            );
+    content.keep(table);
+    Part {
+        line: line(&longest),
+        short: sentence_in_short(&longest),
+        content,
     }
 }
 

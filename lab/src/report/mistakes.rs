@@ -6,7 +6,8 @@ use trapcast_forecast::Scheme;
 use super::{
     Answer, Material,
     data::{Column, Table},
-    html, latency, look,
+    html::{self, Content},
+    latency, look,
     schemes::{PLAIN, correct},
     words::{self, Format::Plain},
 };
@@ -27,15 +28,15 @@ const QUESTION: &str =
 pub fn answer(material: &Material<'_>) -> Answer {
     let mistakes = mistakes(material);
     let latency = latency::part(material);
-    let html = [
-        html::paragraph(
+    let mut content = Content::default();
+    content.paragraph(
             "A scheme is wrong in two ways. It leaves the registers out and they are used: a late trap, which \
              costs T. It loads them and they are not used: a wasted load, which costs up to 2 C, once to bring \
              them in and once to bring back whose they were. Traps of a scheme that never loads ahead count as \
              late, too: they are what a forecast could save.",
-        ),
-        prices(material),
-        html::figure(
+        );
+    content.push(&prices(material));
+    content.figure(
             "mistakes",
             "How often each scheme is wrong",
             "Per thousand entries, the mean over workloads: traps of registers that were left out, and loads \
@@ -44,15 +45,14 @@ pub fn answer(material: &Material<'_>) -> Answer {
              2 C to have their price on your machine.",
             &chart(material),
             &mistakes,
-        ),
-        latency.html,
-    ];
+        );
+    content.append(latency.content);
+    content.keep(mistakes);
     Answer {
         question: QUESTION,
         line: format!("{} {}", line(material), latency.line),
         short: format!("{} {}", short(material), latency.short),
-        html: html.concat(),
-        tables: std::iter::once(mistakes).chain(latency.tables).collect(),
+        content,
     }
 }
 

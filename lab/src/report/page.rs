@@ -20,7 +20,8 @@ pub fn render(material: &Material<'_>, answers: &[Answer]) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
-         <title>{TITLE}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n"
+         <title>{TITLE}</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n",
+        html::FIGURE_STYLE
     );
     page += &opening(material, answers);
     page += &contents(answers);
@@ -32,7 +33,7 @@ pub fn render(material: &Material<'_>, answers: &[Answer]) -> String {
              <p class=\"short\">{}</p>\n{}</section>",
             escape(answer.question),
             escape(&answer.short),
-            answer.html
+            answer.content.html
         );
     }
     page += &machines(material);

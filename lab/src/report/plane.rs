@@ -5,7 +5,8 @@ use trapcast_forecast::Scheme;
 use super::{
     Material,
     data::{Column, Table},
-    html, look,
+    html::Content,
+    look,
     words::{self, Format::Percent},
 };
 use crate::{
@@ -22,10 +23,12 @@ use crate::{
 const SCALED: f64 = 1e9;
 
 /// Draws the plane of the workloads that share cores like this, if there are any.
-pub fn figure(sharing: Sharing, material: &Material<'_>) -> Option<(String, Table)> {
+pub fn part(sharing: Sharing, material: &Material<'_>) -> Content {
     let subjects = material.sharing(sharing);
-    let plane = plane_of(&subjects, material)?;
-    Some(figure_of(sharing, &subjects, &plane, material))
+    let plane = plane_of(&subjects, material);
+    plane.map_or_else(Content::default, |plane| {
+        figure_of(sharing, &subjects, &plane, material)
+    })
 }
 
 /// The plane of some workloads together, each scaled to the same number of entries.
@@ -63,7 +66,7 @@ fn figure_of(
     subjects: &[&Subject],
     plane: &Plane,
     material: &Material<'_>,
-) -> (String, Table) {
+) -> Content {
     let (name, title) = match sharing {
         Sharing::Own => (
             "plane_own",
@@ -140,10 +143,10 @@ fn figure_of(
         words::list(&workloads),
         borders(plane)
     );
-    (
-        html::figure(name, title, &how, &sectors(plane), &table),
-        table,
-    )
+    let mut content = Content::default();
+    content.figure(name, title, &how, &sectors(plane), &table);
+    content.keep(table);
+    content
 }
 
 /// What `forecast` costs less than the cheapest of the others, as a share of that.

@@ -5,7 +5,8 @@ use trapcast_forecast::Scheme;
 use super::{
     Answer, Material,
     data::{Column, Table},
-    html, look,
+    html::{self, Content},
+    look,
     words::{
         self,
         Format::{Percent, Plain},
@@ -31,11 +32,12 @@ const LOWEST: f64 = 1e-6;
 /// Answers it.
 pub fn answer(material: &Material<'_>) -> Answer {
     let table = table(material);
-    let mut html = html::paragraph(&rule());
+    let mut content = Content::default();
+    content.paragraph(&rule());
     for class in Class::ALL {
-        html += &recommendation(class, material);
+        content.push(&recommendation(class, material));
     }
-    html += &html::figure(
+    content.figure(
         "worth",
         "What is at stake, and what predicting gains, as a share of the guests' time",
         "The square is all that the cheapest scheme without prediction costs, as a share of the guests' own \
@@ -45,12 +47,12 @@ pub fn answer(material: &Material<'_>) -> Answer {
         &chart(material),
         &table,
     );
+    content.keep(table);
     Answer {
         question: QUESTION,
         line: line(material),
         short: short(material),
-        html,
-        tables: vec![table],
+        content,
     }
 }
 

@@ -5,7 +5,8 @@ use trapcast_forecast::Scheme;
 use super::{
     Answer, Material,
     data::{Cell, Column, Table},
-    html, look, plane,
+    html::{self, Content},
+    look, plane,
     words::{
         self,
         Format::{Plain, Times},
@@ -45,15 +46,16 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let programs = material.programs();
     let standings = standings(material);
     let costs = every_cost(material);
-    let mut html = html::paragraph(&format!(
+    let mut content = Content::default();
+    content.paragraph(&format!(
         "Every scheme is replayed over the same record of each workload, by the code that runs at EL2, and \
          charged the costs of {} machines: measured, published or derived, see the table of machines at the \
          end. The oracle knows each window beforehand. The better fixed scheme is the cheaper one of eager \
          and per-entry. Costs are per thousand entries, so that each workload counts alike.",
         words::whole(material.machines.len() as u64)
     ));
-    html += &overview(material, &programs);
-    html += &html::figure(
+    content.push(&overview(material, &programs));
+    content.figure(
         "costs",
         "What each scheme costs, over what hindsight would pay",
         "The large mark is the scheme's cost over the oracle's, summed over Linux workloads; the line through \
@@ -62,20 +64,17 @@ pub fn answer(material: &Material<'_>) -> Answer {
         &chart(material, &programs),
         &standings,
     );
-    let mut tables = vec![standings, costs];
     for sharing in Sharing::ALL {
-        if let Some((figure, table)) = plane::figure(sharing, material) {
-            html += &figure;
-            tables.push(table);
-        }
+        content.append(plane::part(sharing, material));
     }
-    html += &html::details(&tables[1]);
+    content.push(&html::details(&costs));
+    content.keep(standings);
+    content.keep(costs);
     Answer {
         question: QUESTION,
         line: line(material, &programs),
         short: short(material, &programs),
-        html,
-        tables,
+        content,
     }
 }
 

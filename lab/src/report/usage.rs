@@ -3,7 +3,8 @@
 use super::{
     Answer, Material,
     data::{Column, Table},
-    html, look,
+    html::Content,
+    look,
     published::SHARES,
     words::{self, Format::Percent, percent},
 };
@@ -46,10 +47,10 @@ pub fn answer(material: &Material<'_>) -> Answer {
         Percent.estimate(&load),
         verdict("tasks", &tasks)
     );
-    let html = [
-        html::paragraph(&range(&programs)),
-        html::paragraph(&published()),
-        html::figure(
+    let mut content = Content::default();
+    content.paragraph(&range(&programs));
+    content.paragraph(&published());
+    content.figure(
             "use",
             "How many windows use the registers, by workload",
             "A dot is the share of a workload's windows that used the registers, the line through it the \
@@ -59,30 +60,30 @@ pub fn answer(material: &Material<'_>) -> Answer {
              published figures, of other systems.",
             &chart(material),
             &shares,
-        ),
-        html::paragraph(&bimodal("tasks (an address space at EL0)", &tasks)),
-        html::paragraph(&bimodal("resume points (64 bytes of code)", &points)),
-        html::figure(
-            "tasks",
-            "Tasks by the share of their windows that use the registers",
-            &how_to_read_bars("tasks"),
-            &bars(&tasks, "tasks"),
-            &modes,
-        ),
-        html::figure(
-            "points",
-            "Resume points by the share of their windows that use the registers",
-            &how_to_read_bars("resume points"),
-            &bars(&points, "resume points"),
-            &modes,
-        ),
-    ];
+        );
+    content.paragraph(&bimodal("tasks (an address space at EL0)", &tasks));
+    content.paragraph(&bimodal("resume points (64 bytes of code)", &points));
+    content.figure(
+        "tasks",
+        "Tasks by the share of their windows that use the registers",
+        &how_to_read_bars("tasks"),
+        &bars(&tasks, "tasks"),
+        &modes,
+    );
+    content.figure(
+        "points",
+        "Resume points by the share of their windows that use the registers",
+        &how_to_read_bars("resume points"),
+        &bars(&points, "resume points"),
+        &modes,
+    );
+    content.keep(shares);
+    content.keep(modes);
     Answer {
         question: QUESTION,
         line,
         short,
-        html: html.concat(),
-        tables: vec![shares, modes],
+        content,
     }
 }
 
