@@ -42,6 +42,12 @@ pub struct Mark {
     pub y: f64,
 }
 
+/// Height of a name.
+const HEIGHT: f64 = TEXT + 3.0;
+
+/// How far apart places are that are tried for the name of a sector.
+const STEP: f64 = 6.0;
+
 /// A rectangle: left, top, right, bottom.
 type Bounds = [f64; 4];
 
@@ -58,14 +64,14 @@ impl Chart for Sectors {
                 bottom - self.y.place(y) * (bottom - top),
             )
         };
-        let shapes: Vec<_> = self.sectors.iter().map(|sector| self.cut(sector)).collect();
+        let shape = |sector: &Sector| -> Vec<_> {
+            let corners = self.cut(sector).into_iter();
+            corners.map(|(x, y)| place(x.exp(), y.exp())).collect()
+        };
+        let shapes: Vec<Vec<_>> = self.sectors.iter().map(shape).collect();
         for (sector, shape) in self.sectors.iter().zip(&shapes) {
-            let points: Vec<_> = shape
-                .iter()
-                .map(|&(x, y)| place(x.exp(), y.exp()))
-                .collect();
-            if points.len() > 2 {
-                svg.polygon(&points, &format!("c-area {}", sector.series.class));
+            if shape.len() > 2 {
+                svg.polygon(shape, &format!("c-area {}", sector.series.class));
             }
         }
         self.y.draw_left(&mut svg, (left, right), (top, bottom));
@@ -101,12 +107,8 @@ impl Chart for Sectors {
             svg.marker(*spot, &point, 3.5, &mark.name);
         }
         for (sector, shape) in self.sectors.iter().zip(&shapes) {
-            if let Some((x, y)) = centre(shape) {
-                let spot = place(x.exp(), y.exp());
-                let name = &sector.series.name;
-                let half = text_width(name) / 2.0 + 4.0;
-                let spot = (spot.0.clamp(left + half, right - half), spot.1);
-                let (bounds, _) = free_place((spot.0 - half, spot.1), half * 2.0, &taken, frame);
+            let name = &sector.series.name;
+            if let Some(bounds) = place_within(shape, text_width(name) + 8.0, &taken, frame) {
                 taken.push(bounds);
                 let middle = f64::midpoint(bounds[0], bounds[2]);
                 let class = format!("c-sector {}", sector.series.class);
@@ -156,13 +158,61 @@ fn centre(shape: &[(f64, f64)]) -> Option<(f64, f64)> {
     })
 }
 
+/// Whether a convex shape has a point in it.
+pub(super) fn contains(shape: &[(f64, f64)], (x, y): (f64, f64)) -> bool {
+    let next = shape.iter().cycle().skip(1);
+    let mut sides = shape
+        .iter()
+        .zip(next)
+        .map(|(a, b)| (b.0 - a.0) * (y - a.1) - (b.1 - a.1) * (x - a.0));
+    sides.clone().all(|side| side >= 0.0) || sides.all(|side| side <= 0.0)
+}
+
+/// The place for a text of a width whose middle is in a shape, and of whose corners as many as can be,
+/// where nothing else is; of several the one nearest to the shape's centre.
+fn place_within(
+    shape: &[(f64, f64)],
+    width: f64,
+    taken: &[Bounds],
+    frame: Bounds,
+) -> Option<Bounds> {
+    let centre = centre(shape)?;
+    let steps = |from: f64, to: f64| {
+        let count = ((to - from) / STEP).max(0.0) as u32;
+        (0..=count).map(move |step| from + f64::from(step) * STEP)
+    };
+    let (half, middle) = (width / 2.0, HEIGHT / 2.0);
+    let mut best: Option<((usize, f64), Bounds)> = None;
+    for y in steps(frame[1] + middle, frame[3] - middle) {
+        for x in steps(frame[0] + half, frame[2] - half) {
+            let bounds = [x - half, y - middle, x + half, y + middle];
+            if !contains(shape, (x, y)) || !is_free(bounds, taken) {
+                continue;
+            }
+            let [left, top, right, bottom] = bounds;
+            let corners = [(left, top), (right, top), (left, bottom), (right, bottom)];
+            let outside = corners.into_iter().filter(|&at| !contains(shape, at));
+            let rank = (outside.count(), (x - centre.0).hypot(y - centre.1));
+            if best.is_none_or(|(least, _)| rank < least) {
+                best = Some((rank, bounds));
+            }
+        }
+    }
+    best.map(|(_, bounds)| bounds)
+}
+
+fn is_free(bounds: Bounds, taken: &[Bounds]) -> bool {
+    taken.iter().all(|other| {
+        bounds[2] < other[0] || other[2] < bounds[0] || bounds[3] < other[1] || other[3] < bounds[1]
+    })
+}
+
 fn around((x, y): (f64, f64)) -> Bounds {
     [x - 5.0, y - 5.0, x + 5.0, y + 5.0]
 }
 
 /// A place for a text of a width by a spot, where nothing else is; and whether a line has to lead to it.
 fn free_place((x, y): (f64, f64), width: f64, taken: &[Bounds], frame: Bounds) -> (Bounds, bool) {
-    const HEIGHT: f64 = TEXT + 3.0;
     let at = |left: f64, middle: f64| {
         let top = middle - HEIGHT / 2.0;
         [left, top, left + width + 4.0, top + HEIGHT]
@@ -183,17 +233,9 @@ fn free_place((x, y): (f64, f64), width: f64, taken: &[Bounds], frame: Bounds) -
             && bounds[2] <= frame[2]
             && bounds[3] <= frame[3]
     };
-    let is_free = |bounds: &Bounds| {
-        taken.iter().all(|other| {
-            bounds[2] < other[0]
-                || other[2] < bounds[0]
-                || bounds[3] < other[1]
-                || other[3] < bounds[1]
-        })
-    };
     let mut places = steps.map(|(dx, dy, step)| (at(x + dx, y + dy), step > 1));
     places
-        .find(|(bounds, _)| within(bounds) && is_free(bounds))
+        .find(|(bounds, _)| within(bounds) && is_free(*bounds, taken))
         .unwrap_or_else(|| {
             let left = (x + 7.0).min(frame[2] - width - 4.0).max(frame[0]);
             (

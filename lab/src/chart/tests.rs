@@ -275,6 +275,51 @@ fn a_sector_is_cut_by_its_ratios() {
 }
 
 #[test]
+fn the_name_of_a_sector_stands_in_it() {
+    let mut chart = sectors();
+    // A narrow one in the middle, and marks all over it.
+    for (sector, (from, to)) in
+        chart
+            .sectors
+            .iter_mut()
+            .zip([(0.0, 0.1), (0.1, 0.2), (0.2, f64::INFINITY)])
+    {
+        (sector.from, sector.to) = (from, to);
+    }
+    for (number, mark) in (0..).zip(&mut chart.marks) {
+        mark.x = 800.0 * 1.3_f64.powi(number);
+        mark.y = 0.15 * mark.x;
+    }
+    for width in [720.0, 340.0] {
+        let svg = chart.svg("", width);
+        let numbers = |text: &str| -> Vec<f64> {
+            let numbers = text.split([',', ' ']).map(str::parse);
+            numbers.collect::<Result<_, _>>().unwrap()
+        };
+        let attribute = |element: &str, name: &str| {
+            let (_, rest) = element.split_once(&format!("{name}=\"")).unwrap();
+            numbers(rest.split('"').next().unwrap())
+        };
+        let areas = svg
+            .split("<polygon ")
+            .skip(1)
+            .filter(|area| area.contains("c-area"));
+        let names: Vec<_> = svg
+            .split("<text ")
+            .skip(1)
+            .filter(|text| text.contains("c-sector"))
+            .collect();
+        assert_eq!(names.len(), 3);
+        for (area, name) in areas.zip(names) {
+            let corners = attribute(area, "points");
+            let corners: Vec<_> = corners.chunks(2).map(|at| (at[0], at[1])).collect();
+            let at = (attribute(name, "x")[0], attribute(name, "y")[0] - 4.0);
+            assert!(sectors::contains(&corners, at), "{name} is at {at:?}");
+        }
+    }
+}
+
+#[test]
 fn marks_do_not_hide_each_others_names() {
     let mut chart = sectors();
     chart.marks.truncate(5);

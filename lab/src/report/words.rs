@@ -115,7 +115,7 @@ pub fn tick(number: f64) -> String {
 /// A tick of an axis of shares.
 pub fn percent_tick(share: f64) -> String {
     let percent = share * 100.0;
-    if percent > 0.0 && percent < 0.001 {
+    if percent > 0.0 && percent < 0.000_05 {
         return format!("{percent:.0e}{PERCENT}");
     }
     format!("{}{PERCENT}", (percent * 1e6).round() / 1e6)
@@ -205,6 +205,11 @@ mod tests {
             ["1,234,567", "123", "12.3", "1.23", "0.123", "−2.00", "0"]
         );
         assert_eq!([0.5, 2000.0, 50_000.0].map(tick), ["0.5", "2000", "50k"]);
+        let ticks = [0.5, 1e-6, 1e-8].map(percent_tick);
+        assert_eq!(
+            ticks.map(|tick| tick.replace('\u{a0}', " ")),
+            ["50 %", "0.0001 %", "1e-6 %"]
+        );
     }
 
     #[test]
