@@ -9,6 +9,7 @@ mod layout;
 mod markers;
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
@@ -30,15 +31,15 @@ const KEPT: &str = "docs/study/results.json";
 /// Where it keeps the answers of their report.
 const KEPT_ANSWERS: &str = "docs/study/answers.json";
 
-/// Where it keeps figures of their report, and which ones.
-const KEPT_FIGURES: (&str, [&str; 2]) = ("docs/study", ["plane_shared.svg", "worth.svg"]);
+/// Where it keeps those figures of their report that documents show.
+const KEPT_FIGURES: &str = "docs/study";
 
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
   trapcast study --full && trapcast document target/study/results.json
-                             keeps these results, and of their report the answers and two figures, in docs/study,
-                             and writes the documents from them
+                             keeps these results, and of their report the answers and the figures that documents
+                             show, in docs/study, and writes the documents from them
   trapcast document          writes the documents from the results that are kept
   trapcast document --check  whether they say what these results say
 
@@ -73,19 +74,17 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
         Some(file) => of_report(file, report::ANSWERS),
         None => kept_answers.clone(),
     })?;
-    let figures = match &arguments.results {
-        Some(file) => figures(file)?,
-        None => Vec::new(),
-    };
     let content = |words: &str| match words {
         "answers" => Ok(listed(&answers)),
         words => content::of(words, &results),
     };
+    let mut shown = BTreeSet::new();
     let mut changed = Vec::new();
     let mut new = Vec::new();
     for file in documents(checkout)? {
         let text = fs::read_to_string(&file)
             .map_err(|error| Error::input(format!("cannot read {}: {error}", file.display())))?;
+        shown.extend(figures(&text));
         let named = |error: Error| Error::input(format!("{}: {error}", file.display()));
         let written = rewritten(&text, content).map_err(named)?;
         if written != text {
@@ -101,12 +100,17 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
         )));
     }
     // Nothing is written before everything is known to be sound.
-    if arguments.results.is_some() {
+    if let Some(file) = &arguments.results {
+        let figures: Result<Vec<_>> = shown
+            .iter()
+            .map(|name| Ok((name, read(&of_report(file, name))?)))
+            .collect();
+        let figures = figures?;
         results::write(&kept, &layout::json(&results)?)?;
         let json = serde_json::to_string_pretty(&answers).expect("texts have a JSON form");
         results::write(&kept_answers, (json + "\n").as_bytes())?;
         for (name, figure) in &figures {
-            results::write(&checkout.join(KEPT_FIGURES.0).join(name), figure)?;
+            results::write(&checkout.join(KEPT_FIGURES).join(name), figure)?;
         }
     }
     for (file, text) in &new {
@@ -138,10 +142,15 @@ fn answers(file: &Path) -> Result<Vec<Answered>> {
         .map_err(|error| Error::input(format!("{} has no answers: {error}", file.display())))
 }
 
-/// The figures to keep of the report of these results.
-fn figures(results: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
-    let figure = |name| Ok((name, read(&of_report(results, name))?));
-    KEPT_FIGURES.1.into_iter().map(figure).collect()
+/// The kept figures that a document shows.
+fn figures(text: &str) -> impl Iterator<Item = String> {
+    let targets = text.split("](").skip(1);
+    targets.filter_map(|rest| {
+        let (target, _) = rest.split_once(')')?;
+        let (directory, name) = target.rsplit_once('/')?;
+        let is_kept = KEPT_FIGURES.ends_with(directory) && name.ends_with(".svg");
+        is_kept.then(|| name.to_string())
+    })
 }
 
 /// Questions and answers as a Markdown list.

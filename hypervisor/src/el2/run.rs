@@ -397,10 +397,14 @@ impl Core {
                 .filter(|&core| core != self.number)
                 .for_each(cores::call);
         }
-        while before != others {
+        // The others stay here.
+        loop {
+            if before == others {
+                break;
+            }
             spin_loop();
         }
-        // SAFETY: every other core has ended in the loop above.
+        // SAFETY: every other core stays in the loop above.
         for core in unsafe { cores::all() } {
             core.recorder.finish();
         }
