@@ -26,8 +26,8 @@ fn an_empty_line_leaves_the_defaults() {
 
 #[test]
 fn every_word_sets_its_own_value() {
-    let line = "vhe=off  slice=250 disturb=7 publish=on latency=on idle=poll vm0.memory=64M vm1.vcpus=4 vm1.scheme=last-trap \
-                vm0.observe=on vm0.prompt=off vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
+    let line = "vhe=off  slice=250 disturb=7 publish=on latency=on idle=poll vm0.memory=64M vm1.vcpus=4 \
+                vm1.scheme=last-trap vm0.observe=on vm0.prompt=off vm1.pmu=on vm2.memory=1G vm15.memory=4096K";
     let settings = Settings::parse(line).unwrap();
     assert!(
         !settings.vhe

@@ -44,28 +44,28 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let gains = gains(material);
     let mut content = Content::default();
     content.paragraph(
-            "until-put loads at the first use after the vCPU's load and keeps the registers until its put. \
-             owner keeps them beyond, until somebody else uses them, and predicts nothing either. What \
-             forecast takes off the cost of until-put beyond owner is the gain of predicting; what the oracle \
-             takes off is all that could be gained at all.",
-        );
+        "until-put loads at the first use after the vCPU's load and keeps the registers until its put. \
+         owner keeps them beyond, until somebody else uses them, and predicts nothing either. What \
+         forecast takes off the cost of until-put beyond owner is the gain of predicting; what the oracle \
+         takes off is all that could be gained at all.",
+    );
     content.push(&overview(material));
     content.paragraph(
-            "Figures for SVE and SME are replays of FP/SIMD windows at the larger price: what was recorded is \
-             when guests used FP/SIMD, and one save or load is charged in proportion to the bytes of the \
-             larger registers. A guest that uses SVE or SME in other windows has other figures.",
-        );
+        "Figures for SVE and SME are replays of FP/SIMD windows at the larger price: what was recorded is \
+         when guests used FP/SIMD, and one save or load is charged in proportion to the bytes of the \
+         larger registers. A guest that uses SVE or SME in other windows has other figures.",
+    );
     content.figure(
-            "gains",
-            "What remains of the cost of until-put",
-            "100 % is what until-put costs on the machine; a mark further left costs less. The line is the \
-             interval of 95 % over workloads, or from the least to the greatest where there are fewer than \
-             four. From the circle (owner) to the diamond (forecast) is what predicting gains, or to the \
-             cross (prompt=off) where an interrupt that is pending does not go before a load; from there to \
-             the stroke (oracle) is what nobody gets without knowing the future.",
-            &chart(material),
-            &gains,
-        );
+        "gains",
+        "What remains of the cost of until-put",
+        "100 % is what until-put costs on the machine; a mark further left costs less. The line is the \
+         interval of 95 % over workloads, or from the least to the greatest where there are fewer than \
+         four. From the circle (owner) to the diamond (forecast) is what predicting gains, or to the \
+         cross (prompt=off) where an interrupt that is pending does not go before a load; from there to \
+         the stroke (oracle) is what nobody gets without knowing the future.",
+        &chart(material),
+        &gains,
+    );
     content.keep(gains);
     Answer {
         question: QUESTION,

@@ -60,10 +60,26 @@ impl Content {
         chart: &dyn Chart,
         data: &Table,
     ) {
-        self.html += &figure(name, title, how_to_read, chart, data);
+        let drawn = WIDTHS.map(|(width, class)| (chart.svg(title, width), class));
+        let _ = writeln!(
+            self.html,
+            "<figure id=\"figure-{name}\">\n<h3>{}</h3>",
+            escape(title)
+        );
+        for (svg, class) in &drawn {
+            let _ = writeln!(self.html, "<div class=\"{class}\">{svg}</div>");
+        }
+        let _ = write!(
+            self.html,
+            "<figcaption><b>How to read it.</b> {} <a class=\"file\" href=\"report/{name}.svg\">{name}.svg</a>\
+             </figcaption>\n</figure>\n{}",
+            escape(how_to_read),
+            details(data)
+        );
+        let [(wide, _), _] = &drawn;
         self.pictures.push(Picture {
             name,
-            svg: chart::standing_alone(&chart.svg(title, WIDTHS[0].0), FIGURE_STYLE),
+            svg: chart::standing_alone(wide, FIGURE_STYLE),
         });
     }
 
@@ -83,28 +99,6 @@ impl Content {
 /// A paragraph of text that is no HTML.
 pub fn paragraph(text: &str) -> String {
     format!("<p>{}</p>\n", escape(text))
-}
-
-fn figure(name: &str, title: &str, how_to_read: &str, chart: &dyn Chart, data: &Table) -> String {
-    let mut text = format!(
-        "<figure id=\"figure-{name}\">\n<h3>{}</h3>\n",
-        escape(title)
-    );
-    for (width, class) in WIDTHS {
-        let _ = writeln!(
-            text,
-            "<div class=\"{class}\">{}</div>",
-            chart.svg(title, width)
-        );
-    }
-    let _ = write!(
-        text,
-        "<figcaption><b>How to read it.</b> {} <a class=\"file\" href=\"report/{name}.svg\">{name}.svg</a>\
-         </figcaption>\n</figure>\n{}",
-        escape(how_to_read),
-        details(data)
-    );
-    text
 }
 
 /// A table behind a line that opens it, with the names of its files.

@@ -22,14 +22,14 @@ pub fn part(material: &Material<'_>) -> Part {
     let mut content = Content::default();
     content.paragraph(&sentence(&longest));
     content.figure(
-                "masked",
-                "The longest stretch of EL2 instructions with interrupts masked",
-                "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes \
-                 at the begin of such a stretch waits for its end. These are instructions under an emulator: \
-                 exact, and no cycles.",
-                &chart(&longest),
-                &table,
-            );
+        "masked",
+        "The longest stretch of EL2 instructions with interrupts masked",
+        "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes \
+         at the begin of such a stretch waits for its end. These are instructions under an emulator: \
+         exact, and no cycles.",
+        &chart(&longest),
+        &table,
+    );
     content.keep(table);
     Part {
         line: line(&longest),

@@ -30,22 +30,22 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let latency = latency::part(material);
     let mut content = Content::default();
     content.paragraph(
-            "A scheme is wrong in two ways. It leaves the registers out and they are used: a late trap, which \
-             costs T. It loads them and they are not used: a wasted load, which costs up to 2 C, once to bring \
-             them in and once to bring back whose they were. Traps of a scheme that never loads ahead count as \
-             late, too: they are what a forecast could save.",
-        );
+        "A scheme is wrong in two ways. It leaves the registers out and they are used: a late trap, which \
+         costs T. It loads them and they are not used: a wasted load, which costs up to 2 C, once to bring \
+         them in and once to bring back whose they were. Traps of a scheme that never loads ahead count as \
+         late, too: they are what a forecast could save.",
+    );
     content.push(&prices(material));
     content.figure(
-            "mistakes",
-            "How often each scheme is wrong",
-            "Per thousand entries, the mean over workloads: traps of registers that were left out, and loads \
-             that the window then did not use. The line is the interval of 95 % over workloads, or from the \
-             least to the greatest where there are fewer than four. Multiply the first by T and the second by \
-             2 C to have their price on your machine.",
-            &chart(material),
-            &mistakes,
-        );
+        "mistakes",
+        "How often each scheme is wrong",
+        "Per thousand entries, the mean over workloads: traps of registers that were left out, and loads \
+         that the window then did not use. The line is the interval of 95 % over workloads, or from the \
+         least to the greatest where there are fewer than four. Multiply the first by T and the second by \
+         2 C to have their price on your machine.",
+        &chart(material),
+        &mistakes,
+    );
     content.append(latency.content);
     content.keep(mistakes);
     Answer {

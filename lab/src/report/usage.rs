@@ -51,16 +51,16 @@ pub fn answer(material: &Material<'_>) -> Answer {
     content.paragraph(&range(&programs));
     content.paragraph(&published());
     content.figure(
-            "use",
-            "How many windows use the registers, by workload",
-            "A dot is the share of a workload's windows that used the registers, the line through it the \
-             interval of 95 % (block bootstrap over windows). An entry window goes from an entry into the \
-             guest to its exit; a load window from the load of a vCPU onto a core to its put, so it is as \
-             long as several entry windows and used at least as often. Upright lines and bands are \
-             published figures, of other systems.",
-            &chart(material),
-            &shares,
-        );
+        "use",
+        "How many windows use the registers, by workload",
+        "A dot is the share of a workload's windows that used the registers, the line through it the \
+         interval of 95 % (block bootstrap over windows). An entry window goes from an entry into the \
+         guest to its exit; a load window from the load of a vCPU onto a core to its put, so it is as \
+         long as several entry windows and used at least as often. Upright lines and bands are \
+         published figures, of other systems.",
+        &chart(material),
+        &shares,
+    );
     content.paragraph(&bimodal("tasks (an address space at EL0)", &tasks));
     content.paragraph(&bimodal("resume points (64 bytes of code)", &points));
     content.figure(
