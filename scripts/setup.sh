@@ -8,7 +8,7 @@
 # missing.
 #
 # usage: scripts/setup.sh [--tests]
-#   --tests   also installs the browser in which the tests look at the report
+#   --tests   also installs what the tests look at the report with
 # environment:
 #   TRAPCAST_EL2_RUST   "rustup" or "debian": take this way and no other, for both
 set -euo pipefail
@@ -52,6 +52,7 @@ need make make
 need flock util-linux
 if [ "${1:-}" = --tests ]; then
     need chromium chromium
+    need rsvg-convert librsvg2-bin
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
 fi
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)

@@ -1,8 +1,7 @@
 //! Charts as SVG: types in, text out. They know nothing of what they show.
 //!
-//! Colours come from the page: each series has a class, which sets the CSS variable `--c`, and what is no
-//! series has a class of its own (`c-axis`, `c-text`, ...). So one chart serves on white, on black and in
-//! print. Series differ by marker, dashes or filling, too, never by colour alone. Each chart can be drawn
+//! Each element carries its colours in plain attributes, so that any renderer shows a chart by itself. On a
+//! page, [`style`] replaces them by those of the dark and of print. Series differ by marker, dashes or filling, too, never by colour alone. Each chart can be drawn
 //! at any width, as text does not shrink with a picture: once for a desk, once for a telephone.
 
 mod axis;
@@ -10,6 +9,7 @@ mod bars;
 mod dots;
 mod legend;
 mod lines;
+mod look;
 mod sectors;
 mod svg;
 #[cfg(test)]
@@ -19,6 +19,7 @@ pub use axis::{Axis, Scale};
 pub use bars::{BarSeries, Bars};
 pub use dots::{Dot, Dots, Reference, Row};
 pub use lines::{Line, Lines};
+pub use look::{CURVE, Colour, INK, Part, THICK, THIN, style};
 pub use sectors::{Mark, Sector, Sectors};
 pub use svg::escape;
 
@@ -30,8 +31,8 @@ const NARROW: f64 = 520.0;
 pub struct Series {
     /// Its name.
     pub name: String,
-    /// The class that sets its colour.
-    pub class: String,
+    /// Its colour.
+    pub colour: &'static Colour,
     /// How its points look.
     pub marker: Marker,
     /// How its line looks.
@@ -74,12 +75,6 @@ pub enum Dash {
     Dotted,
     /// A dash, a dot.
     Mixed,
-}
-
-/// A chart that was drawn, as a document of its own: with the style that it would have of a page.
-pub fn standing_alone(svg: &str, style: &str) -> String {
-    let (start, rest) = svg.split_once('>').expect("it begins with an element");
-    format!("{start}>\n<style>\n{style}</style>{rest}")
 }
 
 /// A chart.

@@ -1,11 +1,12 @@
 //! The report of a study as a browser shows it: at a telephone's and at a desk's width, in the light and in
 //! the dark. Leaves screenshots in `target/report-screenshots` for people to look at.
 //!
-//! Needs chromium, which `scripts/setup.sh --tests` installs.
+//! Needs chromium and rsvg-convert, which `scripts/setup.sh --tests` installs.
 
 use std::{
     collections::BTreeSet,
-    fs,
+    fs::{self, File},
+    io::BufReader,
     path::{Path, PathBuf},
     process::{Command, Output},
 };
@@ -185,7 +186,7 @@ frame.onload = () => {
   const view = frame.contentWindow, page = frame.contentDocument, root = page.documentElement;
   const size = element => { const box = element.getBoundingClientRect(); return [box.width, box.height]; };
   const isShown = element => size(element).every(side => side > 0);
-  const shapes = ".c-solid, .c-ring, .c-stroke, .c-line, .c-filled, .c-empty, .c-area";
+  const shapes = ".c-solid, .c-ring, .c-stroke, .c-line, .c-thin, .c-thick, .c-filled, .c-empty, .c-area";
   const figures = [...page.querySelectorAll("figure")].map(figure => {
     const pictures = [...figure.querySelectorAll("svg")].filter(isShown);
     const drawn = pictures.flatMap(svg => [...svg.querySelectorAll(shapes)]);
@@ -348,31 +349,171 @@ fn a_browser_shows_it_at_any_width_in_the_light_and_in_the_dark() {
     assert_ne!(light, dark, "the dark page is as the light one");
 }
 
-#[test]
-fn a_figure_stands_by_itself() {
-    let directory = tempfile::tempdir().unwrap();
-    report(directory.path());
-    let data = directory.path().join("report");
-    let mut figures = files(&data);
-    figures.retain(|name| name.ends_with(".svg"));
-    assert!(figures.len() > 10, "{figures:?}");
-    for name in &figures {
-        let output = chromium(&data.join(name), &["--dump-dom"]);
-        let shown = String::from_utf8(output.stdout).unwrap();
-        assert!(shown.contains("<svg"), "{name}: {shown}");
-        assert!(!shown.contains("parsererror"), "{name}: {shown}");
-    }
-    let [light, dark] = [1, 0].map(|scheme| {
-        let file = directory.path().join("figure.png");
-        let arguments = [
-            format!("--screenshot={}", file.display()),
-            format!("--blink-settings=preferredColorScheme={scheme}"),
-        ];
-        let figure = data.join(&figures[0]);
-        chromium(&figure, &arguments.each_ref().map(String::as_str));
-        fs::read(&file).unwrap()
+/// A picture: its width, and red, green, blue of each pixel.
+type Picture = (usize, Vec<[u8; 3]>);
+
+fn read_png(file: &Path) -> Picture {
+    let mut decoder = png::Decoder::new(BufReader::new(File::open(file).unwrap()));
+    decoder.set_transformations(png::Transformations::normalize_to_color8());
+    let mut reader = decoder.read_info().unwrap();
+    let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+    let info = reader.next_frame(&mut bytes).unwrap();
+    let pixels = bytes.chunks_exact(info.color_type.samples());
+    let pixels = pixels.map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect();
+    (info.width as usize, pixels)
+}
+
+/// The mean colour of each square of 8 by 8 pixels: what is left where renderers differ in the edges of letters
+/// and lines.
+fn squares(width: usize, pixels: &[[u8; 3]]) -> Vec<[f64; 3]> {
+    const SIDE: usize = 8;
+    let (across, down) = (width / SIDE, pixels.len() / width / SIDE);
+    let square = |number: usize| {
+        let (x, y) = (number % across * SIDE, number / across * SIDE);
+        let mut sum = [0.0; 3];
+        for row in y..y + SIDE {
+            for pixel in &pixels[row * width + x..][..SIDE] {
+                for (sum, value) in sum.iter_mut().zip(pixel) {
+                    *sum += f64::from(*value) / (SIDE * SIDE) as f64;
+                }
+            }
+        }
+        sum
+    };
+    (0..across * down).map(square).collect()
+}
+
+/// How many pixels wide and high an SVG file is.
+fn size(svg: &Path) -> (usize, usize) {
+    let text = fs::read_to_string(svg).unwrap();
+    let (_, rest) = text.split_once("viewBox=\"0 0 ").unwrap();
+    let (size, _) = rest.split_once('"').unwrap();
+    let (width, height) = size.split_once(' ').unwrap();
+    (width.parse().unwrap(), height.parse().unwrap())
+}
+
+/// A picture by librsvg, whose renderer knows no more than plain attributes and simple styles.
+fn by_librsvg(svg: &Path) -> Picture {
+    let file = svg.with_extension("librsvg.png");
+    let mut command = Command::new("rsvg-convert");
+    let status = command.arg("--output").args([&file, svg]).status();
+    let status = status.expect("rsvg-convert is missing: run scripts/setup.sh --tests");
+    assert!(status.success(), "{}: {status}", svg.display());
+    read_png(&file)
+}
+
+/// For each SVG file, all of one width, how far a browser's picture and one by librsvg are apart: the share of
+/// squares of 8 by 8 pixels whose mean differs by more than a tenth of the range.
+fn rasters_apart(files: &[PathBuf]) -> Vec<f64> {
+    let sizes: Vec<_> = files.iter().map(|file| size(file)).collect();
+    let (width, height) = (
+        sizes[0].0,
+        sizes.iter().map(|(_, height)| height).sum::<usize>(),
+    );
+    let page = files[0].with_file_name("rasters.html");
+    let images = files.iter().zip(&sizes).map(|(file, (width, height))| {
+        let name = file.file_name().unwrap().to_str().unwrap();
+        format!("<img style='display:block' width={width} height={height} src='{name}'>")
     });
-    assert_ne!(light, dark, "the dark figure is as the light one");
+    let html = format!(
+        "<!DOCTYPE html><body style='margin:0'>{}",
+        images.collect::<String>()
+    );
+    fs::write(&page, html).unwrap();
+    let screenshot = page.with_extension("png");
+    let arguments = [
+        format!("--screenshot={}", screenshot.display()),
+        format!("--window-size={width},{height}"),
+        "--force-device-scale-factor=1".to_string(),
+    ];
+    chromium(&page, &arguments.each_ref().map(String::as_str));
+    let (page_width, mut rest) = {
+        let (width, pixels) = read_png(&screenshot);
+        (width, pixels.into_iter())
+    };
+    let apart = files.iter().zip(sizes).map(|(file, (width, height))| {
+        assert_eq!(width, page_width, "{}", file.display());
+        let browsers: Vec<_> = rest.by_ref().take(width * height).collect();
+        let (own_width, own) = by_librsvg(file);
+        assert_eq!(
+            (own_width, own.len()),
+            (width, browsers.len()),
+            "{}",
+            file.display()
+        );
+        let (own, browsers) = (squares(width, &own), squares(width, &browsers));
+        let differ = own.iter().zip(&browsers).filter(|(one, other)| {
+            let channels = one.iter().zip(*other);
+            channels.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max) > 25.0
+        });
+        differ.count() as f64 / own.len() as f64
+    });
+    apart.collect()
+}
+
+/// The share of squares in which two renderers may differ, by their letters.
+const LETTERS_DIFFER: f64 = 0.002;
+
+/// The figures of a report in a directory.
+fn figures(directory: &Path) -> Vec<PathBuf> {
+    report(directory);
+    let data = directory.join("report");
+    let figures = files(&data)
+        .into_iter()
+        .filter(|name| name.ends_with(".svg"));
+    figures.map(|name| data.join(name)).collect()
+}
+
+#[test]
+fn a_figure_looks_the_same_wherever_it_is_rendered() {
+    let directory = tempfile::tempdir().unwrap();
+    let figures = figures(directory.path());
+    assert!(figures.len() > 10, "{figures:?}");
+    for (figure, apart) in figures.iter().zip(rasters_apart(&figures)) {
+        assert!(
+            apart <= LETTERS_DIFFER,
+            "{}: {apart} of it differ",
+            figure.display()
+        );
+    }
+}
+
+/// An SVG document whose colours are values of variables: browsers know these, other renderers do not.
+fn with_variables(svg: &str) -> String {
+    let tag = |tag: &str| {
+        let mut tag = tag.to_string();
+        let mut style = String::new();
+        for attribute in ["fill", "stroke"] {
+            if let Some((start, rest)) = tag.split_once(&format!(" {attribute}=\"#"))
+                && let Some((colour, end)) = rest.split_once('"')
+            {
+                style += &format!("{attribute}:var(--none,#{colour});");
+                tag = format!("{start}{end}");
+            }
+        }
+        match tag.split_once(' ') {
+            Some((name, rest)) if !style.is_empty() => format!("{name} style=\"{style}\" {rest}"),
+            _ => tag,
+        }
+    };
+    svg.split('<').map(tag).collect::<Vec<_>>().join("<")
+}
+
+#[test]
+fn a_figure_whose_colours_need_a_browser_is_found() {
+    let directory = tempfile::tempdir().unwrap();
+    let figures = figures(directory.path());
+    for figure in &figures {
+        let svg = fs::read_to_string(figure).unwrap();
+        fs::write(figure, with_variables(&svg)).unwrap();
+    }
+    for (figure, apart) in figures.iter().zip(rasters_apart(&figures)) {
+        assert!(
+            apart > 10.0 * LETTERS_DIFFER,
+            "{}: {apart}",
+            figure.display()
+        );
+    }
 }
 
 #[test]

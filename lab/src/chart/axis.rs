@@ -1,6 +1,9 @@
 //! Axes: where a value stands, and where the ticks are.
 
-use super::svg::{Anchor, Svg, TEXT, text_width};
+use super::{
+    look,
+    svg::{Anchor, Svg, TEXT, text_width},
+};
 
 /// How values are spread over an axis.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -85,13 +88,13 @@ impl Axis {
         let ticks = self.ticks(((right - left) / 64.0) as usize);
         for tick in ticks {
             let x = left + self.place(tick) * (right - left);
-            svg.line((x, top), (x, bottom), "c-grid");
+            svg.line((x, top), (x, bottom), &look::GRID);
             let text = (self.format)(tick);
             let half = text_width(&text) / 2.0;
             let centre = x.clamp(half, svg.width() - half);
-            svg.text((centre, bottom + 16.0), Anchor::Middle, "c-tick", &text);
+            svg.text((centre, bottom + 16.0), Anchor::Middle, &look::TICK, &text);
         }
-        svg.line((left, bottom), (right, bottom), "c-axis");
+        svg.line((left, bottom), (right, bottom), &look::AXIS);
         let middle = f64::midpoint(left, right);
         let half = text_width(&self.label) / 2.0;
         let centre = middle
@@ -100,7 +103,7 @@ impl Axis {
         svg.text(
             (centre, bottom + 34.0),
             Anchor::Middle,
-            "c-label",
+            &look::LABEL,
             &self.label,
         );
         40.0
@@ -115,12 +118,17 @@ impl Axis {
     ) {
         for tick in self.ticks(((bottom - top) / 36.0) as usize) {
             let y = bottom - self.place(tick) * (bottom - top);
-            svg.line((left, y), (right, y), "c-grid");
+            svg.line((left, y), (right, y), &look::GRID);
             let text = (self.format)(tick);
-            svg.text((left - 6.0, y + TEXT / 3.0), Anchor::End, "c-tick", &text);
+            svg.text(
+                (left - 6.0, y + TEXT / 3.0),
+                Anchor::End,
+                &look::TICK,
+                &text,
+            );
         }
-        svg.line((left, top), (left, bottom), "c-axis");
-        svg.text((0.0, top - 10.0), Anchor::Start, "c-label", &self.label);
+        svg.line((left, top), (left, bottom), &look::AXIS);
+        svg.text((0.0, top - 10.0), Anchor::Start, &look::LABEL, &self.label);
     }
 
     /// How wide the widest of its ticks' texts is.

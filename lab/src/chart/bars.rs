@@ -3,6 +3,7 @@
 use super::{
     Axis, Chart, Series,
     legend::{self, Sign, fill},
+    look,
     svg::{Anchor, Svg, text_width},
 };
 
@@ -47,22 +48,25 @@ impl Chart for Bars {
                 let value = each.values.get(number).copied().unwrap_or(0.0);
                 let height = self.y.place(value) * (bottom - top);
                 let x = start + 3.0 + bar * index as f64;
-                let class = format!("{} {}", fill(index), each.series.class);
                 let size = ((bar - 2.0).max(1.0), height);
-                svg.rect((x, bottom - height), size, &class);
+                svg.rect(
+                    (x, bottom - height),
+                    size,
+                    fill(index).of(each.series.colour),
+                );
             }
             if number % every == 0 {
                 let half = text_width(name) / 2.0;
                 let centre = (start + bin / 2.0).clamp(half, width - half);
-                svg.text((centre, bottom + 16.0), Anchor::Middle, "c-tick", name);
+                svg.text((centre, bottom + 16.0), Anchor::Middle, &look::TICK, name);
             }
         }
-        svg.line((left, bottom), (right, bottom), "c-axis");
+        svg.line((left, bottom), (right, bottom), &look::AXIS);
         let middle = f64::midpoint(left, right);
         svg.text(
             (middle, bottom + 34.0),
             Anchor::Middle,
-            "c-label",
+            &look::LABEL,
             &self.label,
         );
         svg.finish(title, bottom + 40.0)

@@ -3,6 +3,7 @@
 use super::{
     Axis, Chart, NARROW, Series,
     legend::{self, Sign},
+    look,
     svg::{Anchor, Svg, TEXT, text_width},
 };
 
@@ -90,9 +91,9 @@ impl Chart for Dots {
         for reference in &self.references {
             let (from, to) = (at(reference.from), at(reference.to));
             if to - from > 1.0 {
-                svg.rect((from, top), (to - from, bottom - top), "c-band");
+                svg.rect((from, top), (to - from, bottom - top), &look::BAND);
             } else {
-                svg.line((from, top), (from, bottom), "c-reference");
+                svg.line((from, top), (from, bottom), &look::REFERENCE);
             }
         }
         let below = self.axis.draw_below(&mut svg, (left, right), (top, bottom));
@@ -100,13 +101,13 @@ impl Chart for Dots {
             if let Some(heading) = &row.heading {
                 let above = if is_narrow { LINE + 5.0 } else { LINE + 4.0 };
                 let place = (0.0, label - above);
-                svg.text(place, Anchor::Start, "c-heading", heading);
+                svg.text(place, Anchor::Start, &look::HEADING, heading);
             }
             match is_narrow {
-                true => svg.text((left, label), Anchor::Start, "c-text", &row.label),
-                false => svg.text((left - 10.0, label), Anchor::End, "c-text", &row.label),
+                true => svg.text((left, label), Anchor::Start, &look::PLAIN, &row.label),
+                false => svg.text((left - 10.0, label), Anchor::End, &look::PLAIN, &row.label),
             }
-            svg.line((left, y), (right, y), "c-row");
+            svg.line((left, y), (right, y), &look::ROW);
             for dot in &row.dots {
                 self.dot(&mut svg, dot, y + self.dodge(dot.series), at);
             }
@@ -163,7 +164,7 @@ impl Dots {
             let half = text_width(&reference.label) / 2.0;
             let centre = x.min(svg.width() - half).max(half);
             let place = (centre, y);
-            svg.text(place, Anchor::Middle, "c-note", &reference.label);
+            svg.text(place, Anchor::Middle, &look::NOTE, &reference.label);
         }
         if self.references.is_empty() {
             4.0
@@ -174,18 +175,18 @@ impl Dots {
 
     fn dot(&self, svg: &mut Svg, dot: &Dot, y: f64, at: impl Fn(f64) -> f64) {
         let series = &self.series[dot.series];
-        let class = &series.class;
         if let Some((low, high)) = dot.interval {
-            svg.line((at(low), y), (at(high), y), &format!("c-interval {class}"));
+            svg.line(
+                (at(low), y),
+                (at(high), y),
+                look::INTERVAL.of(series.colour),
+            );
         }
-        if dot.is_part {
-            let part = Series {
-                class: format!("c-part {class}"),
-                ..series.clone()
-            };
-            svg.marker((at(dot.value), y), &part, 2.6, &dot.hint);
+        let look = if dot.is_part {
+            (2.6, true)
         } else {
-            svg.marker((at(dot.value), y), series, 4.5, &dot.hint);
-        }
+            (4.5, false)
+        };
+        svg.marker((at(dot.value), y), series, look, &dot.hint);
     }
 }

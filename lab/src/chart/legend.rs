@@ -2,6 +2,7 @@
 
 use super::{
     Dash, Series,
+    look::{self, Part},
     svg::{Anchor, Svg, TEXT, text_width},
 };
 
@@ -30,19 +31,19 @@ pub fn draw(svg: &mut Svg, series: &[&Series], sign: Sign) -> f64 {
         }
         let middle = y + LINE / 2.0;
         match sign {
-            Sign::Marker => svg.marker((x + SIGN / 2.0, middle), each, 4.5, ""),
+            Sign::Marker => svg.marker((x + SIGN / 2.0, middle), each, (4.5, false), ""),
             Sign::Line => {
                 let ends = [(x + 1.0, middle), (x + SIGN - 5.0, middle)];
-                svg.polyline(&ends, each.dash, &format!("c-line {}", each.class));
+                svg.polyline(&ends, each.dash, look::CURVE.of(each.colour));
             }
             Sign::Box => svg.rect(
                 (x + 8.0, middle - 5.5),
                 (14.0, 11.0),
-                &format!("{} {}", fill(number), each.class),
+                fill(number).of(each.colour),
             ),
         }
         let place = (x + SIGN, middle + TEXT / 3.0);
-        svg.text(place, Anchor::Start, "c-text", &each.name);
+        svg.text(place, Anchor::Start, &look::PLAIN, &each.name);
         x += width + GAP;
     }
     if series.is_empty() {
@@ -52,9 +53,13 @@ pub fn draw(svg: &mut Svg, series: &[&Series], sign: Sign) -> f64 {
     }
 }
 
-/// The class of a box of the series of this number.
-pub const fn fill(number: usize) -> &'static str {
-    if number == 0 { "c-filled" } else { "c-empty" }
+/// A box of the series of this number.
+pub fn fill(number: usize) -> &'static Part {
+    if number == 0 {
+        &look::FILLED
+    } else {
+        &look::EMPTY
+    }
 }
 
 /// A series that is drawn as a line without a gap.
@@ -62,7 +67,7 @@ impl Default for Series {
     fn default() -> Self {
         Self {
             name: String::new(),
-            class: String::new(),
+            colour: &look::INK,
             marker: super::Marker::Circle,
             dash: Dash::Solid,
         }

@@ -3,6 +3,7 @@
 use super::{
     Axis, Chart, Series,
     legend::{self, Sign},
+    look::Part,
     svg::Svg,
 };
 
@@ -24,6 +25,8 @@ pub struct Line {
     pub series: Series,
     /// Its points, the first coordinate ascending.
     pub points: Vec<(f64, f64)>,
+    /// How wide it is.
+    pub part: &'static Part,
     /// Whether it goes in steps: each value holds up to the next point.
     pub is_stepped: bool,
 }
@@ -56,8 +59,7 @@ impl Chart for Lines {
                 }
                 points.push(place);
             }
-            let class = format!("c-line {}", line.series.class);
-            svg.polyline(&points, line.series.dash, &class);
+            svg.polyline(&points, line.series.dash, line.part.of(line.series.colour));
         }
         svg.finish(title, bottom + below)
     }

@@ -1,7 +1,7 @@
 //! A plane over two logarithmic axes, cut into sectors by the ratio of y to x, with named points on it.
 
 use super::{
-    Axis, Chart, NARROW, Series,
+    Axis, Chart, NARROW, Series, look,
     svg::{Anchor, Svg, TEXT, text_width},
 };
 
@@ -71,7 +71,7 @@ impl Chart for Sectors {
         let shapes: Vec<Vec<_>> = self.sectors.iter().map(shape).collect();
         for (sector, shape) in self.sectors.iter().zip(&shapes) {
             if shape.len() > 2 {
-                svg.polygon(shape, &format!("c-area {}", sector.series.class));
+                svg.polygon(shape, look::AREA.of(sector.series.colour));
             }
         }
         self.y.draw_left(&mut svg, (left, right), (top, bottom));
@@ -95,24 +95,25 @@ impl Chart for Sectors {
                     middle.clamp(bounds[0], bounds[2]),
                     f64::midpoint(bounds[1], y),
                 );
-                svg.line(*spot, (if spot.0 < x { x } else { end.0 }, end.1), "c-lead");
+                svg.line(
+                    *spot,
+                    (if spot.0 < x { x } else { end.0 }, end.1),
+                    &look::LEAD,
+                );
             }
-            svg.text((x + 2.0, y - 3.0), Anchor::Start, "c-name", text);
+            svg.text((x + 2.0, y - 3.0), Anchor::Start, &look::NAME, text);
         }
-        let point = Series {
-            class: "c-spot".to_string(),
-            ..Series::default()
-        };
+        let point = Series::default();
         for (mark, spot) in self.marks.iter().zip(&spots) {
-            svg.marker(*spot, &point, 3.5, &mark.name);
+            svg.marker(*spot, &point, (3.5, false), &mark.name);
         }
         for (sector, shape) in self.sectors.iter().zip(&shapes) {
             let name = &sector.series.name;
             if let Some(bounds) = place_within(shape, text_width(name) + 8.0, &taken, frame) {
                 taken.push(bounds);
                 let middle = f64::midpoint(bounds[0], bounds[2]);
-                let class = format!("c-sector {}", sector.series.class);
-                svg.text((middle, bounds[3] - 3.0), Anchor::Middle, &class, name);
+                let pen = look::SECTOR.of(sector.series.colour);
+                svg.text((middle, bounds[3] - 3.0), Anchor::Middle, pen, name);
             }
         }
         svg.finish(title, bottom + below)

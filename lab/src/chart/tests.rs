@@ -5,7 +5,6 @@ use super::*;
 fn series(name: &str) -> Series {
     Series {
         name: name.to_string(),
-        class: "s-some".to_string(),
         ..Series::default()
     }
 }
@@ -68,11 +67,13 @@ fn lines() -> Lines {
             Line {
                 series: series("steps"),
                 points: vec![(1.0, 0.1), (10.0, 0.5), (1e7, 1.5)],
+                part: &CURVE,
                 is_stepped: true,
             },
             Line {
                 series: series(""),
                 points: Vec::new(),
+                part: &CURVE,
                 is_stepped: false,
             },
         ],
@@ -170,6 +171,53 @@ fn every_chart_is_well_formed() {
             let known = ["amp;", "lt;", "gt;", "quot;", "#39;"];
             assert!(known.iter().any(|name| text.starts_with(name)), "&{text}");
         }
+    }
+}
+
+#[test]
+fn every_shape_carries_its_colours_without_a_style() {
+    for (_, svg) in all() {
+        assert!(!svg.contains("var(") && !svg.contains("style"), "{svg}");
+        let shapes = [
+            "<text ",
+            "<line ",
+            "<rect ",
+            "<polyline ",
+            "<polygon ",
+            "<circle ",
+        ];
+        let elements = shapes
+            .into_iter()
+            .flat_map(|shape| svg.split(shape).skip(1));
+        for element in elements.filter_map(|rest| rest.split('>').next()) {
+            let has = |attribute: &str| element.contains(&format!(" {attribute}=\"#"));
+            assert!(has("fill") || has("stroke"), "{element}");
+            // What is not to be filled says so: black is what SVG fills with.
+            assert!(
+                element.contains(" fill=") || element.contains("x1="),
+                "{element}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_page_replaces_the_colours_of_every_part() {
+    let css = style(&[]);
+    for (_, svg) in all() {
+        for class in svg.split(" class=\"").skip(1) {
+            let class = class.split(['"', ' ']).next().unwrap();
+            assert!(
+                class == "c-marker" || css.contains(&format!(".{class} {{ ")),
+                "{class}"
+            );
+        }
+    }
+    for colour in ["--paper: #15161a;", "--ink: #e9e8e3;"] {
+        assert!(
+            css.contains(colour),
+            "{colour} of the dark is missing: {css}"
+        );
     }
 }
 

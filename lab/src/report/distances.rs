@@ -4,6 +4,7 @@ use super::{
     Material,
     data::{Column, Table},
     html::{self, Content},
+    look,
     words::{self, Format::Percent, Format::Plain},
 };
 use crate::{
@@ -12,7 +13,7 @@ use crate::{
         subject::Subject,
         usage::Gaps,
     },
-    chart::{Axis, Dash, Line, Lines, Scale, Series},
+    chart::{Axis, Colour, Dash, Line, Lines, Part, Scale, Series, THICK, THIN},
     record::inspect::Distances,
 };
 
@@ -126,10 +127,12 @@ fn distances(subjects: &[&Subject]) -> Table {
 
 fn ecdf(subjects: &[&Subject]) -> Lines {
     let grid = grid(subjects);
-    let line = |name: &str, class: &str, share: &dyn Fn(u64) -> Option<f64>| Line {
+    let line = |name: &str,
+                (part, colour): (&'static Part, &'static Colour),
+                share: &dyn Fn(u64) -> Option<f64>| Line {
         series: Series {
             name: name.to_string(),
-            class: class.to_string(),
+            colour,
             dash: if name.is_empty() {
                 Dash::Dotted
             } else {
@@ -141,12 +144,13 @@ fn ecdf(subjects: &[&Subject]) -> Lines {
             .iter()
             .filter_map(|&distance| Some((distance as f64, share(distance)?)))
             .collect(),
+        part,
         is_stepped: false,
     };
     let mut lines: Vec<_> = subjects
         .iter()
         .map(|s| {
-            line("", "c-thin s-first", &|distance| {
+            line("", (&THIN, &look::FIRST), &|distance| {
                 within(&s.gaps.windows, distance)
             })
         })
@@ -158,7 +162,11 @@ fn ecdf(subjects: &[&Subject]) -> Lines {
             .collect();
         over_workloads(&shares).value
     };
-    lines.push(line("mean over Linux workloads", "c-thick s-second", &mean));
+    lines.push(line(
+        "mean over Linux workloads",
+        (&THICK, &look::SECOND),
+        &mean,
+    ));
     Lines {
         x: Axis {
             label: "entry windows from one use to the next".to_string(),

@@ -2,16 +2,13 @@
 
 use std::fmt::Write;
 
+use crate::chart::Chart;
 pub use crate::chart::escape;
-use crate::chart::{self, Chart};
 
 use super::{
     data::{Cell, Kind, Table},
     words::{self, Format, NOTHING},
 };
-
-/// How figures look, on the page and without it.
-pub const FIGURE_STYLE: &str = include_str!("figure.css");
 
 /// How wide figures are drawn, for a desk and for a telephone.
 const WIDTHS: [(f64, &str); 2] = [(720.0, "wide"), (340.0, "narrow")];
@@ -76,11 +73,8 @@ impl Content {
             escape(how_to_read),
             details(data)
         );
-        let [(wide, _), _] = &drawn;
-        self.pictures.push(Picture {
-            name,
-            svg: chart::standing_alone(wide, FIGURE_STYLE),
-        });
+        let [(svg, _), _] = drawn;
+        self.pictures.push(Picture { name, svg });
     }
 
     /// Keeps a table, whose data become files.

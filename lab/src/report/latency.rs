@@ -13,7 +13,7 @@ use super::{
     words::{self, whole},
 };
 use crate::{
-    chart::{Axis, Line, Lines, Scale},
+    chart::{Axis, CURVE, Line, Lines, Scale},
     figures::Figures,
     histogram::{Bin, Histogram},
 };
@@ -165,6 +165,7 @@ impl Measured {
         let shown = all.iter().filter(|(scheme, _)| SHOWN.contains(scheme));
         let lines: Vec<_> = shown
             .map(|(scheme, histogram)| Line {
+                part: &CURVE,
                 series: look::scheme(*scheme),
                 points: longer(histogram),
                 is_stepped: true,

@@ -4,25 +4,51 @@ use trapcast_forecast::Scheme;
 
 use crate::{
     analysis::costs::Of,
-    chart::{Dash, Marker, Series},
+    chart::{Colour, Dash, INK, Marker, Series},
 };
+
+/// Declares colours, and lists them.
+macro_rules! colours {
+    ($($colour:ident $name:literal $light:literal $dark:literal;)*) => {
+        $(pub(super) static $colour: Colour = Colour::new($name, $light, $dark);)*
+
+        /// The colours of the page and of its series.
+        pub static COLOURS: [&Colour; [$($name),*].len()] = [$(&$colour),*];
+    };
+}
+
+colours! {
+    CARD "card" "#f5f4ef" "#1d1f25";
+    ACCENT "accent" "#a3161f" "#ff7d83";
+    EAGER "eager" "#c2500a" "#ff9d57";
+    PER_ENTRY "per-entry" "#8a6a00" "#e0c04a";
+    LAST_TRAP "last-trap" "#b01e75" "#ff86c6";
+    UNTIL_PUT "until-put" "#1d55c4" "#86adff";
+    COUNTER "counter" "#0b7a86" "#4fd0dc";
+    CREDIT "credit" "#6b3fc0" "#b99bff";
+    OWNER "owner" "#1b7a3d" "#63d08a";
+    FORECAST "forecast" "#c21a2c" "#ff6f78";
+    ORACLE "oracle" "#5b5f68" "#a2a5ad";
+    FIRST "first" "#1d55c4" "#86adff";
+    SECOND "second" "#c2500a" "#ff9d57";
+}
 
 /// The series of a scheme.
 pub fn scheme(scheme: Scheme) -> Series {
-    let (marker, dash) = match scheme {
-        Scheme::None => (Marker::Stroke, Dash::Dotted),
-        Scheme::Eager => (Marker::Square, Dash::Long),
-        Scheme::PerEntry => (Marker::Up, Dash::Short),
-        Scheme::LastTrap => (Marker::Down, Dash::Dotted),
-        Scheme::UntilPut => (Marker::Ring, Dash::Mixed),
-        Scheme::Counter => (Marker::Plus, Dash::Short),
-        Scheme::Credit => (Marker::Cross, Dash::Dotted),
-        Scheme::Owner => (Marker::Circle, Dash::Solid),
-        Scheme::Forecast => (Marker::Diamond, Dash::Solid),
+    let (colour, marker, dash) = match scheme {
+        Scheme::None => (&INK, Marker::Stroke, Dash::Dotted),
+        Scheme::Eager => (&EAGER, Marker::Square, Dash::Long),
+        Scheme::PerEntry => (&PER_ENTRY, Marker::Up, Dash::Short),
+        Scheme::LastTrap => (&LAST_TRAP, Marker::Down, Dash::Dotted),
+        Scheme::UntilPut => (&UNTIL_PUT, Marker::Ring, Dash::Mixed),
+        Scheme::Counter => (&COUNTER, Marker::Plus, Dash::Short),
+        Scheme::Credit => (&CREDIT, Marker::Cross, Dash::Dotted),
+        Scheme::Owner => (&OWNER, Marker::Circle, Dash::Solid),
+        Scheme::Forecast => (&FORECAST, Marker::Diamond, Dash::Solid),
     };
     Series {
         name: scheme.name().to_string(),
-        class: format!("s-{}", scheme.name()),
+        colour,
         marker,
         dash,
     }
@@ -51,7 +77,7 @@ pub fn of(of: Of) -> Series {
 pub fn oracle() -> Series {
     Series {
         name: "oracle".to_string(),
-        class: "s-oracle".to_string(),
+        colour: &ORACLE,
         marker: Marker::Stroke,
         dash: Dash::Dotted,
     }
@@ -60,15 +86,15 @@ pub fn oracle() -> Series {
 /// The first and the second of two series that are no schemes.
 pub fn pair(names: [&str; 2]) -> Vec<Series> {
     let looks = [
-        ("s-first", Marker::Circle, Dash::Solid),
-        ("s-second", Marker::Square, Dash::Short),
+        (&FIRST, Marker::Circle, Dash::Solid),
+        (&SECOND, Marker::Square, Dash::Short),
     ];
     names
         .into_iter()
         .zip(looks)
-        .map(|(name, (class, marker, dash))| Series {
+        .map(|(name, (colour, marker, dash))| Series {
             name: name.to_string(),
-            class: class.to_string(),
+            colour,
             marker,
             dash,
         })

@@ -4,10 +4,12 @@ use std::fmt::Write;
 
 use super::data::{Column, Table};
 use super::{
-    ANSWERS, Answer, DATA, Material, html,
-    html::escape,
+    ANSWERS, Answer, DATA, Material,
+    html::{self, escape},
+    look,
     words::{self, Format},
 };
+use crate::chart;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -21,7 +23,7 @@ pub fn render(material: &Material<'_>, answers: &[Answer]) -> String {
          <meta name=\"color-scheme\" content=\"light dark\">\n\
          <link rel=\"icon\" href=\"data:,\">\n\
          <title>{TITLE}</title>\n<style>\n{}{STYLE}</style>\n</head>\n<body>\n",
-        html::FIGURE_STYLE
+        chart::style(&look::COLOURS)
     );
     page += &opening(material, answers);
     page += &contents(answers);
