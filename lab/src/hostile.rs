@@ -31,6 +31,9 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// Memory of each VM, in bytes.
 const MEMORY: u64 = 16 << 20;
 
+/// What stands in a line of the hostile guest that tells of an outcome which is not allowed.
+const VIOLATION: &str = "hostile: VIOLATION ";
+
 /// What the hostile guest counts, by the words of its last line.
 const COUNTED: [&str; 9] = [
     "returned",
@@ -182,11 +185,18 @@ impl Outcome {
         if number(checker, "mismatches") != Some(0) {
             return failed("the checker found a mismatch");
         }
+        // Whatever its last line counts: what it does after that may come to one, too.
+        if console.lines().any(|line| line.contains(VIOLATION)) {
+            return failed("the hostile guest got what it must not get");
+        }
         let done = last(console, "[vm0] hostile: done ");
+        let off = console
+            .lines()
+            .any(|line| line == "trapcast: vm0: powered off");
         match (done, stopped("trapcast: vm0: stopped: ")) {
-            (Some(_), _) => {}
-            (None, Some(reason)) => *self.stopped.entry(reason.to_string()).or_default() += 1,
-            (None, None) => return failed("the hostile guest did not come to its end"),
+            (Some(_), _) if off => {}
+            (_, Some(reason)) => *self.stopped.entry(reason.to_string()).or_default() += 1,
+            (_, None) => return failed("the hostile guest did not come to its end"),
         }
         let reset = last(console, "[vm0] hostile: reset ");
         self.resets += u64::from(reset.is_some());
@@ -219,12 +229,13 @@ mod tests {
 
     const CHECKER: &str = "[vm1] checker: done windows=30 used=9 mismatches=0\n";
     const DONE: &str = "[vm0] hostile: done seed=1 operations=7 returned=3 undefined=4 data-aborts=0 \
-                        violations=0\n";
+                        violations=0\ntrapcast: vm0: powered off\n";
 
     #[test]
     fn boots_add_up() {
         let mut outcome = Outcome::default();
-        let reset = DONE.replace("done seed=1", "reset");
+        let done = DONE.lines().next().unwrap();
+        let reset = format!("{}\n", done.replace("done", "reset"));
         outcome.add(&format!("{reset}{CHECKER}{DONE}")).unwrap();
         outcome
             .add(&format!("trapcast: vm0: stopped: SError\n{CHECKER}"))
@@ -248,6 +259,16 @@ mod tests {
             (
                 format!("{CHECKER}{DONE}").replace("violations=0", "violations=2"),
                 "got what it must not get",
+            ),
+            (
+                format!(
+                    "[vm0] hostile: VIOLATION operation=9 SMC found a function\n{CHECKER}{DONE}"
+                ),
+                "SMC found a function",
+            ),
+            (
+                format!("{CHECKER}{DONE}").replace("powered off", "on"),
+                "hostile guest did not come to its end",
             ),
             (
                 format!("trapcast: vm1: stopped: SError\n{CHECKER}{DONE}"),

@@ -18,12 +18,11 @@ mod guest {
 
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
-    use trapcast_guests::board::mmu;
-    use trapcast_guests::hostile::operations::{Hostile, reset_once};
+    use trapcast_guests::board::{mmu, psci};
+    use trapcast_guests::hostile::operations::{Hostile, resets};
     use trapcast_guests::hostile::regime::{self, USER_SIZE};
     use trapcast_guests::hostile::settings::Settings;
     use trapcast_guests::hostile::several::{Common, Others};
-    use trapcast_guests::hostile::tally::Tally;
     use trapcast_guests::hostile::values::Map;
     use trapcast_guests::hostile::{Kind, interrupts};
     use trapcast_guests::println;
@@ -58,12 +57,12 @@ mod guest {
             },
             user,
         };
-        let tally = run(common, operations);
-        println!("done seed={seed} {tally}");
+        run(common, operations);
     }
 
-    /// Shares the operations out, and does vCPU 0's part of them.
-    fn run(common: Common, operations: u64) -> Tally {
+    /// Shares the operations out, does vCPU 0's part of them, and says what they came to. Returns where
+    /// the machine is to be powered off.
+    fn run(common: Common, operations: u64) {
         let Common {
             seed,
             mut kinds,
@@ -81,7 +80,7 @@ mod guest {
             regime::make_tables(user);
             Hostile::new(0, seed, kinds, map, user)
         };
-        let others = Others::new(common, each);
+        let mut others = Others::new(common, each);
         for done in 0..operations - each * (map.vcpus - 1) {
             if done.is_multiple_of(OPERATIONS_PER_LOOK) {
                 others.go_on(&mut hostile);
@@ -89,11 +88,16 @@ mod guest {
             hostile.operate();
         }
         let mut tally = others.finish(&mut hostile);
-        others.run_wild(&mut hostile);
         hostile.settle();
         interrupts::enable_console();
         tally += hostile.tally;
-        reset_once(kinds, &tally);
-        tally
+        let resets = resets(kinds);
+        let end = if resets { "reset" } else { "done" };
+        println!("{end} seed={seed} {tally}");
+        others.run_wild(&mut hostile);
+        hostile.settle();
+        if resets {
+            psci::call(psci::SYSTEM_RESET);
+        }
     }
 }

@@ -17,6 +17,9 @@ pub const CPU_ON: u32 = 0xc400_0003;
 /// Function ID of SYSTEM_OFF.
 pub const SYSTEM_OFF: u32 = 0x8400_0008;
 
+/// Function ID of SYSTEM_RESET.
+pub const SYSTEM_RESET: u32 = 0x8400_0009;
+
 /// Makes the hypercall `function` without arguments and returns what it left in X0.
 #[inline(always)]
 pub fn call(function: u32) -> u64 {

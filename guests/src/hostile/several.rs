@@ -3,10 +3,15 @@
 //!
 //! No other vCPU runs user code, which needs the GIC to come back from an endless loop, as the others
 //! change the GIC at any time.
+//!
+//! CPU_ON races with the CPU_OFF of its target: it may succeed after that vCPU has done its share. So
+//! vCPU 0 counts the calls that succeed, each vCPU counts the starts that it has ended, and the share of
+//! a vCPU changes only while the two agree.
 
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
 use core::hint::spin_loop;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::attempt::MAX_VCPUS;
 use super::operations::Hostile;
@@ -76,6 +81,9 @@ static SHARES: Shares = Shares(UnsafeCell::new(
     }; MAX_VCPUS],
 ));
 
+/// How many of its starts each vCPU has ended: it is off, or does nothing more than turn itself off.
+static ENDED: [AtomicU64; MAX_VCPUS] = [const { AtomicU64::new(0) }; MAX_VCPUS];
+
 /// Bytes of the stack of each vCPU but the first.
 const STACK: usize = 0x8000;
 
@@ -128,7 +136,7 @@ extern "C" fn secondary(vcpu: usize) -> ! {
             hostile.operate();
         }
         hostile.settle();
-        // SAFETY: as above. The last write lets vCPU 0 read the rest.
+        // SAFETY: as above.
         unsafe {
             (*own).tally += hostile.tally;
             (&raw mut (*own).left).write_volatile(left - left.min(BURST));
@@ -139,6 +147,8 @@ extern "C" fn secondary(vcpu: usize) -> ! {
             }
         }
     }
+    // Lets vCPU 0 read the share, and change it.
+    ENDED[vcpu].store(starts + 1, Ordering::Release);
     loop {
         psci::call(psci::CPU_OFF);
     }
@@ -148,6 +158,8 @@ extern "C" fn secondary(vcpu: usize) -> ! {
 #[derive(Debug)]
 pub struct Others {
     count: usize,
+    /// How often each vCPU was turned on.
+    started: [u64; MAX_VCPUS],
 }
 
 impl Others {
@@ -162,25 +174,28 @@ impl Others {
                 (*share(vcpu)).left = operations;
             }
         }
-        Self { count }
+        Self {
+            count,
+            started: [0; MAX_VCPUS],
+        }
     }
 
-    /// Turns those on that are off and have operations left; returns whether any have.
-    pub fn go_on(&self, hostile: &mut Hostile) -> bool {
+    /// Turns those on that are off and have operations left; returns whether any have, or are on still.
+    pub fn go_on(&mut self, hostile: &mut Hostile) -> bool {
         let mut any = false;
         for vcpu in 1..=self.count {
-            // SAFETY: a single value, which that vCPU writes last.
+            // SAFETY: a single value, which only falls, to 0, while the vCPU is on.
             let left = unsafe { (&raw const (*share(vcpu)).left).read_volatile() };
-            if left != 0 {
-                any = true;
-                turn_on(hostile, vcpu, (&raw const hostile_secondary).addr() as u64);
+            if left != 0 && turn_on(hostile, vcpu, secondary_entry()) != ALREADY_ON {
+                self.started[vcpu] += 1;
             }
+            any |= left != 0 || ended(vcpu) != self.started[vcpu];
         }
         any
     }
 
-    /// Waits until they have done their share, and returns what that came to.
-    pub fn finish(&self, hostile: &mut Hostile) -> Tally {
+    /// Waits until they have done their share and none is on, and returns what that came to.
+    pub fn finish(&mut self, hostile: &mut Hostile) -> Tally {
         while self.go_on(hostile) {
             for _ in 0..LOOKS {
                 spin_loop();
@@ -188,23 +203,26 @@ impl Others {
         }
         let mut tally = Tally::default();
         for vcpu in 1..=self.count {
-            // SAFETY: that vCPU has done its share, and writes no more to it.
+            // SAFETY: that vCPU has ended each of its starts, and writes no more to its share.
             tally += unsafe { (*share(vcpu)).tally };
         }
         tally
     }
 
     /// Turns them on once more, some without an end to their share, some anywhere, and does a few
-    /// operations beside them: the VM has to end with all of them on.
-    pub fn run_wild(&self, hostile: &mut Hostile) {
+    /// operations beside them: the VM has to end with all of them on. To be called after
+    /// [`finish`](Self::finish), and after all that has to be on the console is: any of them may have
+    /// the UART send to itself.
+    pub fn run_wild(self, hostile: &mut Hostile) {
         for vcpu in 1..=self.count {
-            // SAFETY: the vCPU is off, or about to be and done with its share.
+            // SAFETY: the vCPU has ended each of its starts, and reads its share at its next one.
             unsafe { (*share(vcpu)).left = u64::MAX };
             let entry = if hostile.values.once_in(2) {
                 hostile.values.nothing()
             } else {
-                (&raw const hostile_secondary).addr() as u64
+                secondary_entry()
             };
+            // It may have its CPU_OFF before it.
             while turn_on(hostile, vcpu, entry) == ALREADY_ON {
                 spin_loop();
             }
@@ -214,6 +232,16 @@ impl Others {
             hostile.operate();
         }
     }
+}
+
+/// How many of its starts a vCPU has ended.
+fn ended(vcpu: usize) -> u64 {
+    ENDED[vcpu].load(Ordering::Acquire)
+}
+
+/// Where another vCPU starts.
+fn secondary_entry() -> u64 {
+    (&raw const hostile_secondary).addr() as u64
 }
 
 /// Turns a vCPU on, unless it is, and returns what the call did.
