@@ -17,7 +17,6 @@ pub use table::{Row, render, summary, within};
 use crate::{
     error::Result,
     figures::Counters,
-    profile,
     record::RecordFile,
     replay::{Outcome, SchemeCounts},
     replaying,
@@ -157,7 +156,7 @@ pub fn agreements(
 
 fn replay(path: &Path, schemes: &[Scheme]) -> Result<Outcome> {
     // Those that the run was told.
-    let costs = profile::of_this_machine().fp;
+    let costs = trapcast_profile::of_this_machine().fp;
     replaying::outcome(&RecordFile::open(path)?, schemes, &[costs])
 }
 

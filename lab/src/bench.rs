@@ -2,6 +2,7 @@
 
 mod boot;
 mod goals;
+mod measured;
 mod shared;
 mod table;
 
@@ -11,6 +12,7 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use self::boot::Boot;
+use self::measured::{Measured, moves};
 use self::shared::SHARED;
 pub use self::{
     boot::{BootResult, BootTiming, boot_without_hypervisor, median},
@@ -26,7 +28,6 @@ use crate::{
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
     paths::Paths,
-    profile::{Measured, moves},
     progress::Progress,
     qemu::last_lines,
     results::Versions,

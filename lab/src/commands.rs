@@ -18,7 +18,7 @@ use crate::{
     machine::Cpu,
     parallel,
     paths::Paths,
-    plane, profile,
+    plane, profile_table,
     record::{self, RecordFile, Shape, inspect},
     recording, replaying, report,
     results::{self, Results},
@@ -230,7 +230,7 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
             .filter(|s| some.contains(s))
             .collect(),
     };
-    let profiles = profile::selected(&arguments.profile)?;
+    let profiles = trapcast_profile::selected(&arguments.profile)?;
     let replayed = parallel::in_parallel(&arguments.files, cores(), |file| {
         replaying::replay_file(file, &schemes, &profiles)
     })?;
@@ -244,7 +244,7 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
 }
 
 fn show_judgement(arguments: &JudgeArgs) -> Result<()> {
-    let profiles = profile::selected(&arguments.profile)?;
+    let profiles = trapcast_profile::selected(&arguments.profile)?;
     let judgement = judge::judge(&arguments.files, &profiles)?;
     if arguments.json {
         print_json(&judgement)
@@ -255,7 +255,7 @@ fn show_judgement(arguments: &JudgeArgs) -> Result<()> {
 
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {
     let counts = replaying::plane_counts(&RecordFile::open(&arguments.file)?)?;
-    let plane = plane::plane(&counts, profile::built_in())?;
+    let plane = plane::plane(&counts, trapcast_profile::built_in())?;
     if arguments.json {
         let text = serde_json::to_string(&plane).map_err(Error::run)?;
         print(&format!("{text}\n"))
@@ -266,9 +266,9 @@ fn show_plane(arguments: &PlaneArgs) -> Result<()> {
 
 fn profiles(json: bool) -> Result<()> {
     if json {
-        print_json(&profile::rows(profile::built_in()))
+        print_json(&profile_table::rows(trapcast_profile::built_in()))
     } else {
-        print(&profile::render(profile::built_in()))
+        print(&profile_table::render(trapcast_profile::built_in()))
     }
 }
 

@@ -35,5 +35,22 @@ impl Error {
     }
 }
 
+impl From<trapcast_profile::Error> for Error {
+    fn from(error: trapcast_profile::Error) -> Self {
+        Self::input(with_causes(&error))
+    }
+}
+
+/// An error's sentence with those of its causes behind it.
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut sentence = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        sentence += &format!(": {error}");
+        cause = error.source();
+    }
+    sentence
+}
+
 /// A result of the `trapcast` command's parts.
 pub type Result<T> = std::result::Result<T, Error>;

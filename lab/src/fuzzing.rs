@@ -12,7 +12,7 @@ use zerocopy::FromBytes;
 use crate::{
     error::{Error, Result},
     memory::MemoryFile,
-    profile,
+    profile_table,
     record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu, inspect},
     ring::RingReader,
 };
@@ -128,18 +128,18 @@ pub fn profile(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else {
         return false;
     };
-    match profile::parse(text, "profile.toml") {
+    match trapcast_profile::parse(text, "profile.toml") {
         Ok(profile) => {
             profile.round_trip();
             if let Some(share) = profile.break_even() {
                 assert!((0.0..=1.0).contains(&share), "p* = {share}");
             }
-            shown(&profile::render(&[profile]))
+            shown(&profile_table::render(&[profile]))
         }
         Err(error) => {
             let sentence = error.to_string();
             assert!(sentence.starts_with("profile.toml, line "), "{sentence}");
-            refused(&error, 2)
+            refused(&error.into(), 2)
         }
     }
 }

@@ -23,6 +23,7 @@ use std::{
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
+use trapcast_profile::Profile;
 
 use rayon::prelude::*;
 use serde::Serialize;
@@ -37,7 +38,6 @@ pub use self::{
 use self::{facts::Facts, rivals::Rival};
 use crate::{
     error::Result,
-    profile::Profile,
     record::RecordFile,
     replaying,
     workload::{self, Kind},

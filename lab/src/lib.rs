@@ -29,7 +29,7 @@ pub mod output;
 pub mod parallel;
 pub mod paths;
 pub mod plane;
-pub mod profile;
+pub mod profile_table;
 pub mod program;
 pub mod progress;
 pub mod qemu;

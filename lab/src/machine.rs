@@ -10,7 +10,6 @@ use crate::{
     error::{Error, Result},
     image::Image,
     memory::MemoryFile,
-    profile,
     vectors::RegisterFiles,
 };
 
@@ -234,7 +233,7 @@ impl Machine {
             words.push("idle=poll".into());
         }
         if self.vms.iter().any(|vm| vm.scheme == Scheme::Forecast) {
-            words.push(costs_setting(&profile::of_this_machine().fp));
+            words.push(costs_setting(&trapcast_profile::of_this_machine().fp));
         }
         for (number, vm) in self.vms.iter().enumerate() {
             words.push(format!(

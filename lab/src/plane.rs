@@ -11,13 +11,11 @@ mod picture;
 
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
+use trapcast_profile::{Certainty, Profile, Unit};
 
 pub use picture::{picture, render};
 
-use crate::{
-    error::{Error, Result},
-    profile::{Certainty, Profile, Unit},
-};
+use crate::error::{Error, Result};
 
 /// Lowest and highest T of the plane.
 pub const ROUND_TRIPS: (u64, u64) = (30, 500_000);

@@ -1,6 +1,7 @@
 //! `trapcast replay` and `trapcast plane`: records replayed, and what came of it as tables and JSON.
 
 use std::path::{Path, PathBuf};
+use trapcast_profile::Profile;
 
 use serde::Serialize;
 use trapcast_forecast::{Costs, Scheme};
@@ -10,7 +11,6 @@ use trapcast_trace::report::WindowReport;
 use crate::{
     error::{Error, Result},
     plane,
-    profile::Profile,
     record::RecordFile,
     replay::{self, Outcome, SchemeCounts, SchemeOutcome, Standing},
     signals,

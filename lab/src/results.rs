@@ -2,6 +2,7 @@
 //! study runs on the same versions.
 
 use std::{collections::BTreeMap, io::Write, path::Path, process::Command};
+use trapcast_profile::Unit;
 
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
@@ -15,9 +16,7 @@ use crate::{
     figures::{Counters, Figures},
     output,
     paths::Paths,
-    plane,
-    profile::Unit,
-    qemu, toolchain,
+    plane, qemu, toolchain,
     workload::Scale,
 };
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 use trapcast_forecast::Costs;
 use trapcast_fpsimd::{FPSIMD_BYTES, VectorLength};
 
-use crate::profile::{self, Profile, Unit};
+use trapcast_profile::{self, Profile, Unit};
 
 /// The round trip from which on a trap counts as dear, in cycles: a few times what is published for one
 /// that does nothing else.
@@ -187,9 +187,9 @@ impl Machine {
 /// # Panics
 /// If one of those two is not built in, which a test rules out.
 pub fn all() -> Vec<Machine> {
-    let plain = profile::built_in().iter().map(Machine::plain);
+    let plain = trapcast_profile::built_in().iter().map(Machine::plain);
     let large = [CHEAP, FORWARDED].into_iter().flat_map(|name| {
-        let profile = profile::find(name).expect("it is built in");
+        let profile = trapcast_profile::find(name).expect("it is built in");
         STATES.iter().map(|&state| Machine::with(profile, state))
     });
     plain.chain(large).collect()
@@ -235,7 +235,7 @@ mod tests {
 
     #[test]
     fn classes_go_by_the_round_trip() {
-        let class = |name| Machine::plain(profile::find(name).unwrap()).class;
+        let class = |name| Machine::plain(trapcast_profile::find(name).unwrap()).class;
         assert_eq!(class("measured-qemu"), Class::Emulated);
         assert_eq!(class("cortex-a53-floor"), Class::CheapTrap);
         assert_eq!(class("kvm-cortex-a57-split"), Class::DearTrap);

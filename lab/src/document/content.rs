@@ -21,7 +21,7 @@ use trapcast_forecast::Scheme;
 use crate::{
     agreement::{self, Agreement},
     error::{Error, Result},
-    plane, profile,
+    plane,
     replay::{Standing, ratio},
     replaying::{self, CostRow, ProfileRow},
     results::{NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult},
@@ -56,7 +56,7 @@ pub(super) fn of(words: &str, results: &Results) -> Result<String> {
             let counts = &replay(workload, results)?.plane;
             Ok(code(&plane::picture(&plane::plane(
                 counts,
-                profile::built_in(),
+                trapcast_profile::built_in(),
             )?)))
         }
         ["means", workloads, profiles] => means(workloads, profiles, results),

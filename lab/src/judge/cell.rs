@@ -1,12 +1,13 @@
 //! One record under one profile: what the forecast costs there, and what others do.
 
 use std::collections::BTreeMap;
+use trapcast_profile::Profile;
 
 use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use super::{Constants, Facts, Rival};
-use crate::{profile::Profile, replay::Outcome};
+use crate::replay::Outcome;
 
 /// Costs of one record under one profile, in the profile's unit.
 #[derive(Clone, Debug, Serialize)]

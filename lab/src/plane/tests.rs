@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::profile::{built_in, parse};
+use trapcast_profile::{built_in, parse};
 
 fn counts(oracle_exchanges: u64, schemes: &[(&str, u64, u64)]) -> Counts {
     let schemes = schemes

@@ -1,6 +1,7 @@
 //! The sixth question: when prediction is worth the added complexity.
 
 use trapcast_forecast::Scheme;
+use trapcast_profile::Unit;
 
 use super::{
     Answer, Material,
@@ -21,7 +22,6 @@ use crate::{
         verdict::{self, Finding, NEGLIGIBLE, Verdict, WORTH},
     },
     chart::{Axis, Dot, Dots, Reference, Row, Scale},
-    profile::Unit,
 };
 
 const QUESTION: &str = "When is prediction worth the added complexity?";

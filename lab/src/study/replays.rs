@@ -7,7 +7,6 @@ use trapcast_forecast::{Costs, Scheme};
 
 use crate::{
     error::Result,
-    profile,
     record::RecordFile,
     replay::Outcome,
     replaying,
@@ -21,7 +20,7 @@ use crate::{
 /// Where the record cannot be read.
 pub(super) fn replay(workload: &Workload, scheme: Scheme, file: &Path) -> Result<Replay> {
     let record = RecordFile::open(file)?;
-    let profiles = profile::built_in();
+    let profiles = trapcast_profile::built_in();
     let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
     let outcome = replaying::outcome(&record, &Scheme::ALL, &costs)?;
     let profiles = profiles.iter().zip(&outcome.oracles);

@@ -10,7 +10,6 @@ use trapcast_trace::{
 
 use super::*;
 use crate::{
-    profile,
     record::{self, End, Metadata, RecordWriter, Shape, Vcpu},
     replay::Cause,
     replaying,
@@ -147,8 +146,12 @@ fn every_scheme_moves_in_the_trace_what_its_replay_counts() {
 /// Compares the trace of a record under every scheme with its replay. Returns how often registers were
 /// fetched from another core.
 fn shows_what_is_counted(record: &RecordFile) -> u64 {
-    let outcome =
-        replaying::outcome(record, &Scheme::ALL, &[profile::of_this_machine().fp]).unwrap();
+    let outcome = replaying::outcome(
+        record,
+        &Scheme::ALL,
+        &[trapcast_profile::of_this_machine().fp],
+    )
+    .unwrap();
     let mut fetches = 0;
     for counted in &outcome.schemes {
         let plan = Plan {

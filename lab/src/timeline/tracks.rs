@@ -12,7 +12,6 @@ use super::{
     trace::{Place, Trace},
 };
 use crate::{
-    profile,
     record::{Vcpu, Window},
     replay::{Event, Follower, Owner, Step},
 };
@@ -88,7 +87,7 @@ impl Tracks {
             names: vcpus.iter().map(name).collect(),
             clock,
             from,
-            follower: Follower::new(scheme, &profile::of_this_machine().fp),
+            follower: Follower::new(scheme, &trapcast_profile::of_this_machine().fp),
             cores: Vec::new(),
             steps: Vec::new(),
         }

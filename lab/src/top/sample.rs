@@ -87,14 +87,14 @@ fn whole<T: FromZeros + zerocopy::FromBytes + IntoBytes + zerocopy::Immutable>(
     ram: &MemoryFile,
     offset: usize,
 ) -> Result<Option<T>> {
-    let read = || {
+    let read = || -> Result<T> {
         let mut record = T::new_zeroed();
         ram.read_at(record.as_mut_bytes(), MAILBOX_OFFSET + offset as u64)?;
         Ok(record)
     };
-    let mut before: T = read()?;
+    let mut before = read()?;
     for _ in 1..TRIES {
-        let after: T = read()?;
+        let after = read()?;
         if before.as_bytes() == after.as_bytes() {
             return Ok(Some(after));
         }

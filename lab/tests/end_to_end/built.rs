@@ -9,7 +9,7 @@ use trapcast::{
     initrd::Task,
     machine::Cpu,
     paths::Paths,
-    profile, run,
+    run,
     workload::{self, Images},
 };
 use trapcast_forecast::{Costs, Scheme};
@@ -110,12 +110,14 @@ fn profile_is_current(paths: &Paths) -> Outcomes {
     const COMPILERS: u32 = 3;
     let text = bench::measure_profile(100, paths)?;
     let (measured, kept) = (
-        profile::parse(&text, "bench")?.fp,
-        profile::find("measured-qemu").ok_or("no such profile")?.fp,
+        trapcast_profile::parse(&text, "bench")?.fp,
+        trapcast_profile::find("measured-qemu")
+            .ok_or("no such profile")?
+            .fp,
     );
     let costs = |costs: Costs| [costs.trap, costs.probe, costs.save, costs.load];
     let mut pairs = costs(measured).into_iter().zip(costs(kept));
     check(pairs.all(|(a, b)| a.abs_diff(b) <= COMPILERS), || {
-        format!("put this into profiles/measured-qemu.toml:\n{text}")
+        format!("put this into crates/profile/profiles/measured-qemu.toml:\n{text}")
     })
 }

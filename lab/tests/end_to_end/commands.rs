@@ -13,7 +13,6 @@ use trapcast::{
     initrd::Task,
     machine::Cpu,
     paths::Paths,
-    profile,
     record::{RecordFile, inspect},
     replaying, run,
 };
@@ -89,7 +88,7 @@ fn record_from_outside(paths: &Paths) -> Outcomes {
         format!("{:?}", summary.metadata)
     })?;
     let schemes = [Scheme::PerEntry];
-    let replayed = replaying::replay_file(&file, &schemes, profile::built_in())?;
+    let replayed = replaying::replay_file(&file, &schemes, trapcast_profile::built_in())?;
     check(
         replayed.schemes[0].counts.traps == summary.entry_windows.used,
         || format!("{replayed:?}"),

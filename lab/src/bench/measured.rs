@@ -2,7 +2,6 @@
 
 use object::{Object, ObjectSymbol};
 
-use super::{Profile, parse};
 use crate::error::{Error, Result};
 
 /// One write of `CPTR_EL2`, one instruction.
@@ -25,7 +24,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// Returns the profile's TOML, to be kept as `profiles/measured-qemu.toml`.
+    /// Returns the profile's TOML, to be kept as `crates/profile/profiles/measured-qemu.toml`.
     ///
     /// An exchange saves and loads in one function, with one return and one call: as many
     /// instructions as a save and a load with a return each. So the trap alone is what is left of
@@ -74,14 +73,6 @@ isb = {ISB}
 "#
         ))
     }
-
-    /// Returns the profile.
-    ///
-    /// # Errors
-    /// As for [`toml`](Self::toml).
-    pub fn profile(&self) -> Result<Profile> {
-        parse(&self.toml()?, "the measured profile")
-    }
 }
 
 /// Returns the instructions of `trapcast_fpsimd_save` and of `trapcast_fpsimd_load` in the linked
@@ -111,7 +102,7 @@ pub fn moves(elf: &[u8]) -> Result<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::find;
+    use trapcast_profile::{find, parse};
 
     const MEASURED: Measured = Measured {
         trap_with_switch: 92,
@@ -122,7 +113,7 @@ mod tests {
 
     #[test]
     fn the_costs_add_up_to_what_was_measured() {
-        let profile = MEASURED.profile().unwrap();
+        let profile = parse(&MEASURED.toml().unwrap(), "measured").unwrap();
         let fp = profile.fp;
         assert_eq!((fp.trap, fp.probe), (50, 55));
         assert_eq!(profile.round_trip() + fp.exchange(), 92);
@@ -139,7 +130,7 @@ mod tests {
             save: fp.save,
             load: fp.load,
         };
-        let file = include_str!("../../../profiles/measured-qemu.toml");
+        let file = include_str!("../../../crates/profile/profiles/measured-qemu.toml");
         assert_eq!(measured.toml().unwrap(), file);
     }
 

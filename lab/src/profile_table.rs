@@ -3,8 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use trapcast_forecast::Costs;
-
-use super::{Certainty, Profile, Unit};
+use trapcast_profile::{Certainty, Profile, Unit};
 
 /// A profile as JSON has it. Costs are in `unit`.
 #[derive(Clone, Debug, Serialize)]
@@ -206,11 +205,11 @@ fn break_even(profile: &Profile) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{built_in, find};
+    use trapcast_profile::{built_in, find};
 
     #[test]
     fn the_document_has_the_table_of_the_built_in_profiles() {
-        let document = include_str!("../../../docs/profiles.md");
+        let document = include_str!("../../docs/profiles.md");
         let expected = markdown(built_in());
         assert!(
             document.contains(&expected),

@@ -8,8 +8,7 @@ use toml::{
 };
 use trapcast_forecast::Costs;
 
-use super::{ALL, Certainty, Profile, Unit};
-use crate::error::{Error, Result};
+use crate::{ALL, Certainty, Error, Profile, Result, Unit};
 
 const ROOT_KEYS: [&str; 9] = [
     "name",
@@ -35,7 +34,7 @@ const SENTENCE: &str = "a text of one line, in quotes";
 /// Reads a profile. `origin` says in errors where `text` comes from.
 ///
 /// # Errors
-/// [`Error::Input`] that names the origin, the line and the key, and says what was expected.
+/// [`Error::Malformed`] that names the origin, the line and the key, and says what was expected.
 pub fn parse(text: &str, origin: &str) -> Result<Profile> {
     let source = Source { text, origin };
     let table = DeTable::parse(text).map_err(|error| source.not_toml(&error))?;
@@ -79,11 +78,11 @@ impl Source<'_> {
     }
 
     fn error(&self, offset: usize, what: impl Display) -> Error {
-        Error::input(format!(
-            "{}, line {}: {what}",
-            self.origin,
-            self.line(offset)
-        ))
+        Error::Malformed {
+            origin: self.origin.to_string(),
+            line: self.line(offset),
+            what: what.to_string(),
+        }
     }
 
     fn not_toml(&self, error: &toml::de::Error) -> Error {

@@ -1,23 +1,22 @@
 //! Cost profiles: what trapping and moving registers costs on a machine, by name, from TOML.
 
+#![forbid(unsafe_code)]
+
 mod built_in;
 mod certainty;
-mod measured;
+mod error;
 mod parse;
-mod table;
 
 use std::{fs::File, io::Read, path::Path};
 
-use trapcast_forecast::Costs;
+pub use trapcast_forecast::Costs;
 
 pub use self::{
     built_in::built_in,
     certainty::{Certainty, Unit},
-    measured::{Measured, moves},
+    error::{Error, Result},
     parse::parse,
-    table::{Row, markdown, render, rows},
 };
-use crate::error::{Error, Result};
 
 /// The name that stands for every built-in profile.
 pub const ALL: &str = "all";
@@ -91,8 +90,7 @@ pub fn of_this_machine() -> &'static Profile {
 /// What is chosen twice is there once.
 ///
 /// # Errors
-/// [`Error::Input`] where a name is unknown, a file cannot be read or is no profile, or two
-/// different profiles have one name.
+/// A name is unknown, a file cannot be read or is no profile, or two different profiles have one name.
 pub fn selected(choices: &[String]) -> Result<Vec<Profile>> {
     let mut profiles: Vec<Profile> = Vec::new();
     for choice in choices {
@@ -108,11 +106,10 @@ pub fn selected(choices: &[String]) -> Result<Vec<Profile>> {
                 None => profiles.push(profile),
                 Some(same) if *same == profile => {}
                 Some(_) => {
-                    return Err(Error::input(format!(
-                        "--profile {choice}: there are two different profiles named `{}`; give one \
-                         of them another name",
-                        profile.name
-                    )));
+                    return Err(Error::SameName {
+                        choice: choice.clone(),
+                        name: profile.name,
+                    });
                 }
             }
         }
@@ -123,25 +120,28 @@ pub fn selected(choices: &[String]) -> Result<Vec<Profile>> {
 /// Reads a profile from a file.
 fn open(choice: &str) -> Result<Profile> {
     let path = Path::new(choice);
-    let cannot = |error: &dyn std::fmt::Display| {
-        Error::input(format!("cannot read the profile {choice}: {error}"))
-    };
     if !path.exists() {
-        let names: Vec<&str> = built_in().iter().map(|p| p.name.as_str()).collect();
-        return Err(Error::input(format!(
-            "there is no profile and no file named {choice}; built in are {ALL}, {}",
-            names.join(", ")
-        )));
+        return Err(Error::Unknown {
+            choice: choice.to_string(),
+        });
     }
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(LONGEST + 1).read_to_string(&mut text))
-        .map_err(|error| cannot(&error))?;
+        .map_err(|source| Error::Unreadable {
+            path: path.into(),
+            source,
+        })?;
     if text.len() as u64 > LONGEST {
-        return Err(cannot(&"it is longer than 1 MiB"));
+        return Err(Error::TooLong { path: path.into() });
     }
     parse(&text, choice)
 }
+
+/// The README's example, as a test.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
 
 #[cfg(test)]
 mod tests {
@@ -208,7 +208,6 @@ mod tests {
         std::fs::write(bytes.path(), b"name = \"\xff\"").unwrap();
         for path in ["/dev/zero", "/", bytes.path().to_str().unwrap()] {
             let error = selected(&choices(&[path])).unwrap_err();
-            assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().contains(path), "{error}");
         }
     }

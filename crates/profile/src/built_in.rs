@@ -1,13 +1,13 @@
-//! The profiles that come with the lab: one file each in `profiles/`.
+//! The profiles that come with this crate: one file each in `profiles/`.
 
 use std::sync::LazyLock;
 
-use super::{Profile, parse};
+use crate::{Profile, parse};
 
 /// Names their files, in the order in which tables show the profiles.
 macro_rules! files {
     ($($name:literal)*) => {
-        [$(($name, include_str!(concat!("../../../profiles/", $name, ".toml")))),*]
+        [$(($name, include_str!(concat!("../profiles/", $name, ".toml")))),*]
     };
 }
 
@@ -53,11 +53,11 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::profile::{Certainty, Unit};
+    use crate::{Certainty, Unit};
 
     #[test]
     fn every_file_of_the_directory_is_built_in_under_its_own_name() {
-        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../profiles");
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/profiles");
         let files: BTreeSet<String> = std::fs::read_dir(directory)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -126,7 +126,7 @@ mod tests {
             ("nested-v8.3-low", 307_363, 183),
             ("nested-v8.3-high", 422_720, 183),
         ] {
-            let profile = crate::profile::find(name).unwrap();
+            let profile = crate::find(name).unwrap();
             assert_eq!(
                 (profile.fp.trap, profile.fp.exchange()),
                 (trap, exchange),
