@@ -36,6 +36,8 @@ pub enum Expected {
     Checkers(u32),
     /// The last line of the guest that checks what its CPU has.
     Features,
+    /// The last line of the bare-metal guest of this name.
+    Guest(&'static str),
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
     /// The SIMD program on Linux, to the marker.
@@ -59,6 +61,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
             Expected::Checker32 => findings.program(vm, &lines, "checker32", 1),
             Expected::Checkers(vcpus) => findings.program(vm, &lines, "checker", *vcpus),
             Expected::Features => findings.program(vm, &lines, "features", 1),
+            Expected::Guest(name) => findings.program(vm, &lines, name, 1),
             Expected::LinuxScript => {
                 findings.program(vm, &lines, "linux", 1);
                 findings.program(vm, &lines, "linux-simd", 1);

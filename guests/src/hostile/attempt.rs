@@ -39,6 +39,8 @@ struct Context {
     esr: u64,
     elr: u64,
     far: u64,
+    spsr: u64,
+    flags: u64,
     registers: [u64; 31],
 }
 
@@ -58,6 +60,8 @@ static CONTEXTS: Contexts = Contexts(UnsafeCell::new(
             esr: 0,
             elr: 0,
             far: 0,
+            spsr: 0,
+            flags: 0,
             registers: [0; 31],
         }
     }; MAX_VCPUS],
@@ -139,12 +143,16 @@ global_asm!(
         cbz     x2, 2f
         str     xzr, [x1, #{sp_at}]
         str     x0, [x1, #{vector}]
+        mrs     x3, nzcv
+        str     x3, [x1, #{flags}]
         mrs     x3, esr_el1
         str     x3, [x1, #{esr}]
         mrs     x3, elr_el1
         str     x3, [x1, #{elr}]
         mrs     x3, far_el1
         str     x3, [x1, #{far}]
+        mrs     x3, spsr_el1
+        str     x3, [x1, #{spsr}]
         stp     x4, x5, [x1, #{registers} + 32]
         stp     x6, x7, [x1, #{registers} + 48]
         stp     x8, x9, [x1, #{registers} + 64]
@@ -184,6 +192,8 @@ global_asm!(
     esr = const offset_of!(Context, esr),
     elr = const offset_of!(Context, elr),
     far = const offset_of!(Context, far),
+    spsr = const offset_of!(Context, spsr),
+    flags = const offset_of!(Context, flags),
     registers = const offset_of!(Context, registers),
 );
 
@@ -203,6 +213,10 @@ pub struct Outcome {
     pub elr: u64,
     /// FAR_EL1.
     pub far: u64,
+    /// SPSR_EL1.
+    pub spsr: u64,
+    /// PSTATE.{N, Z, C, V} at its end, or in the handler of the exception that ended it.
+    pub flags: u64,
     /// x0 to x30.
     pub registers: [u64; 31],
 }
@@ -249,6 +263,8 @@ pub unsafe fn attempt(vcpu: usize, begin: u64, spsr: u64, registers: &[u64; 31])
             esr: done.esr,
             elr: done.elr,
             far: done.far,
+            spsr: done.spsr,
+            flags: done.flags,
             registers: done.registers,
         }
     }

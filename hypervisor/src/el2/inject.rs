@@ -1,6 +1,6 @@
 //! Exceptions that EL2 lets a guest take at its own EL1.
 
-use trapcast_hypervisor::aarch32::Exception;
+use trapcast_hypervisor::{aarch32::Exception, syndrome::Syndrome};
 
 use super::{aarch32, boot::HCR_E2H, vcpu::Vcpu};
 use crate::{mrs, msr};
@@ -12,6 +12,8 @@ const SPSR_EL1T: u64 = 0b0_0100;
 const SPSR_EL1H: u64 = 0b0_0101;
 /// PSTATE.{D, A, I, F}.
 const SPSR_DAIF: u64 = 0xf << 6;
+/// PSTATE.{N, Z, C, V}.
+const SPSR_NZCV: u64 = 0xf << 28;
 const SPSR_SSBS: u64 = 1 << 12;
 const SPSR_PAN: u64 = 1 << 22;
 const SPSR_DIT: u64 = 1 << 24;
@@ -19,15 +21,18 @@ const SPSR_DIT: u64 = 1 << 24;
 const SCTLR_SPAN: u64 = 1 << 23;
 const SCTLR_DSSBS: u64 = 1 << 44;
 
-/// ESR_EL1.IL: a 32-bit instruction.
+/// ESR_ELx.IL: a 32-bit instruction.
 const IL: u64 = 1 << 25;
+/// ESR_EL1.WnR: the access of a data abort was a write.
+const WNR: u64 = 1 << 6;
 
 /// Lets the guest take an undefined-instruction exception, as if the instruction did not exist.
 pub fn undefined(vcpu: &mut Vcpu) {
     if vcpu.aarch32 {
         aarch32::take(vcpu, Exception::Undefined, 0);
     } else {
-        inject(IL, None);
+        // A 16-bit instruction of T32 at EL0 is told by IL.
+        inject(mrs!("esr_el2") & IL, None);
     }
 }
 
@@ -47,7 +52,9 @@ pub fn abort(vcpu: &mut Vcpu, instruction: bool, address: u64) {
     let mode = mrs!("spsr_el2") & SPSR_MODE;
     let same_level = mode == SPSR_EL1T || mode == SPSR_EL1H;
     let class: u64 = if instruction { 0x20 } else { 0x24 } + u64::from(same_level);
-    inject(class << 26 | IL | DFSC, Some(address));
+    let write = !instruction && Syndrome::new(mrs!("esr_el2")).abort().write();
+    let wnr = if write { WNR } else { 0 };
+    inject(class << 26 | IL | wnr | DFSC, Some(address));
 }
 
 /// Makes the guest enter its own vector for a synchronous exception (Arm ARM,
@@ -77,7 +84,7 @@ fn inject(esr: u64, far: Option<u64>) {
             set_far(far);
         }
     }
-    let mut pstate = SPSR_DAIF | SPSR_EL1H | spsr & (SPSR_PAN | SPSR_DIT);
+    let mut pstate = SPSR_DAIF | SPSR_EL1H | spsr & (SPSR_NZCV | SPSR_PAN | SPSR_DIT);
     if has_pan() && sctlr & SCTLR_SPAN == 0 {
         pstate |= SPSR_PAN;
     }

@@ -18,19 +18,24 @@ const PRIORITY_BITS: u32 = 0xf8f8_f8f8;
 /// FS with short descriptors: a synchronous external abort.
 const FS_EXTERNAL_ABORT: u64 = 0b0_1000;
 const FS: u64 = 1 << 10 | 0xf;
+/// DFSR.WnR: the access was a write.
+const WNR: u64 = 1 << 11;
 
 global_asm!(
     r#"
     .fpu    neon-vfpv4
     .arch_extension sec
     .section .text.checks, "ax"
-    .global provoke_undefined, provoke_data_abort, provoke_prefetch_abort, provoked
+    .global provoke_undefined, provoke_load, provoke_store, provoke_prefetch_abort, provoked
     .global through_lr, call_secure_monitor, skip_in_it_block, read_mvfr0
     provoke_undefined:                  @ PMCR, which a guest without a PMU has not
         mrc     p15, 0, r0, c9, c12, 0
         bx      lr
-    provoke_data_abort:                 @ r0: the address
+    provoke_load:                       @ r0: the address
         ldr     r0, [r0]
+        bx      lr
+    provoke_store:                      @ r0: the address
+        str     r0, [r0]
         bx      lr
     provoke_prefetch_abort:             @ r0: the address
         bx      r0
@@ -73,7 +78,8 @@ global_asm!(
 
 unsafe extern "C" {
     safe fn provoke_undefined();
-    fn provoke_data_abort(address: u32);
+    fn provoke_load(address: u32);
+    fn provoke_store(address: u32);
     fn provoke_prefetch_abort(address: u32);
     static provoked: u8;
     fn through_lr(register: u32, value: u32) -> u32;
@@ -99,12 +105,17 @@ pub fn run(mut report: impl FnMut(&Mismatch)) {
     compare("LR_und", expected as u64, place.into());
 
     // SAFETY: nothing is there; the handler goes on behind it.
-    let (kind, _) = provoke(|| unsafe { provoke_data_abort(mmu::NOWHERE) });
-    compare("data-abort", DATA_ABORT.into(), kind.into());
-    let dfsr = read_coprocessor!("p15, 0, {}, c5, c0, 0");
-    compare("DFSR", FS_EXTERNAL_ABORT, dfsr & FS);
-    let dfar = read_coprocessor!("p15, 0, {}, c6, c0, 0");
-    compare("DFAR", mmu::NOWHERE.into(), dfar);
+    let load = || provoke(|| unsafe { provoke_load(mmu::NOWHERE) });
+    // SAFETY: as above.
+    let store = || provoke(|| unsafe { provoke_store(mmu::NOWHERE) });
+    for (access, wnr) in [(&load as &dyn Fn() -> (u32, u32), 0), (&store, WNR)] {
+        let (kind, _) = access();
+        compare("data-abort", DATA_ABORT.into(), kind.into());
+        let dfsr = read_coprocessor!("p15, 0, {}, c5, c0, 0");
+        compare("DFSR", FS_EXTERNAL_ABORT | wnr, dfsr & (FS | WNR));
+        let dfar = read_coprocessor!("p15, 0, {}, c6, c0, 0");
+        compare("DFAR", mmu::NOWHERE.into(), dfar);
+    }
 
     // SAFETY: as above.
     let (kind, place) = provoke(|| unsafe { provoke_prefetch_abort(mmu::NOWHERE) });
