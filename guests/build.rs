@@ -3,10 +3,12 @@
 use std::env;
 
 /// Programs that boot on the bare board, and the linker script that lays each out.
-const IMAGES: [(&str, &str); 5] = [
+const IMAGES: &[(&str, &str)] = &[
     ("checker", "image.ld"),
     ("bench", "image.ld"),
     ("features", "image.ld"),
+    ("exceptions", "image.ld"),
+    ("firmware", "image.ld"),
     ("hostile", "image.ld"),
     ("checker32", "image32.ld"),
 ];
@@ -21,7 +23,7 @@ fn main() {
     }
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let is_aarch32 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
-    for (image, script) in IMAGES {
+    for &(image, script) in IMAGES {
         if (image == "checker32") != is_aarch32 {
             continue;
         }

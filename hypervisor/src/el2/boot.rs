@@ -11,8 +11,9 @@ use trapcast_trace::report::{CoreReport, State};
 
 use super::{
     console::{self, say},
+    controls,
     core::Core,
-    cores, gic, host_simd, memory,
+    cores, gic, host_simd, memory, meter,
     panic::fail,
     record::{self, Recorder},
     register_file::{Area, RegisterFile},
@@ -46,6 +47,8 @@ global_asm!(
     "mrs x0, CurrentEL",
     "cmp x0, #(2 << 2)",
     "b.ne 2f",
+    "msr spsel, #1",
+    "msr daifset, #0xf",
     "ldr x0, =stacks_start + {stack_top}",
     "mov sp, x0",
     "adrp x0, el2_vectors",
@@ -80,6 +83,23 @@ global_asm!(
     "isb",
     "msr hcr_el2, x0",
     "isb",
+    // Extensions of EL2's own regime are off: GCSCR_EL2 (ID_AA64PFR1_EL1.GCS), TCR2_EL2 and SCTLR2_EL2
+    // (ID_AA64MMFR3_EL1.TCRX and SCTLRX).
+    "mrs x4, id_aa64pfr1_el1",
+    "ubfx x4, x4, #44, #4",
+    "cbz x4, 0f",
+    "msr s3_4_c2_c5_0, xzr",
+    "0:",
+    "mrs x4, s3_0_c0_c7_3",
+    "tst x4, #0xf",
+    "b.eq 0f",
+    "msr s3_4_c2_c0_3, xzr",
+    "0:",
+    "tst x4, #0xf0",
+    "b.eq 0f",
+    "msr s3_4_c1_c0_3, xzr",
+    "0:",
+    "msr amair_el2, xzr",
     "ldr x4, ={mair}",
     "msr mair_el2, x4",
     "msr tcr_el2, x1",
@@ -120,6 +140,7 @@ extern "C" fn el2_main() -> ! {
         cores,
         vcpus,
     } = report::init();
+    meter::check_counters();
     let fdt = memory::board_fdt();
     let fdt = Fdt::new(fdt)
         .unwrap_or_else(|error| fail(format_args!("the board's device tree: {error}")));
@@ -271,11 +292,6 @@ unsafe fn init_guest_controls(e2h: bool) {
         // elsewhere with E2H = 1.
         msr!("cnthctl_el2", if e2h { 1 << 10 } else { 1 });
         msr!("cntvoff_el2", 0);
-        msr!("hstr_el2", 0);
-        msr!("vpidr_el2", mrs!("midr_el1"));
-        if mrs!("id_aa64mmfr1_el1") >> 40 & 0xf != 0 {
-            // HCRX_EL2 (FEAT_HCX): what it enables is shown to no guest.
-            msr!("s3_4_c1_c2_2", 0);
-        }
+        controls::init();
     }
 }

@@ -7,7 +7,7 @@ use ::core::hint::black_box;
 
 use trapcast_trace::bins::Bins;
 
-use super::{sysreg::isb, vectors::RETURN_INSTRUCTIONS};
+use super::{panic::fail, sysreg::isb, vectors::RETURN_INSTRUCTIONS};
 use crate::{mrs, msr};
 
 /// INST_RETIRED, "Instruction architecturally executed" (Arm ARM, D13 "PMU events").
@@ -17,7 +17,7 @@ const NOT_EL1: u64 = 1 << 31;
 const NOT_EL0: u64 = 1 << 30;
 /// PMEVTYPER<n>_EL0.NSH: count at EL2.
 const EL2: u64 = 1 << 27;
-/// Event counters that the hypervisor's image names: 4 and 5, of six that the board's cores have.
+/// Event counters that a core has to have: the hypervisor's image names 4 and 5.
 const COUNTERS: u64 = 6;
 
 /// MDCR_EL2: counters from HPMN on are the hypervisor's, enabled by HPME.
@@ -53,19 +53,16 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// Sets up the counters of this core. Where it has too few, all readings are zero.
+    /// Sets up the counters of this core, which are there ([`check_counters`]).
     pub fn new() -> Self {
-        let counters = mrs!("pmcr_el0") >> 11 & 0x1f;
-        if counters >= COUNTERS {
-            // SAFETY: the PMU is EL2's to use; counting changes nothing else.
-            unsafe {
-                msr!("mdcr_el2", MDCR_HPMN | MDCR_HPME);
-                msr!("pmevtyper4_el0", INST_RETIRED | NOT_EL1 | NOT_EL0 | EL2);
-                msr!("pmevtyper5_el0", INST_RETIRED);
-                msr!("pmcntenset_el0", 1 << 4 | 1 << 5);
-            }
-            isb();
+        // SAFETY: the PMU is EL2's to use; counting changes nothing else.
+        unsafe {
+            msr!("mdcr_el2", MDCR_HPMN | MDCR_HPME);
+            msr!("pmevtyper4_el0", INST_RETIRED | NOT_EL1 | NOT_EL0 | EL2);
+            msr!("pmevtyper5_el0", INST_RETIRED);
+            msr!("pmcntenset_el0", 1 << 4 | 1 << 5);
         }
+        isb();
         let counts = instructions() != instructions();
         Self {
             exact: if counts { u32::MAX } else { 0 },
@@ -153,6 +150,24 @@ impl Meter {
         let spent = instructions().wrapping_sub(begin);
         self.masked_since = self.masked_since.wrapping_add(spent);
         self.total = self.total.wrapping_add(spent);
+    }
+}
+
+/// Refuses a core that has not the counters that EL2's code names: without them MDCR_EL2.HPMN = 4 and an
+/// access to PMEVCNTR4_EL0 are not defined (Arm ARM, "MDCR_EL2.HPMN", "PMEVCNTR<n>_EL0").
+pub fn check_counters() {
+    // ID_AA64DFR0_EL1.PMUVer: none, or not the architecture's.
+    let has_pmu = !matches!(mrs!("id_aa64dfr0_el1") >> 8 & 0xf, 0 | 0xf);
+    let counters = if has_pmu {
+        mrs!("pmcr_el0") >> 11 & 0x1f
+    } else {
+        0
+    };
+    if counters < COUNTERS {
+        fail(format_args!(
+            "this core has {counters} event counters, and EL2 needs {COUNTERS}, as it counts its \
+             instructions by two of them; take one of more, or QEMU's -cpu without pmu=off"
+        ));
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
     aarch32::El1Aarch32,
     boot::{HCR_E2H, HCR_RW},
     core::Core,
+    fcse,
     gic::{self, CpuInterface},
     register_file::{Area, RegisterFile},
     registers::{El1, Extensions, SCTLR_RES1, has_pauth, has_ras, trap_sme_registers},
@@ -267,6 +268,7 @@ impl Vcpu {
             self.el1.load(core.e2h);
             if self.aarch32 {
                 self.el1_aarch32.load();
+                fcse::clear();
                 spsr::hand_over(self.spsr);
             }
             self.extensions.load();

@@ -6,6 +6,7 @@
 use core::arch::global_asm;
 
 use crate::pattern32::Modes;
+use crate::{read_coprocessor, write_coprocessor};
 
 global_asm!(
     r#"
@@ -90,4 +91,16 @@ pub fn read() -> Modes {
 pub fn write(modes: &Modes) {
     // SAFETY: nobody uses what these registers hold, but for domain 0 of DACR, which a pattern leaves.
     unsafe { load_modes(&raw const *modes) };
+}
+
+/// FCSEIDR, which reads as zero since Armv8, but not under QEMU.
+#[must_use]
+pub fn fcseidr() -> u32 {
+    read_coprocessor!("p15, 0, {}, c13, c0, 0") as u32
+}
+
+/// Writes FCSEIDR.
+pub fn set_fcseidr(value: u32) {
+    // SAFETY: no core with Armv8 translates by it.
+    unsafe { write_coprocessor!("p15, 0, {}, c13, c0, 0", value.into()) };
 }

@@ -24,8 +24,8 @@ use trapcast_trace::report::{Header, MAX_CORES, VcpuReport};
 use super::{Segment, Start, Vm, VmState};
 use crate::{
     el2::{
-        console, core::Core, memory, meter, panic::fail, register_file::Vectors, scheduler, spsr,
-        system_registers::IdRegisters, vcpu::Vcpu, wait::Lock,
+        console, core::Core, fcse, memory, meter, panic::fail, register_file::Vectors, scheduler,
+        spsr, system_registers::IdRegisters, vcpu::Vcpu, wait::Lock,
     },
     mrs,
 };
@@ -79,6 +79,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
             ));
         }
         spsr::detect();
+        fcse::detect();
     }
     let ramdisk = module.ramdisk.as_ref().map(module_bytes);
     let ramdisk_size = ramdisk.map(|bytes| bytes.len() as u64);

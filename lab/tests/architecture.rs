@@ -1,0 +1,186 @@
+//! What a guest gets of the architecture beside its FP/SIMD registers, end to end under QEMU: exceptions
+//! that EL2 makes it take, and controls that do not depend on what firmware left. The same guests run
+//! without a hypervisor too, so that what they expect is known to be what a core does.
+//!
+//! Needs what `make build` leaves.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use libtest_mimic::{Failed, Trial};
+use support::{Outcomes, check};
+use trapcast::{
+    console::{self, Expected},
+    image::Image,
+    machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
+    paths::Paths,
+    qemu::{Console, Qemu},
+    run,
+    vectors::RegisterFiles,
+};
+use trapcast_forecast::Scheme;
+
+/// How long a run may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(240);
+
+/// Memory of a guest.
+const MEMORY: u64 = 16 << 20;
+
+/// The cores, with and without VHE.
+const CORES: [(Cpu, bool); 5] = [
+    (Cpu::CortexA57, false),
+    (Cpu::NeoverseN1, true),
+    (Cpu::A64fx, true),
+    (Cpu::Max, true),
+    (Cpu::Max, false),
+];
+
+fn main() {
+    support::run(trials)
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |name: String, test: Box<dyn FnOnce(&Paths) -> Outcomes + Send>| {
+        let paths = Arc::clone(paths);
+        trials.push(Trial::test(name, move || test(&paths)));
+    };
+    for (cpu, vhe) in CORES {
+        let core = format!("{cpu}{}", if vhe == cpu.has_vhe() { "" } else { "-no-vhe" });
+        let exceptions = move |paths: &Paths| passes(paths, cpu, vhe, &[EXCEPTIONS]);
+        add(format!("exceptions/{core}"), Box::new(exceptions));
+        let firmware = move |paths: &Paths| behind_firmware(paths, cpu, vhe);
+        add(format!("firmware/{core}"), Box::new(firmware));
+        if vhe == cpu.has_vhe() {
+            // QEMU's own exceptions clear the flags.
+            let bare = move |paths: &Paths| {
+                passes_alone(
+                    paths,
+                    cpu,
+                    Guest {
+                        words: "",
+                        ..EXCEPTIONS
+                    },
+                )
+            };
+            add(format!("exceptions/{core}/bare"), Box::new(bare));
+        }
+    }
+    add("counters".into(), Box::new(too_few_counters));
+    trials
+}
+
+/// Where careless firmware is loaded, and where it finds the hypervisor's first instruction
+/// (guests/src/bin/firmware.rs).
+const FIRMWARE: u64 = 0x4600_0000;
+const FIRMWARE_ENTRY: u64 = 0x4700_0000;
+
+/// Loads, stores and fetches where there is nothing.
+const EXCEPTIONS: Guest = Guest {
+    program: "exceptions",
+    words: "flags",
+};
+
+/// A bare-metal guest and what it is told.
+#[derive(Clone, Copy)]
+struct Guest {
+    program: &'static str,
+    words: &'static str,
+}
+
+impl Guest {
+    fn vm(self, paths: &Paths) -> Result<Vm, Failed> {
+        Ok(Vm {
+            kernel: Image::open(&paths.built(self.program)?)?,
+            initrd: None,
+            initrd_size: 0,
+            bootargs: self.words.into(),
+            memory: MEMORY,
+            vcpus: 1,
+            scheme: Scheme::UntilPut,
+            observe: false,
+            prompt: true,
+            pmu: false,
+            registers: RegisterFiles::FP,
+        })
+    }
+}
+
+/// A user of EL0 and EL1 and of the timer.
+const CHECKER: Guest = Guest {
+    program: "checker",
+    words: "workload=resume-point windows=300",
+};
+
+/// Runs guests on one core, of which each comes to its end and finds everything as it must be.
+fn passes(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Outcomes {
+    let machine = machine(paths, cpu, vhe, guests)?;
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    judge(&outcome.console, guests)
+}
+
+/// One core with these guests.
+fn machine(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Result<Machine, Failed> {
+    let vms: Result<Vec<Vm>, Failed> = guests.iter().map(|guest| guest.vm(paths)).collect();
+    Ok(Machine {
+        cpu,
+        cores: 1,
+        vhe,
+        icount: true,
+        record: false,
+        slice: None,
+        vms: vms?,
+    })
+}
+
+/// Firmware that leaves garbage in all that it can makes no difference.
+fn behind_firmware(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
+    let guests = [CHECKER, EXCEPTIONS];
+    let hypervisor = paths.hypervisor()?;
+    let mut prepared = machine(paths, cpu, vhe, &guests)?.prepare(&hypervisor, "stdio")?;
+    let firmware = paths.built("firmware")?.display().to_string();
+    // The entry point of a 64-bit ELF file.
+    let entry = std::fs::read(&hypervisor)?[24..32].try_into()?;
+    for loader in [
+        format!("loader,file={firmware},force-raw=on,addr={FIRMWARE:#x},cpu-num=0"),
+        format!(
+            "loader,addr={FIRMWARE_ENTRY:#x},data={:#x},data-len=8",
+            u64::from_le_bytes(entry)
+        ),
+    ] {
+        prepared.arguments.extend(["-device".into(), loader.into()]);
+    }
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
+    judge(&finished.console, &guests)
+}
+
+/// A core without the counters that EL2 counts by is refused in one sentence.
+fn too_few_counters(paths: &Paths) -> Outcomes {
+    let machine = machine(paths, Cpu::CortexA57, false, &[CHECKER])?;
+    let mut prepared = machine.prepare(&paths.hypervisor()?, "stdio")?;
+    let arguments = prepared.arguments.iter_mut();
+    for cpu in arguments.filter(|argument| *argument == "cortex-a57") {
+        cpu.push(",pmu=off");
+    }
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
+    let told = "trapcast: error: this core has 0 event counters, and EL2 needs 6";
+    check(finished.console.contains(told), || finished.console)
+}
+
+/// Runs a guest at EL1 of a board without EL2, as [`passes`] does.
+fn passes_alone(paths: &Paths, cpu: Cpu, guest: Guest) -> Outcomes {
+    let prepared = prepare_without_hypervisor(cpu, true, &guest.vm(paths)?)?;
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
+    judge(&finished.console, &[guest])
+}
+
+fn judge(console: &str, guests: &[Guest]) -> Outcomes {
+    let expected: Vec<_> = guests
+        .iter()
+        .map(|guest| Expected::Guest(guest.program))
+        .collect();
+    let findings = console::findings(console, &expected);
+    let sound = findings.failures.is_empty() && findings.guest_mismatches == 0;
+    check(sound, || format!("{findings:?}\n{console}"))
+}
