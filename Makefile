@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest build el2 lab study document bench torture test fuzz clean
+.PHONY: help setup guest build el2 lab study document bench torture check test fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -39,6 +39,9 @@ bench: build guest ## Measures the fast paths in instructions, beside those of L
 
 torture: build guest ## Ten million window checks while vCPUs move at random, and as many hostile operations
 	$(LAB) torture
+
+check: ## Style, lints, documents and unit tests: what needs no QEMU and no guest
+	@scripts/test.sh --check
 
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU
 	@scripts/test.sh
