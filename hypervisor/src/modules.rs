@@ -74,6 +74,11 @@ pub enum BoardError<'a> {
         /// The module's node.
         node: &'a str,
     },
+    /// A module has no bytes.
+    EmptyModule {
+        /// The module's node.
+        node: &'a str,
+    },
     /// Two modules overlap.
     Overlap {
         /// The address of the second of the two.
@@ -110,6 +115,10 @@ impl fmt::Display for BoardError<'_> {
             Self::ModulePlace { node } => write!(
                 f,
                 "the reg of {node} is not one range of RAM: load the guest to an address in RAM"
+            ),
+            Self::EmptyModule { node } => write!(
+                f,
+                "{node} is an empty file: give a kernel or a RAM disk that has something in it"
             ),
             Self::Overlap { address } => write!(
                 f,
@@ -251,13 +260,11 @@ fn modules<'a>(
         } else {
             continue;
         };
-        let place = module_place(node, cells)
-            .filter(|place| {
-                memory
-                    .iter()
-                    .any(|ram| ram.start <= place.start && place.end <= ram.end)
-            })
-            .ok_or(BoardError::ModulePlace { node: node.name() })?;
+        let place = module_place(node, cells)?;
+        let is_in = |ram: &Physical| ram.start <= place.start && place.end <= ram.end;
+        if !memory.iter().any(is_in) {
+            return Err(BoardError::ModulePlace { node: node.name() });
+        }
         modules
             .try_push(Module { place, kind })
             .map_err(|_| BoardError::TooManyVms)?;
@@ -283,12 +290,21 @@ fn module_cells(chosen: FdtNode<'_>) -> [usize; 2] {
 }
 
 /// Where a module is: its `reg` has exactly one entry.
-fn module_place(node: FdtNode<'_>, cells: [usize; 2]) -> Option<Physical> {
-    let property = node.property("reg")?;
-    let mut entries = property.as_prop_encoded_array(cells).ok()?;
-    let [address, size] = entries.next()?;
-    let only = entries.next().is_none();
-    range(address.to_int(), size.to_int()).filter(|_| only)
+fn module_place<'a>(node: FdtNode<'a>, cells: [usize; 2]) -> Result<Physical, BoardError<'a>> {
+    let numbers = || {
+        let property = node.property("reg")?;
+        let mut entries = property.as_prop_encoded_array(cells).ok()?;
+        let [address, size] = entries.next()?;
+        let numbers: (u64, u64) = (address.to_int().ok()?, size.to_int().ok()?);
+        entries.next().is_none().then_some(numbers)
+    };
+    let node = node.name();
+    match numbers() {
+        Some((_, 0)) => Err(BoardError::EmptyModule { node }),
+        numbers => numbers
+            .and_then(|(start, size)| Some(start..start.checked_add(size)?))
+            .ok_or(BoardError::ModulePlace { node }),
+    }
 }
 
 /// Gives each kernel a VM, and each RAM disk to the kernel before it.

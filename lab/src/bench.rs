@@ -22,9 +22,10 @@ pub use self::{
 use crate::{
     console,
     error::{Error, Result},
+    fpcheck,
     image::Image,
     initrd::{self, Task},
-    kvm,
+    input, kvm,
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
     paths::Paths,
@@ -188,7 +189,7 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
         versions,
         profile: profile(
             &measured,
-            &std::fs::read(&inputs.hypervisor).map_err(Error::run)?,
+            &input::read("hypervisor", &inputs.hypervisor, fpcheck::MOST_BYTES)?,
         )?,
         goals: goals::goals(&measured, &timings),
         paths: measured,
@@ -281,7 +282,7 @@ pub fn measure_profile(rounds: u32, paths: &Paths) -> Result<String> {
     let bootargs = format!("rounds={rounds} only=fp-trap-switch");
     let mut measured = measure_paths(&bootargs, &inputs, PROFILE_CORE, PEER_SCHEME, Watch::Not)?;
     measured.push(measure_watched(&WATCHED[0], rounds, &inputs, PROFILE_CORE)?);
-    let hypervisor = std::fs::read(&inputs.hypervisor).map_err(Error::run)?;
+    let hypervisor = input::read("hypervisor", &inputs.hypervisor, fpcheck::MOST_BYTES)?;
     profile(&measured, &hypervisor)
 }
 

@@ -1,5 +1,7 @@
 //! What lies where in the board's RAM, and how much of it a set of VMs needs.
 
+use trapcast_hypervisor::guest_image::{DoesNotFit, Image, Layout as GuestLayout};
+
 use crate::error::{Error, Result};
 
 /// Where RAM starts on QEMU's `virt` board.
@@ -17,18 +19,15 @@ const TABLES: u64 = 32 << 20;
 /// RAM comes in steps of this size, so that a little more of anything changes nothing else.
 const STEP: u64 = 64 << 20;
 
-/// What a guest's memory holds below its kernel's text_offset, where its FDT lies.
-const BELOW_KERNEL: u64 = 2 << 20;
-
 /// What one VM brings with it.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Load {
     /// Bytes of memory that the VM has.
     pub memory: u64,
     /// Bytes of the kernel's file.
     pub kernel_file: u64,
-    /// Bytes that the kernel takes in memory, with its text_offset.
-    pub kernel_memory: u64,
+    /// What its header says.
+    pub kernel: Image,
     /// Bytes of the initrd, if there is one.
     pub initrd: Option<u64>,
 }
@@ -92,19 +91,23 @@ impl Layout {
 }
 
 fn check_fit(index: usize, vm: &Load) -> Result<()> {
-    let initrd = vm.initrd.unwrap_or(0);
-    let needed = BELOW_KERNEL + vm.kernel_memory + initrd.next_multiple_of(BLOCK);
-    if needed <= vm.memory {
+    let Err(DoesNotFit { needed, .. }) = GuestLayout::new(index, &vm.kernel, vm.initrd, vm.memory)
+    else {
         return Ok(());
-    }
-    Err(Error::input(format!(
-        "VM {index} has {} of memory, and its kernel ({}) and initrd ({}) need {} before anything \
-         runs: give a larger --memory",
-        mebibytes(vm.memory),
-        mebibytes(vm.kernel_memory),
-        mebibytes(initrd),
-        mebibytes(needed)
-    )))
+    };
+    let parts = format!(
+        "its kernel ({}) and initrd ({})",
+        mebibytes(vm.kernel.memory_size),
+        mebibytes(vm.initrd.unwrap_or(0))
+    );
+    Err(Error::input(match needed {
+        Some(needed) => format!(
+            "VM {index} has {} of memory, and {parts} need {} before anything runs: give a larger --memory",
+            mebibytes(vm.memory),
+            mebibytes(needed)
+        ),
+        None => format!("{parts} of VM {index} fit into no VM: give smaller ones"),
+    }))
 }
 
 /// A size as people read it, rounded up to mebibytes.
@@ -129,13 +132,20 @@ pub fn available_memory() -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use trapcast_hypervisor::guest_image::ExecutionState;
+
     use super::*;
 
     const MIB: u64 = 1 << 20;
     const LINUX: Load = Load {
         memory: 128 * MIB,
         kernel_file: 27 * MIB,
-        kernel_memory: 28 * MIB,
+        kernel: Image {
+            execution_state: ExecutionState::AArch64,
+            text_offset: 0,
+            memory_size: 28 * MIB,
+            page_size: None,
+        },
         initrd: Some(2 * MIB + 1),
     };
 
@@ -168,7 +178,17 @@ mod tests {
             sentence.starts_with("VM 1 has 32 MiB of memory"),
             "{sentence}"
         );
-        assert!(sentence.contains("need 34 MiB"), "{sentence}");
+        // 2 below the kernel, 28, 2 and a little more, and 2 for the FDT, which begin at multiples of 2.
+        assert!(sentence.contains("need 36 MiB"), "{sentence}");
+        let large = Load {
+            kernel: Image {
+                memory_size: 1 << 40,
+                ..LINUX.kernel
+            },
+            ..LINUX
+        };
+        let sentence = Layout::of(&[large], u64::MAX).unwrap_err().to_string();
+        assert!(sentence.contains("fit into no VM"), "{sentence}");
         let sentence = Layout::of(&[LINUX], 256 * MIB).unwrap_err().to_string();
         assert!(sentence.contains("need 384 MiB of RAM"), "{sentence}");
     }

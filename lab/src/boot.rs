@@ -8,16 +8,19 @@ use std::{
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use trapcast_forecast::Scheme;
+use trapcast_trace::report::{ReadError, Report, State};
 
 use crate::{
     arch::Arch,
     error::{Error, Result},
     image::Image,
     initrd::{self, Task},
+    input,
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
     paths::Paths,
     qemu::{Console, Qemu},
+    run,
     top::share::Announced,
     vectors::RegisterFiles,
 };
@@ -89,13 +92,33 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
     }
     let _terminal = SavedTerminal::save();
     let finished = Qemu::start(&prepared.arguments, Console::Terminal)?.wait(None)?;
-    if finished.status.success() {
-        return Ok(());
+    if !finished.status.success() {
+        return Err(Error::run(format!(
+            "QEMU failed ({}); its message stands above",
+            finished.status
+        )));
     }
-    Err(Error::run(format!(
-        "QEMU failed ({}); its message stands above",
-        finished.status
-    )))
+    ended(&prepared.ram)
+}
+
+/// What is said of a hypervisor that has ended, or that the user has left.
+fn ended(ram: &MemoryFile) -> Result<()> {
+    let mailbox = ram.mailbox()?;
+    let report = match Report::read(mailbox.bytes()) {
+        Ok(report) => report,
+        // The user was faster than the hypervisor.
+        Err(ReadError::NoMagic) => return Ok(()),
+        Err(error) => return Err(run::unreadable(error)),
+    };
+    match report.header.state {
+        state if state == State::Refused as u32 => Err(Error::input(
+            "the hypervisor refused to start; the last line above says why, and what helps",
+        )),
+        state if state == State::Failed as u32 => Err(Error::run(
+            "the hypervisor failed; the last lines above say where",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
@@ -104,9 +127,7 @@ fn vm(boot: &Boot, paths: &Paths) -> Result<Vm> {
         None => boot.arch.kernel(paths)?,
     };
     let initrd = match (&boot.initrd, &boot.kernel) {
-        (Some(initrd), _) => Some(std::fs::read(initrd).map_err(|error| {
-            Error::input(format!("cannot read initrd {}: {error}", initrd.display()))
-        })?),
+        (Some(initrd), _) => Some(input::read("initrd", initrd, boot.memory)?),
         (None, None) => Some(initrd::build(&boot.arch.busybox(paths)?, Task::Shell)?),
         (None, Some(_)) => None,
     };

@@ -10,6 +10,7 @@ use trapcast_trace::report::MAX_CORES;
 use crate::{
     arch::Arch,
     document::{self, DocumentArgs},
+    error::EXIT_STATUSES,
     machine::{Cpu, Size},
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
@@ -22,7 +23,7 @@ use crate::{
 /// Runs guests under the Trapcast hypervisor in QEMU, and measures what switching their FP/SIMD
 /// registers costs under each scheme.
 #[derive(Debug, Parser)]
-#[command(name = "trapcast", version, after_help = EXIT_STATUS)]
+#[command(name = "trapcast", version, after_help = after_help())]
 pub struct Cli {
     /// The directory that holds what was built and downloaded [default: the checkout's target]
     #[arg(long, global = true, env = "TRAPCAST_TARGET", value_name = "DIR")]
@@ -32,10 +33,16 @@ pub struct Cli {
     pub command: Command,
 }
 
-const EXIT_STATUS: &str = "\
-Exit status: 0 if all went well, 1 if a run failed or registers were lost, 2 if the input or the machine
-cannot serve.
+/// What the help ends with.
+fn after_help() -> String {
+    let statuses = EXIT_STATUSES.map(|(status, meaning)| format!("  {status:<3} {meaning}\n"));
+    format!(
+        "Exit status, of every command:\n{}\n{START}",
+        statuses.concat()
+    )
+}
 
+const START: &str = "\
 Start with:
   trapcast doctor          what is missing on this machine
   trapcast study --quick   the table, in under three minutes

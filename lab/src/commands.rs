@@ -16,7 +16,7 @@ use crate::{
     error::{Error, Result},
     fpcheck, judge,
     machine::Cpu,
-    parallel,
+    output, parallel,
     paths::Paths,
     plane, profile_table,
     record::{self, RecordFile, Shape, inspect},
@@ -292,15 +292,19 @@ fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
         rounds: arguments.rounds,
         boots: arguments.boots,
     };
-    let bench = bench::bench(plan, paths)?;
-    let output = arguments
+    let directory = arguments
         .output
         .clone()
         .unwrap_or_else(|| paths.target().join("bench"));
-    let file = output.join("results.json");
-    results::write_json(&file, &bench)?;
-    let profile = output.join("measured-qemu.toml");
-    results::write(&profile, bench.profile.as_bytes())?;
+    let (file, profile) = (
+        directory.join("results.json"),
+        directory.join("measured-qemu.toml"),
+    );
+    paths.hypervisor()?;
+    let outputs = (output::begin(&file)?, output::begin(&profile)?);
+    let bench = bench::bench(plan, paths)?;
+    outputs.0.put(&results::json(&bench)?)?;
+    outputs.1.put(bench.profile.as_bytes())?;
     if arguments.json {
         print_json(&bench)?;
     } else {
@@ -336,9 +340,11 @@ fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
         time: arguments.minutes.map(|m| Duration::from_secs(60 * m)),
         output,
     };
-    let results = torture::torture(&plan, paths)?;
     let file = plan.output.join("results.json");
-    results::write_json(&file, &results)?;
+    paths.hypervisor()?;
+    let output = output::begin(&file)?;
+    let results = torture::torture(&plan, paths)?;
+    output.put(&results::json(&results)?)?;
     if arguments.json {
         print_json(&results)?;
     } else {
@@ -380,9 +386,9 @@ fn check_image(arguments: &CheckImageArgs) -> Result<()> {
 /// Prints to standard output. A reader that has gone away, such as `head`, is no error.
 pub fn print(text: &str) -> Result<()> {
     match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Error::run(format!("cannot print: {error}")))
-        }
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::input(format!(
+            "cannot write to standard output: {error}"
+        ))),
         _ => Ok(()),
     }
 }

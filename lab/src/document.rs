@@ -18,9 +18,10 @@ use clap::Args;
 
 use crate::{
     error::{Error, Result},
+    output,
     paths::Paths,
     report::{self, Answered},
-    results::{self, Results},
+    results::Results,
 };
 
 pub use markers::{Marked, marked, rewritten};
@@ -106,15 +107,15 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
             .map(|name| Ok((name, read(&of_report(file, name))?)))
             .collect();
         let figures = figures?;
-        results::write(&kept, &layout::json(&results)?)?;
+        output::write(&kept, &layout::json(&results)?)?;
         let json = serde_json::to_string_pretty(&answers).expect("texts have a JSON form");
-        results::write(&kept_answers, (json + "\n").as_bytes())?;
+        output::write(&kept_answers, (json + "\n").as_bytes())?;
         for (name, figure) in &figures {
-            results::write(&checkout.join(KEPT_FIGURES).join(name), figure)?;
+            output::write(&checkout.join(KEPT_FIGURES).join(name), figure)?;
         }
     }
     for (file, text) in &new {
-        results::write(file, text.as_bytes())?;
+        output::write(file, text.as_bytes())?;
     }
     Ok(match changed.as_slice() {
         [] => "every document says what the results say\n".to_string(),

@@ -9,10 +9,28 @@ pub enum Error {
     /// A run failed or found what it must not find: exit status 1.
     #[error("{0}")]
     Run(String),
-    /// The user asked to stop: exit status 130, as shells have it for SIGINT.
-    #[error("interrupted")]
-    Interrupted,
+    /// A signal asked to stop, by its number: exit status 128 and that number, as shells have it.
+    #[error("stopped by {}", signal_hook::low_level::signal_name((*.0).into()).unwrap_or("a signal"))]
+    Stopped(u8),
 }
+
+/// What every command exits with, and why: what its help and `docs/commands.md` list.
+pub const EXIT_STATUSES: [(u8, &str); 6] = [
+    (0, "all went well"),
+    (
+        1,
+        "a run failed, or found what must not be: registers lost, a document or a study that \
+         differs, something that trapcast doctor misses",
+    ),
+    (
+        2,
+        "the input or the machine cannot serve: arguments, files that cannot be read or written, what is \
+         not built or installed, VMs that the hypervisor refuses",
+    ),
+    (129, "stopped by SIGHUP: the terminal was closed"),
+    (130, "stopped by SIGINT: Ctrl-C"),
+    (143, "stopped by SIGTERM"),
+];
 
 impl Error {
     /// An [`Error::Input`] from anything that can be shown.
@@ -30,7 +48,7 @@ impl Error {
         match self {
             Self::Run(_) => 1,
             Self::Input(_) => 2,
-            Self::Interrupted => 130,
+            Self::Stopped(signal) => 128 + *signal,
         }
     }
 }

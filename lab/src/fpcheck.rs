@@ -9,7 +9,13 @@ use std::path::Path;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use serde::Serialize;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    input,
+};
+
+/// The most bytes of an image.
+pub const MOST_BYTES: u64 = 512 << 20;
 
 /// Names of functions that may use the registers start with this.
 pub const ALLOWED_PREFIX: &str = "trapcast_fpsimd_";
@@ -58,8 +64,7 @@ pub const fn uses_fpsimd(word: u32) -> bool {
 /// # Errors
 /// [`Error::Input`] where it is not an ELF file for AArch64 with symbols.
 pub fn check_file(path: &Path) -> Result<Report> {
-    let bytes = std::fs::read(path)
-        .map_err(|error| Error::input(format!("cannot read {}: {error}", path.display())))?;
+    let bytes = input::read("image", path, MOST_BYTES)?;
     check(&bytes).map_err(|reason| Error::input(format!("{} {reason}", path.display())))
 }
 

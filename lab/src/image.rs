@@ -1,43 +1,48 @@
 //! Kernels as files: what the hypervisor will say of one, before QEMU is started.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
-use trapcast_hypervisor::guest_image::{self, ExecutionState};
+use trapcast_hypervisor::guest_image::Image as Header;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    input,
+    memory::MemoryFile,
+};
+
+/// The most bytes of a kernel's file.
+const MOST_BYTES: u64 = 512 << 20;
 
 /// A kernel that was looked at and can be booted.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Image {
-    /// Where it lies.
+    /// Where it was read from.
     pub path: PathBuf,
-    /// Bytes of the file.
+    /// The file that QEMU loads: whatever the path is, and whatever becomes of what is there.
+    pub file: Arc<MemoryFile>,
+    /// Bytes of that file.
     pub file_size: u64,
-    /// Bytes of memory that it takes, zeroed data included.
-    pub memory_size: u64,
-    /// Where it goes above what the hypervisor keeps at the start of RAM, in bytes.
-    pub text_offset: u64,
-    /// The state that it runs in at EL1.
-    pub execution_state: ExecutionState,
+    /// What its header says.
+    pub header: Header,
 }
 
 impl Image {
-    /// Looks at a file, as the hypervisor does.
+    /// Reads a kernel, and looks at it as the hypervisor does.
     ///
     /// # Errors
     /// [`Error::Input`] where it cannot be read, is no arm64 Image or zImage, or is cut short.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(|error| {
-            Error::input(format!("cannot read kernel {}: {error}", path.display()))
-        })?;
-        let image = guest_image::Image::parse(&bytes)
+        let bytes = input::read("kernel", path, MOST_BYTES)?;
+        let header = Header::parse(&bytes)
             .map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
         Ok(Self {
             path: path.to_path_buf(),
+            file: Arc::new(MemoryFile::with_content(&bytes)?),
             file_size: bytes.len() as u64,
-            memory_size: image.memory_size,
-            text_offset: image.text_offset,
-            execution_state: image.execution_state,
+            header,
         })
     }
 }

@@ -98,7 +98,7 @@ pub struct Judged {
 ///
 /// # Errors
 /// Where a file cannot be read, has no windows or was made for replays only;
-/// [`Error::Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
+/// [`Error::Stopped`](crate::error::Error::Stopped) on Ctrl-C.
 pub fn judge(files: &[PathBuf], profiles: &[Profile]) -> Result<Judgement> {
     let records: Vec<Judged> = files
         .par_iter()

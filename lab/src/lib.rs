@@ -21,6 +21,7 @@ pub mod histogram;
 pub mod hostile;
 pub mod image;
 pub mod initrd;
+pub mod input;
 pub mod judge;
 pub mod kvm;
 pub mod machine;

@@ -1,9 +1,11 @@
 //! A board with its hypervisor and VMs, and the QEMU command line that starts it.
 
+mod refusals;
+
 use std::{ffi::OsString, fmt, path::Path, str::FromStr};
 
 use trapcast_forecast::{Costs, Scheme};
-use trapcast_hypervisor::guest_image::ExecutionState;
+use trapcast_hypervisor::settings::MAX_MEMORY;
 
 use crate::{
     board::{BLOCK, Layout, Load, available_memory},
@@ -43,12 +45,6 @@ impl Cpu {
     /// Whether it has the Virtualization Host Extensions.
     pub const fn has_vhe(self) -> bool {
         !matches!(self, Self::CortexA57)
-    }
-
-    /// Whether its EL1 has this state.
-    pub const fn runs(self, state: ExecutionState) -> bool {
-        matches!(state, ExecutionState::AArch64)
-            || matches!(self, Self::CortexA57 | Self::Max | Self::MaxOf(_))
     }
 
     /// What follows `-cpu`.
@@ -102,9 +98,9 @@ impl FromStr for Size {
             .map_err(|_| format!("'{text}' is not a size: write it as 128M or 1G"))?;
         number
             .checked_mul(1 << shift)
-            .filter(|size| *size > 0 && *size <= 1 << 40)
+            .filter(|size| (1..=MAX_MEMORY).contains(size))
             .map(|size| Self(size.next_multiple_of(BLOCK)))
-            .ok_or_else(|| format!("'{text}' is not between 1 byte and 1024G"))
+            .ok_or_else(|| format!("'{text}' is not between 1 byte and {}G", MAX_MEMORY >> 30))
     }
 }
 
@@ -183,13 +179,8 @@ impl Machine {
         hypervisor: &Path,
         serial: &str,
     ) -> Result<Prepared> {
-        let runs = |vm: &Vm| self.cpu.runs(vm.kernel.execution_state);
-        if let Some(number) = self.vms.iter().position(|vm| !runs(vm)) {
-            return Err(Error::input(format!(
-                "VM {number} has an AArch32 kernel, and {} has no AArch32 at EL1: take --cpu cortex-a57 \
-                 or max",
-                self.cpu
-            )));
+        for (number, vm) in self.vms.iter().enumerate() {
+            refusals::check(self.cpu, number, vm)?;
         }
         let loads: Vec<Load> = self.vms.iter().map(Vm::load).collect();
         let layout = Layout::of(&loads, available_memory()?)?;
@@ -208,7 +199,7 @@ impl Machine {
                 format!(
                     "guest-loader,addr={:#x},kernel={},bootargs={}",
                     place.kernel,
-                    escaped(&vm.kernel.path.to_string_lossy()),
+                    vm.kernel.file.path().display(),
                     escaped(&vm.bootargs)
                 )
                 .into(),
@@ -261,7 +252,7 @@ impl Vm {
         Load {
             memory: self.memory,
             kernel_file: self.kernel.file_size,
-            kernel_memory: self.kernel.text_offset + self.kernel.memory_size,
+            kernel: self.kernel.header,
             initrd: self.initrd.is_some().then_some(self.initrd_size),
         }
     }
@@ -295,7 +286,7 @@ pub fn prepare_without_hypervisor(cpu: Cpu, icount: bool, vm: &Vm) -> Result<Pre
         .to_string_lossy()
         .replace("virtualization=on", "virtualization=off")
         .into();
-    arguments.extend(["-kernel".into(), vm.kernel.path.clone().into()]);
+    arguments.extend(["-kernel".into(), vm.kernel.file.path().into()]);
     arguments.extend(["-append".into(), vm.bootargs.clone().into()]);
     if let Some(initrd) = &vm.initrd {
         arguments.extend(["-initrd".into(), initrd.path().into()]);
@@ -363,17 +354,25 @@ fn escaped(value: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use trapcast_hypervisor::guest_image::{ExecutionState, Image as Header};
+
     use super::*;
     use crate::vectors::Length;
 
-    fn vm(scheme: Scheme) -> Vm {
+    pub(super) fn vm(scheme: Scheme) -> Vm {
         Vm {
             kernel: Image {
-                path: "/some, where/Image".into(),
+                path: "Image".into(),
+                file: Arc::new(MemoryFile::zeroed(1 << 20).unwrap()),
                 file_size: 1 << 20,
-                memory_size: 2 << 20,
-                text_offset: 0,
-                execution_state: ExecutionState::AArch64,
+                header: Header {
+                    memory_size: 2 << 20,
+                    text_offset: 0,
+                    execution_state: ExecutionState::AArch64,
+                    page_size: None,
+                },
             },
             initrd: None,
             initrd_size: 0,
@@ -414,33 +413,14 @@ mod tests {
             "-kernel\n/el2\n-append\nvhe=off record=on idle=poll vm0.memory=16M vm0.vcpus=2 vm0.scheme=owner \
              vm0.observe=on vm0.pmu=off vm1.memory=16M",
             "vm1.pmu=off vm1.sve=256\n",
-            "guest-loader,addr=0x48000000,kernel=/some,, where/Image,bootargs=workload=never a,,b",
+            &format!(
+                "guest-loader,addr=0x48000000,kernel={},bootargs=workload=never a,,b",
+                machine.vms[0].kernel.file.path().display()
+            ),
             "guest-loader,addr=0x48200000,",
         ] {
             assert!(line.contains(wanted), "{wanted} is not in {line}");
         }
-    }
-
-    #[test]
-    fn an_aarch32_kernel_is_refused_on_a_core_without() {
-        let mut vm = vm(Scheme::Owner);
-        vm.kernel.execution_state = ExecutionState::AArch32;
-        let prepare = |cpu| {
-            let machine = Machine {
-                cpu,
-                cores: 1,
-                vhe: false,
-                icount: true,
-                record: false,
-                slice: None,
-                vms: vec![vm.clone()],
-            };
-            machine.prepare(Path::new("/el2"), "stdio").map(|_| ())
-        };
-        assert_eq!(prepare(Cpu::CortexA57), Ok(()));
-        assert_eq!(prepare(Cpu::Max), Ok(()));
-        let told = prepare(Cpu::NeoverseN1).unwrap_err().to_string();
-        assert!(told.contains("neoverse-n1 has no AArch32 at EL1"), "{told}");
     }
 
     #[test]

@@ -101,7 +101,7 @@ impl MemoryFile {
 }
 
 fn cannot_make(error: std::io::Error) -> Error {
-    Error::run(format!("cannot make a file in memory for QEMU: {error}"))
+    Error::input(format!("cannot make a file in memory for QEMU: {error}"))
 }
 
 /// A copy of a mailbox, aligned as its records want it.

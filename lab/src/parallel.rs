@@ -2,8 +2,8 @@
 
 use std::{
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
     },
     thread,
 };
@@ -39,26 +39,26 @@ pub fn all<I: Sync, T: Send>(items: &[I], workers: usize, one: impl Fn(&I) -> T 
 /// Does all `jobs`, up to `workers` at a time. One that fails does not stop the others.
 ///
 /// # Errors
-/// [`Error::Interrupted`] if one was: those that were not begun are left out. The first
-/// [`Error::Input`]: it is the same for every job, so that one sentence about it is enough.
+/// [`Error::Stopped`] if one was: those that were not begun are left out. The first [`Error::Input`]: it is the same for every job, so that one sentence about it is enough.
 pub fn in_parallel<J: Sync, T: Send>(
     jobs: &[J],
     workers: usize,
     run: impl Fn(&J) -> Result<T> + Sync,
 ) -> Result<Vec<Result<T>>> {
-    let interrupted = AtomicBool::new(false);
+    let stopped = OnceLock::new();
     let outcomes = all(jobs, workers, |job| {
-        if interrupted.load(Ordering::Relaxed) {
-            return Err(Error::Interrupted);
+        if let Some(&signal) = stopped.get() {
+            return Err(Error::Stopped(signal));
         }
         let outcome = run(job);
-        if matches!(outcome, Err(Error::Interrupted)) {
-            interrupted.store(true, Ordering::Relaxed);
+        if let Err(Error::Stopped(signal)) = &outcome {
+            // Whichever was first.
+            let _ = stopped.set(*signal);
         }
         outcome
     });
     for outcome in &outcomes {
-        if let Err(error @ (Error::Interrupted | Error::Input(_))) = outcome {
+        if let Err(error @ (Error::Stopped(_) | Error::Input(_))) = outcome {
             return Err(error.clone());
         }
     }
@@ -93,9 +93,9 @@ mod tests {
         let ran = AtomicUsize::new(0);
         let interrupted = in_parallel(&[0; 50], 1, |_| {
             ran.fetch_add(1, Ordering::Relaxed);
-            Err::<(), _>(Error::Interrupted)
+            Err::<(), _>(Error::Stopped(15))
         });
-        assert_eq!(interrupted, Err(Error::Interrupted));
+        assert_eq!(interrupted, Err(Error::Stopped(15)));
         assert_eq!(ran.into_inner(), 1);
         let missing = in_parallel(&[0; 2], 2, |_| Err::<(), _>(Error::input("no kernel")));
         assert_eq!(missing, Err(Error::input("no kernel")));

@@ -92,7 +92,7 @@ impl Progress {
         let outcome = match error {
             None => "done".to_string(),
             // The user knows; all runs that are under way end like this.
-            Some(Error::Interrupted) => return,
+            Some(Error::Stopped(_)) => return,
             Some(error) => format!("FAILED: {error}"),
         };
         state.ended(name, weight, seconds);

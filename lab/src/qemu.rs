@@ -117,25 +117,27 @@ impl Qemu {
     /// Waits until QEMU ends by itself; ends it when `limit` has passed or the user wants to stop.
     ///
     /// # Errors
-    /// [`Error::Interrupted`], or [`Error::Run`] with the last lines of the console where the limit
+    /// [`Error::Stopped`], or [`Error::Run`] with the last lines of the console where the limit
     /// has passed or a VM that must not has started again.
     pub fn wait(self, limit: Option<Duration>) -> Result<Finished> {
         self.wait_while(limit, || true)
     }
 
-    /// As [`wait`](Self::wait), and ends QEMU as if the user wanted to stop when it is not `wanted`
-    /// any more.
+    /// As [`wait`](Self::wait), and ends QEMU when it is not `wanted` any more.
     ///
     /// # Errors
-    /// As [`wait`](Self::wait).
+    /// As [`wait`](Self::wait), and [`Error::Run`] where it was not wanted.
     pub fn wait_while(
         mut self,
         limit: Option<Duration>,
         wanted: impl Fn() -> bool,
     ) -> Result<Finished> {
         loop {
-            if signals::interrupted() || !wanted() {
-                return Err(Error::Interrupted);
+            signals::check()?;
+            if !wanted() {
+                return Err(Error::run(
+                    "QEMU was stopped, as what it does is of no use any more",
+                ));
             }
             if limit.is_some_and(|limit| self.started.elapsed() > limit) {
                 return self.stopped(&format!(

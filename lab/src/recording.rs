@@ -12,6 +12,7 @@ use crate::{
     console,
     error::{Error, Result},
     machine::{Cpu, Machine},
+    output,
     parallel::in_parallel,
     paths::Paths,
     progress::Progress,
@@ -85,9 +86,10 @@ impl fmt::Display for Recorded {
 /// Records each workload of a plan. One that fails leaves no file and does not stop the others.
 ///
 /// # Errors
-/// [`Error::Input`] where images are missing, [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Input`] where images are missing, [`Error::Stopped`] on Ctrl-C.
 pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
     let hypervisor = paths.hypervisor()?;
+    output::directory(&plan.output)?;
     let versions = Versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?.with_seed(plan.seed);
     let tasks = plan.workloads.iter();

@@ -9,7 +9,7 @@ use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
 use crate::{
-    error::{Error, Result},
+    error::Result,
     plane,
     record::RecordFile,
     replay::{self, Outcome, SchemeCounts, SchemeOutcome, Standing},
@@ -128,14 +128,12 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
 /// Replays a record in one pass, row group by row group.
 ///
 /// # Errors
-/// Where the record cannot be read or has no windows; [`Error::Interrupted`] on Ctrl-C.
+/// Where the record cannot be read or has no windows; [`Error::Stopped`] on Ctrl-C.
 pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
     record.require_windows()?;
     let parts = (0..record.row_group_count()).map(|row_group| {
         move || {
-            if signals::interrupted() {
-                return Err(Error::Interrupted);
-            }
+            signals::check()?;
             let (mut events, mut resumes) = replay::Part::default();
             record.read_events(row_group, &mut events)?;
             if schemes.contains(&Scheme::Forecast) {

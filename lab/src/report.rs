@@ -16,7 +16,7 @@ use crate::{
         subject::{self, Sharing, Subject},
     },
     error::{Error, Result},
-    parallel,
+    output, parallel,
     results::Results,
 };
 
@@ -92,9 +92,11 @@ struct Answer {
 /// the study's records.
 ///
 /// # Errors
-/// [`Error::Input`] where records are missing or cannot be read, [`Error::Run`] where the report cannot be
-/// written, [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Input`] where records are missing or cannot be read, or the report cannot be written;
+/// [`Error::Stopped`] on Ctrl-C.
 pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written> {
+    let page = output.join(PAGE);
+    let begun = output::begin(&page)?;
     let machines = machine::all();
     let subjects = subjects(results, records, &machines)?;
     let material = Material {
@@ -117,12 +119,11 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
         }
         for picture in &content.pictures {
             let path = data.join(format!("{}.svg", picture.name));
-            files::whole(&path, picture.svg.as_bytes())?;
+            output::write(&path, picture.svg.as_bytes())?;
         }
     }
-    files::whole(&data.join(ANSWERS), answered(&answers).as_bytes())?;
-    let page = output.join(PAGE);
-    files::whole(&page, page::render(&material, &answers).as_bytes())?;
+    output::write(&data.join(ANSWERS), answered(&answers).as_bytes())?;
+    begun.put(page::render(&material, &answers).as_bytes())?;
     Ok(Written {
         page,
         summary: summary(&answers),

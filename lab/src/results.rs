@@ -1,7 +1,7 @@
 //! What a study leaves: `results.json`, whose parts but `timing` are the same whenever the same
 //! study runs on the same versions.
 
-use std::{collections::BTreeMap, io::Write, path::Path, process::Command};
+use std::{collections::BTreeMap, path::Path, process::Command};
 use trapcast_profile::Unit;
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use crate::{
     console::Findings,
     error::{Error, Result},
     figures::{Counters, Figures},
-    output,
+    input, output,
     paths::Paths,
     plane, qemu, toolchain,
     workload::Scale,
@@ -22,6 +22,13 @@ use crate::{
 
 /// Version of the file's layout.
 pub const FORMAT: u32 = 4;
+
+/// The most bytes of such a file: a hundred times those of a full study.
+const MOST_BYTES: u64 = 512 << 20;
+
+/// In a study's directory, the file that is there as long as the study is not done: the command that goes on
+/// with it.
+pub const UNFINISHED: &str = "runs/unfinished";
 
 /// A whole study.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -245,17 +252,53 @@ impl Results {
     /// Reads what a study has written.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file cannot be read, is no study's, or is another version's.
+    /// [`Error::Input`] where the file cannot be read, is no study's, is another version's, or is that of a
+    /// study that has been started again and is not done.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = std::fs::read(path).map_err(|error| unusable(path, &error))?;
-        // Another version's file may lack anything but this.
-        let Layout { format } =
-            serde_json::from_slice(&text).map_err(|error| unusable(path, &error))?;
-        if format != FORMAT {
-            let error = format!("its format is {format}, and this version's is {FORMAT}");
-            return Err(unusable(path, &error));
+        Self::parse(&Self::text(path)?, path)
+    }
+
+    /// Reads the file's text.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn text(path: &Path) -> Result<Vec<u8>> {
+        let directory = path.parent().unwrap_or(Path::new(""));
+        if let Ok(command) = std::fs::read_to_string(directory.join(UNFINISHED)) {
+            return Err(Error::input(format!(
+                "the study in {} is not finished: go on with {}",
+                directory.display(),
+                command.trim_end()
+            )));
         }
-        serde_json::from_slice(&text).map_err(|error| unusable(path, &error))
+        input::read("results", path, MOST_BYTES).map_err(|error| match error {
+            Error::Input(sentence) => Error::input(format!("{sentence}; run trapcast study")),
+            other => other,
+        })
+    }
+
+    /// Takes the text of the file `path`, which a study has written.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn parse(text: &[u8], path: &Path) -> Result<Self> {
+        Self::parsed(text).map_err(|error| {
+            Error::input(format!(
+                "{} holds no results of this version's study: {error}; run trapcast study",
+                path.display()
+            ))
+        })
+    }
+
+    fn parsed(text: &[u8]) -> std::result::Result<Self, String> {
+        // Another version's file may lack anything but this.
+        let Layout { format } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        if format != FORMAT {
+            return Err(format!(
+                "its format is {format}, and this version's is {FORMAT}"
+            ));
+        }
+        serde_json::from_slice(text).map_err(|error| error.to_string())
     }
 
     /// The same without what no table shows, to be kept: the counters of single vCPUs, and the times of
@@ -290,35 +333,22 @@ struct Layout {
     format: u32,
 }
 
-fn unusable(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::input(format!(
-        "{} holds no results of this version's study: {error}; run trapcast study",
-        path.display()
-    ))
+/// A value as JSON, as it stands in files.
+///
+/// # Errors
+/// Where it has no JSON form.
+pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(Error::run)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// Writes JSON to a file at once: it is the old one or the new one, never a half.
 ///
 /// # Errors
-/// [`Error::Run`] where the directory cannot be made or written to.
+/// Those of [`output::write`].
 pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(Error::run)?;
-    text.push(b'\n');
-    write(path, &text)
-}
-
-/// Writes a file at once: it is the old one or the new one, never a half.
-///
-/// # Errors
-/// [`Error::Run`] where the directory cannot be made or written to.
-pub fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Error::run(format!("cannot write {}: {error}", path.display()))
-    };
-    let mut file = output::begin(path).map_err(|error| failed(&error))?;
-    file.write_all(content).map_err(|error| failed(&error))?;
-    file.persist(path).map_err(|error| failed(&error))?;
-    Ok(())
+    output::write(path, &json(value)?)
 }
 
 #[cfg(test)]

@@ -139,8 +139,23 @@ fn outcome(finished: Finished, mailbox: &Mailbox) -> Result<Outcome> {
     }
     let report = match Report::read(mailbox.bytes()) {
         Ok(report) => report,
-        Err(error) => return failed(&unreadable(error)),
+        Err(error) => {
+            return match unreadable(error) {
+                Error::Run(reason) => failed(&reason),
+                other => Err(other),
+            };
+        }
     };
+    if report.header.state == State::Refused as u32 {
+        let lines = finished.console.lines().rev();
+        let said = lines
+            .filter_map(|line| line.strip_prefix("trapcast: error: "))
+            .next();
+        let reason = said.unwrap_or("its console does not say why");
+        return Err(Error::input(format!(
+            "the hypervisor refused to start: {reason}"
+        )));
+    }
     if report.header.state != State::Done as u32 {
         return failed("the hypervisor stopped before its VMs were done");
     }
@@ -154,17 +169,17 @@ fn outcome(finished: Finished, mailbox: &Mailbox) -> Result<Outcome> {
     })
 }
 
-/// Why a mailbox cannot be read, as a sentence.
-pub fn unreadable(error: ReadError) -> String {
+/// Why a mailbox cannot be read: [`Error::Input`] of a hypervisor that is not this lab's.
+pub fn unreadable(error: ReadError) -> Error {
     match error {
-        ReadError::NoMagic => "the hypervisor did not start".to_string(),
-        ReadError::Version(version) => format!(
+        ReadError::NoMagic => Error::run("the hypervisor did not start"),
+        ReadError::Version(version) => Error::input(format!(
             "the hypervisor writes version {version} of the report and this lab reads version {}: \
              run make build",
             trapcast_trace::report::VERSION
-        ),
+        )),
         ReadError::Truncated | ReadError::Counts => {
-            "the report in the mailbox is damaged".to_string()
+            Error::run("the report in the mailbox is damaged")
         }
     }
 }
@@ -216,7 +231,8 @@ mod tests {
 
     #[test]
     fn each_way_to_fail_has_its_sentence() {
-        let sentence = |code, mailbox| outcome(finished(code), &mailbox).unwrap_err().to_string();
+        let error = |code, mailbox| outcome(finished(code), &mailbox).unwrap_err();
+        let sentence = |code, mailbox| error(code, mailbox).to_string();
         let done = State::Done as u32;
         let cases = [
             (
@@ -227,7 +243,6 @@ mod tests {
                 sentence(0, mailbox(State::Running as u32, report::VERSION)),
                 "before its VMs were done",
             ),
-            (sentence(0, mailbox(done, 999)), "version 999"),
             (
                 sentence(0, MemoryFile::zeroed(4 << 20).unwrap().mailbox().unwrap()),
                 "did not start",
@@ -237,5 +252,22 @@ mod tests {
             assert!(sentence.contains(wanted), "{sentence}");
             assert!(sentence.contains("trapcast: up"), "{sentence}");
         }
+        let Error::Input(sentence) = error(0, mailbox(done, 999)) else {
+            panic!("it is the input's fault");
+        };
+        assert!(sentence.contains("version 999"), "{sentence}");
+    }
+
+    #[test]
+    fn a_refusal_is_the_inputs_fault_and_quotes_the_hypervisor() {
+        let refused = mailbox(State::Refused as u32, report::VERSION);
+        let console = "trapcast: error: vm0: no\n".to_string();
+        let finished = Finished {
+            console,
+            ..finished(0)
+        };
+        let told = outcome(finished, &refused).unwrap_err();
+        let wanted = "the hypervisor refused to start: vm0: no";
+        assert_eq!(told, Error::input(wanted));
     }
 }

@@ -60,6 +60,8 @@ pub struct Plan {
     pub directory: PathBuf,
     /// Whether to do all runs, whatever is found in the directory.
     pub fresh: bool,
+    /// The command line that goes on with it if it is interrupted.
+    pub command: String,
 }
 
 /// Runs a study.
@@ -68,13 +70,13 @@ pub struct Plan {
 ///
 /// # Errors
 /// [`Input`](crate::error::Error::Input) where images are missing, change meanwhile, or another study
-/// runs in the directory; [`Interrupted`](crate::error::Error::Interrupted) on Ctrl-C.
+/// runs in the directory; [`Stopped`](crate::error::Error::Stopped) on Ctrl-C.
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
     let versions = Versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?;
-    let store = Store::open(&plan.directory)?;
+    let store = Store::open(&plan.directory, &plan.command)?;
     let jobs: Vec<(Job, Machine)> = jobs(plan)
         .into_iter()
         .map(|job| (job, job.machine(plan, &images)))
@@ -260,6 +262,7 @@ mod tests {
             jobs: 2,
             directory: PathBuf::new(),
             fresh: false,
+            command: String::new(),
         }
     }
 }

@@ -9,7 +9,6 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
-use tempfile::NamedTempFile;
 use trapcast_forecast::Scheme;
 
 use crate::{
@@ -63,8 +62,7 @@ pub struct Written {
 /// the record.
 ///
 /// # Errors
-/// [`Error::Input`] where the record cannot be shown or the file not be made, [`Error::Run`] where it
-/// cannot be written, [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Input`] where the record cannot be shown or the file not be written, [`Error::Stopped`] on Ctrl-C.
 pub fn write(record: &RecordFile, plan: &Plan, path: &Path) -> Result<Written> {
     record.require_windows()?;
     let scheme = plan.scheme.map_or_else(|| recorded_scheme(record), Ok)?;
@@ -74,9 +72,8 @@ pub fn write(record: &RecordFile, plan: &Plan, path: &Path) -> Result<Written> {
             path.display()
         )));
     }
-    let mut output = create(path)?;
-    let failed =
-        |error: std::io::Error| Error::run(format!("cannot write {}: {error}", path.display()));
+    let mut output = BufWriter::with_capacity(1 << 20, output::begin(path)?);
+    let failed = |error: std::io::Error| output::cannot_write(path, &error);
     let mut trace = Trace::begin(&mut output).map_err(failed)?;
     let cut = fill(record, plan, scheme, &mut trace).map_err(|error| match error {
         Stopped::Output(error) => failed(error),
@@ -100,10 +97,9 @@ pub fn write(record: &RecordFile, plan: &Plan, path: &Path) -> Result<Written> {
     let file = output
         .into_inner()
         .map_err(|error| failed(error.into_error()))?;
-    let file = file.persist(path).map_err(|error| failed(error.error))?;
     Ok(Written {
         windows: cut.shown(),
-        bytes: file.metadata().map_err(failed)?.len(),
+        bytes: file.finish()?,
         cut_at: cut.cut_at(),
     })
 }
@@ -152,9 +148,7 @@ fn fill<W: Write>(
     let mut tracks = Tracks::new(&record.metadata().vcpus, clock, scheme, plan.from);
     let progress = progress(record.windows());
     'record: while !windows.is_empty() {
-        if signals::interrupted() {
-            return Err(Error::Interrupted.into());
-        }
+        signals::check()?;
         for (number, window) in (progress.position()..).zip(&windows) {
             if !cut.goes_on(clock.nanoseconds(window.start)) {
                 break 'record;
@@ -201,18 +195,6 @@ fn progress(windows: u64) -> ProgressBar {
 
 fn same_file(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
-/// Begins a file that takes its name only in the end.
-fn create(path: &Path) -> Result<BufWriter<NamedTempFile>> {
-    let failed = |error| {
-        Error::input(format!(
-            "cannot write {}: {error}; name another place by -o",
-            path.display()
-        ))
-    };
-    let file = output::begin(path).map_err(failed)?;
-    Ok(BufWriter::with_capacity(1 << 20, file))
 }
 
 /// Does what `trapcast timeline` was asked. Returns what to print.

@@ -113,9 +113,7 @@ enum Wish {
 /// Waits for what the user does, until `end`.
 fn wait_for_key(end: Instant) -> Result<Option<Wish>> {
     loop {
-        if signals::interrupted() {
-            return Err(Error::Interrupted);
-        }
+        signals::check()?;
         let left = end.saturating_duration_since(Instant::now());
         if event::poll(left.min(POLL)).map_err(terminal_failed)? {
             let wish = match event::read().map_err(terminal_failed)? {
@@ -150,7 +148,7 @@ fn wish(key: KeyEvent) -> Option<Wish> {
 }
 
 fn terminal_failed(error: std::io::Error) -> Error {
-    Error::run(format!("cannot use the terminal: {error}"))
+    Error::input(format!("cannot use the terminal: {error}"))
 }
 
 /// A hypervisor that is looked at again and again.
@@ -166,9 +164,7 @@ impl Watch {
         let ram = running.ram()?;
         let limit = Instant::now() + START;
         let sample = loop {
-            if signals::interrupted() {
-                return Err(Error::Interrupted);
-            }
+            signals::check()?;
             match Sample::take(&ram)? {
                 Some(sample) => break sample,
                 None if !running.lives() || Instant::now() > limit => {
@@ -208,9 +204,7 @@ impl Watch {
     fn pause(&self, time: Duration) -> Result<()> {
         let end = Instant::now() + time;
         while Instant::now() < end && self.running.lives() {
-            if signals::interrupted() {
-                return Err(Error::Interrupted);
-            }
+            signals::check()?;
             thread::sleep(POLL.min(end.saturating_duration_since(Instant::now())));
         }
         Ok(())

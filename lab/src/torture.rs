@@ -25,9 +25,10 @@ use crate::{
     console,
     error::{Error, Result},
     machine::Machine,
+    output,
     paths::Paths,
     progress::Progress,
-    results::{self, Verdict, Versions},
+    results::{Verdict, Versions},
     run::{self, Outcome},
 };
 
@@ -144,7 +145,7 @@ struct Run {
 /// What is not as it must be is in [`Results::failures`].
 ///
 /// # Errors
-/// [`Input`](Error::Input) where something is missing, [`Interrupted`](Error::Interrupted) on Ctrl-C.
+/// [`Input`](Error::Input) where something is missing, [`Stopped`](Error::Stopped) on Ctrl-C.
 pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
@@ -168,7 +169,7 @@ pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
             let weight = work.row.windows.min(work.target) - before.min(work.target);
             progress.end(&name, weight, outcome.as_ref().err());
             match outcome {
-                Err(error @ (Error::Interrupted | Error::Input(_))) => return Err(error),
+                Err(error @ (Error::Stopped(_) | Error::Input(_))) => return Err(error),
                 Err(Error::Run(sentence)) => failures.push(format!("{name}: {sentence}")),
                 Ok(()) => {}
             }
@@ -288,7 +289,7 @@ impl Work {
         self.failed = true;
         let name = format!("{}-{}-{seed}.txt", self.part.name, self.scheme);
         let file = output.join(name);
-        results::write(&file, run.outcome.console.as_bytes())?;
+        output::write(&file, run.outcome.console.as_bytes())?;
         Err(Error::run(format!(
             "{verdict:?}: {} mismatches in guests, {} in the host{}; its console is in {}",
             run.mismatches,

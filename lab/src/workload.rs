@@ -249,16 +249,26 @@ impl Images {
     /// # Errors
     /// [`Error::Input`] where an image is missing or damaged.
     pub fn load(paths: &Paths, workloads: &[&Workload], scale: Scale) -> Result<Self> {
+        let guests = || workloads.iter().flat_map(|workload| workload.guests);
+        // One for all guests, as its file is in memory.
+        let kernel = guests()
+            .any(|guest| !matches!(guest, Guest::Checker(_)))
+            .then(|| Image::open(&paths.guest("Image")?))
+            .transpose()?;
         let with_script = |guest: Guest, scale| {
-            let mut guests = workloads.iter().flat_map(|workload| workload.guests);
-            let needed = guests.any(|other| *other == guest);
-            needed.then(|| linux(paths, scale)).transpose()
+            let needed = kernel
+                .as_ref()
+                .filter(|_| guests().any(|other| *other == guest));
+            needed.map(|kernel| linux(paths, kernel, scale)).transpose()
         };
         Ok(Self {
             checker: Image::open(&paths.built("checker")?)?,
             linux: with_script(Guest::Linux, scale)?,
             linux_smp: with_script(Guest::LinuxSmp, Scale::QUICK)?,
-            programs: programs(paths, workloads)?,
+            programs: match &kernel {
+                Some(kernel) => programs(paths, kernel, guests())?,
+                None => BTreeMap::new(),
+            },
             seed: SEED,
         })
     }
@@ -332,21 +342,25 @@ impl Images {
     }
 }
 
-/// The images of the programs of these workloads.
-fn programs(paths: &Paths, workloads: &[&Workload]) -> Result<BTreeMap<&'static str, Linux>> {
+/// The images of the programs among these guests.
+fn programs<'a>(
+    paths: &Paths,
+    kernel: &Image,
+    guests: impl Iterator<Item = &'a Guest>,
+) -> Result<BTreeMap<&'static str, Linux>> {
     let mut programs = BTreeMap::new();
-    for guest in workloads.iter().flat_map(|workload| workload.guests) {
+    for guest in guests {
         if let Guest::Program(program) = guest
             && !programs.contains_key(program.name)
         {
             let image = program::Builder::new(paths)?.image(program)?;
-            programs.insert(program.name, with_initrd(paths, &image)?);
+            programs.insert(program.name, with_initrd(kernel, &image)?);
         }
     }
     Ok(programs)
 }
 
-fn linux(paths: &Paths, scale: Scale) -> Result<Linux> {
+fn linux(paths: &Paths, kernel: &Image, scale: Scale) -> Result<Linux> {
     let initrd = initrd::build(
         &paths.guest("busybox")?,
         Task::Script {
@@ -355,12 +369,12 @@ fn linux(paths: &Paths, scale: Scale) -> Result<Linux> {
             simd: &paths.built("linux-simd")?,
         },
     )?;
-    with_initrd(paths, &initrd)
+    with_initrd(kernel, &initrd)
 }
 
-fn with_initrd(paths: &Paths, initrd: &[u8]) -> Result<Linux> {
+fn with_initrd(kernel: &Image, initrd: &[u8]) -> Result<Linux> {
     Ok((
-        Image::open(&paths.guest("Image")?)?,
+        kernel.clone(),
         Arc::new(MemoryFile::with_content(initrd)?),
         initrd.len() as u64,
     ))

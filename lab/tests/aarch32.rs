@@ -242,7 +242,7 @@ fn refused(paths: &Paths) -> Outcomes {
     };
     let told = refusal(&machine)?;
     check(told.contains("VM 0 has an AArch32 kernel"), || told)?;
-    machine.vms[0].kernel.execution_state = ExecutionState::AArch64;
+    machine.vms[0].kernel.header.execution_state = ExecutionState::AArch64;
     let told = refusal(&machine)?;
     let expected =
         "vm0: an AArch32 kernel, but this core has no AArch32 at EL1; use -cpu cortex-a57";

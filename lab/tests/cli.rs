@@ -1,13 +1,22 @@
 //! The command line from outside: what it refuses, what it says, and what it exits with.
 
 use std::{
-    os::unix::fs::PermissionsExt,
+    ffi::OsStr,
+    os::unix::{ffi::OsStrExt, fs::PermissionsExt},
     path::Path,
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::{
+    fs::{CWD, FileType, Mode, mknodat},
+    process::{Pid, Signal, kill_process},
+};
+use trapcast_trace::{
+    MAILBOX_OFFSET,
+    report::{self, Header, State},
+};
+use zerocopy::IntoBytes;
 
 /// A directory with a built hypervisor that is none, so that commands get as far as their input.
 fn target() -> tempfile::TempDir {
@@ -148,7 +157,7 @@ fn what_does_not_fit_into_memory_is_refused() {
     ]);
     assert!(told.contains("give a larger --memory"), "{told}");
     let told = refused(&[
-        "boot", "--kernel", &kernel, "--memory", "1024G", "--vms", "64",
+        "boot", "--kernel", &kernel, "--memory", "500G", "--vms", "64",
     ]);
     assert!(told.contains("fewer --vms"), "{told}");
     let told = refused(&["boot", "--kernel", &kernel, "--memory", "lots"]);
@@ -181,6 +190,11 @@ fn doctor_names_what_is_missing() {
 /// `trapcast boot` with a `qemu-system-aarch64` that is this shell script, in this directory.
 fn with_fake_qemu(directory: &Path, script: &str) -> Command {
     let kernel = image(directory, 4096);
+    booting(directory, OsStr::new(&kernel), script)
+}
+
+/// The same with this kernel.
+fn booting(directory: &Path, kernel: &OsStr, script: &str) -> Command {
     let qemu = directory.join("qemu-system-aarch64");
     std::fs::write(&qemu, format!("#!/bin/sh\n{script}\n")).unwrap();
     std::fs::set_permissions(&qemu, PermissionsExt::from_mode(0o755)).unwrap();
@@ -192,7 +206,8 @@ fn with_fake_qemu(directory: &Path, script: &str) -> Command {
         .env("PATH", format!("{}:/usr/bin:/bin", directory.display()))
         .arg("--target")
         .arg(directory)
-        .args(["boot", "--kernel", &kernel])
+        .args(["boot", "--kernel"])
+        .arg(kernel)
         .stdin(Stdio::null())
         .stderr(Stdio::piped());
     command
@@ -271,6 +286,156 @@ fn a_qemu_that_dies_is_told() {
     assert!(told.contains("QEMU failed (exit status: 3)"), "{told}");
 }
 
+/// Passes for a QEMU that keeps the kernel that it is given as the file `loaded` beside itself.
+fn keeping(directory: &Path) -> String {
+    let word = "kernel=\\([^,]*\\),.*";
+    format!(
+        "{VERSION}for word; do\n\
+         path=$(echo \"$word\" | sed -n 's/guest-loader,addr=[^,]*,{word}/\\1/p')\n\
+         [ -z \"$path\" ] || cat \"$path\" >{}/loaded\ndone",
+        directory.display()
+    )
+}
+
+#[test]
+fn a_kernel_may_have_any_name_and_come_from_a_pipe() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let image = std::fs::read(image(path, 5000)).unwrap();
+    let odd = path.join(OsStr::from_bytes(b"a, b=\xff"));
+    std::fs::write(&odd, &image).unwrap();
+    let fifo = path.join("fifo");
+    mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    for kernel in [&odd, &fifo] {
+        let mut command = booting(path, kernel.as_os_str(), &keeping(path));
+        command.args(["--vms", "2"]);
+        let trapcast = command.spawn().unwrap();
+        if *kernel == fifo {
+            std::fs::write(&fifo, &image).unwrap();
+        }
+        let output = trapcast.wait_with_output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{kernel:?}: {told}");
+        let loaded = path.join("loaded");
+        assert!(std::fs::read(&loaded).unwrap() == image, "{kernel:?}");
+        std::fs::remove_file(loaded).unwrap();
+    }
+}
+
+#[test]
+fn what_is_read_whole_is_read_up_to_a_limit() {
+    let directory = tempfile::tempdir().unwrap();
+    let kernel = image(directory.path(), 4096);
+    for (arguments, wanted) in [
+        (
+            &["boot", "--kernel", "/dev/zero"][..],
+            "cannot read kernel /dev/zero: it is longer than 512 MiB",
+        ),
+        (
+            &["boot", "--kernel", &kernel, "--initrd", "/dev/zero"],
+            "cannot read initrd /dev/zero: it is longer than 256 MiB",
+        ),
+        (
+            &["replay", "--profile", "/dev/zero", "x"],
+            "cannot read the profile /dev/zero: it is longer than 1 MiB",
+        ),
+        (&["inspect", "/dev/zero"], "/dev/zero is no regular file"),
+    ] {
+        let told = refused(arguments);
+        assert!(told.contains(wanted), "{told}");
+    }
+}
+
+#[test]
+fn what_the_hypervisor_or_linux_would_not_take_is_refused_before() {
+    let directory = tempfile::tempdir().unwrap();
+    let empty = directory.path().join("empty");
+    std::fs::write(&empty, "").unwrap();
+    let refused = |arguments: &[&str]| {
+        // With a QEMU that serves, lest one that runs keep the test waiting.
+        let mut boot = with_fake_qemu(directory.path(), VERSION);
+        boot.args(arguments);
+        let (code, told) = ended(boot);
+        assert_eq!(code, Some(2), "{arguments:?}: {told}");
+        told
+    };
+    let told = refused(&["--initrd", empty.to_str().unwrap()]);
+    assert!(told.contains("VM 0 has an initrd of no bytes"), "{told}");
+
+    let (long, longest) = ("x".repeat(2048), "x".repeat(2047));
+    let told = refused(&["--append", &long]);
+    assert!(
+        told.contains("2048 bytes, of which Linux takes 2047"),
+        "{told}"
+    );
+    assert!(arguments_of_qemu(&["--append", &longest]).contains(&longest));
+
+    // Flags: bits 2:1, 2 for pages of 16 KiB.
+    let kernel = image(directory.path(), 4096);
+    let mut bytes = std::fs::read(&kernel).unwrap();
+    bytes[24] = 2 << 1;
+    std::fs::write(&kernel, bytes).unwrap();
+    let mut boot = booting(directory.path(), OsStr::new(&kernel), VERSION);
+    boot.args(["--cpu", "cortex-a57"]);
+    let (code, told) = ended(boot);
+    assert_eq!(code, Some(2), "{told}");
+    assert!(
+        told.contains("pages of 16 KiB, which cortex-a57 does not have: take --cpu neoverse-n1"),
+        "{told}"
+    );
+}
+
+/// `boot` ends as its hypervisor did, as the mailbox in the board's RAM tells.
+#[test]
+fn boot_ends_as_its_hypervisor_did() {
+    for (state, version, code, wanted) in [
+        (State::Done as u32, report::VERSION, 0, ""),
+        // The user has left.
+        (State::Running as u32, report::VERSION, 0, ""),
+        (
+            State::Refused as u32,
+            report::VERSION,
+            2,
+            "the hypervisor refused to start; the last line above says why",
+        ),
+        (
+            State::Failed as u32,
+            report::VERSION,
+            1,
+            "the hypervisor failed; the last lines above say where",
+        ),
+        (State::Done as u32, report::VERSION + 1, 2, "run make build"),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let header = Header {
+            magic: report::MAGIC,
+            version,
+            state,
+            cores: 1,
+            vms: 1,
+            vcpus: 1,
+            vhe: 1,
+            counter_frequency: 62_500_000,
+            started: 1,
+            finished: 2,
+        };
+        let file = directory.path().join("header");
+        std::fs::write(&file, header.as_bytes()).unwrap();
+        let script = format!(
+            "{VERSION}ram=$(echo \"$@\" | sed 's/.*mem-path=\\([^,]*\\),.*/\\1/')\n\
+             dd if={} of=$ram bs=4096 seek={} conv=notrunc status=none",
+            file.display(),
+            MAILBOX_OFFSET / 4096
+        );
+        let (ended, told) = ended(with_fake_qemu(directory.path(), &script));
+        assert_eq!(ended, Some(code), "{told}");
+        assert!(
+            told.contains(wanted) && told.is_empty() == wanted.is_empty(),
+            "{told}"
+        );
+    }
+}
+
 /// Waits until a condition holds; the test fails if it never does.
 fn eventually<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
     let limit = Instant::now() + Duration::from_secs(20);
@@ -284,11 +449,12 @@ fn eventually<T>(what: &str, condition: impl Fn() -> Option<T>) -> T {
 }
 
 #[test]
-fn an_interrupt_stops_qemu_even_one_that_does_not_listen() {
-    for (signal, listens) in [
-        (Signal::INT, true),
-        (Signal::TERM, true),
-        (Signal::INT, false),
+fn a_signal_stops_qemu_even_one_that_does_not_listen() {
+    for (signal, listens, code) in [
+        (Signal::INT, true, 130),
+        (Signal::TERM, true, 143),
+        (Signal::HUP, true, 129),
+        (Signal::INT, false, 130),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("pid");
@@ -297,13 +463,51 @@ fn an_interrupt_stops_qemu_even_one_that_does_not_listen() {
             "{VERSION}{ignore}echo $$ >{0}.new; mv {0}.new {0}\nexec sleep 1000",
             file.display()
         );
-        let mut trapcast = with_fake_qemu(directory.path(), &script).spawn().unwrap();
+        let mut trapcast = with_signals(&with_fake_qemu(directory.path(), &script), "default")
+            .spawn()
+            .unwrap();
         let qemu = eventually("QEMU's start", || std::fs::read_to_string(&file).ok());
         kill_process(Pid::from_child(&trapcast), signal).unwrap();
-        assert_eq!(trapcast.wait().unwrap().code(), Some(130));
+        assert_eq!(trapcast.wait().unwrap().code(), Some(code), "{signal:?}");
         let process = format!("/proc/{}", qemu.trim());
         assert!(!Path::new(&process).exists(), "QEMU still runs");
     }
+}
+
+/// The same command with SIGHUP at its default, or ignored, however the tests were started.
+fn with_signals(command: &Command, how: &str) -> Command {
+    let mut env = Command::new("/usr/bin/env");
+    env.arg(format!("--{how}-signal=HUP"))
+        .arg(command.get_program())
+        .args(command.get_args())
+        .envs(
+            command
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    env
+}
+
+#[test]
+fn under_nohup_a_closed_terminal_stops_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("pid");
+    let script = format!(
+        "{VERSION}echo $$ >{0}.new; mv {0}.new {0}\nexec sleep 1000",
+        file.display()
+    );
+    let mut trapcast = with_signals(&with_fake_qemu(directory.path(), &script), "ignore")
+        .spawn()
+        .unwrap();
+    eventually("QEMU's start", || std::fs::read_to_string(&file).ok());
+    kill_process(Pid::from_child(&trapcast), Signal::HUP).unwrap();
+    // Several times as long as it takes to look for a signal.
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(trapcast.try_wait().unwrap(), None);
+    kill_process(Pid::from_child(&trapcast), Signal::TERM).unwrap();
+    assert_eq!(trapcast.wait().unwrap().code(), Some(143));
 }
 
 #[test]

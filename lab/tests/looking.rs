@@ -270,7 +270,7 @@ fn top_says_why_there_is_nothing_to_see() {
     let _announced = announce(path, &ram);
     let output = trapcast(path, &["top", "--once"]);
     let told = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert_eq!(output.status.code(), Some(2), "{told}");
     assert!(told.contains("run make build"), "{told}");
 }
 

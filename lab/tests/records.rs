@@ -416,10 +416,15 @@ fn an_agreement_is_shown_from_results_and_nothing_else() {
 
     fs::write(path.join("cut.json"), &results[..results.len() - 5]).unwrap();
     fs::write(path.join("other.json"), "{}").unwrap();
-    for name in ["cut.json", "other.json", "none.json", "."] {
+    for (name, wanted) in [
+        ("cut.json", "no results of this version's study"),
+        ("other.json", "no results of this version's study"),
+        ("none.json", "cannot read results none.json: No such file"),
+        (".", "cannot read results .: Is a directory"),
+    ] {
         let told = refused(path, &["agreement", name]);
         assert!(
-            told.contains("no results of this version's study"),
+            told.contains(wanted) && told.contains("run trapcast study"),
             "{told}"
         );
     }

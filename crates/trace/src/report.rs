@@ -32,8 +32,10 @@ pub enum State {
     Running = 2,
     /// Every VM has powered off. The counters are final.
     Done = 3,
-    /// EL2 panicked, or refused to start; the console says why.
+    /// EL2 panicked; the console says why.
     Failed = 4,
+    /// EL2 refused to start its VMs; the console says why.
+    Refused = 5,
 }
 
 /// Why a guest came to EL2: an index into [`VcpuReport::exits`].

@@ -22,7 +22,7 @@ pub fn power_off() -> ! {
 /// Refuses to go on: says why in one sentence and powers off.
 pub fn fail(reason: fmt::Arguments) -> ! {
     say!("error: {reason}");
-    report::finish(State::Failed, mrs!("cntpct_el0"));
+    report::finish(State::Refused, mrs!("cntpct_el0"));
     power_off()
 }
 

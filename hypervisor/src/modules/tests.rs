@@ -192,6 +192,13 @@ fn trees_that_cannot_be_run_are_refused_with_a_sentence() {
             vec![kernel(0x4800_0000), ramdisk(0x4810_0000)],
             "the module at 0x48100000 overlaps",
         ),
+        (
+            vec![
+                kernel(0x4800_0000),
+                module("multiboot,ramdisk", 0x4a00_0000, 0, None),
+            ],
+            "module@0x4a000000 is an empty file",
+        ),
         (vec![kernel(0x7ff0_0000)], "the reg of module@0x7ff00000"),
         (vec![kernel(0x1000_0000)], "the reg of module@0x10000000"),
         (

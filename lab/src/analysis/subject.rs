@@ -14,11 +14,7 @@ use super::{
     usage::{Gaps, Splitter, Usage},
 };
 use crate::{
-    error::{Error, Result},
-    plane,
-    record::RecordFile,
-    replay::Outcome,
-    replaying, signals, workload,
+    error::Result, plane, record::RecordFile, replay::Outcome, replaying, signals, workload,
 };
 
 /// The scheme whose record stands for a workload: it moves least, and so disturbs least.
@@ -124,7 +120,7 @@ pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
 /// Looks at a record, and replays it for some machines.
 ///
 /// # Errors
-/// [`Error::Input`] where the record cannot be read or has no windows; [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Input`] where the record cannot be read or has no windows; [`Error::Stopped`] on Ctrl-C.
 pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
     let file = RecordFile::open(path)?;
     let work_begins = file.work_begins()?;
@@ -134,9 +130,7 @@ pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
     let (mut vcpus, mut cores) = (BTreeSet::new(), BTreeSet::new());
     let mut instructions = 0;
     for group in 0..file.row_group_count() {
-        if signals::interrupted() {
-            return Err(Error::Interrupted);
-        }
+        signals::check()?;
         for sample in sample::read(&file, group, &work_begins)? {
             splitter.add(&sample);
             modes.add(&sample);

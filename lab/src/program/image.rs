@@ -12,8 +12,8 @@ use super::Program;
 use crate::{
     error::Result,
     initrd::{Archive, read},
+    output,
     paths::Paths,
-    results,
     userland::Userland,
 };
 
@@ -78,7 +78,7 @@ impl Builder {
             program,
         )?;
         self.forget(program);
-        results::write(&file, &image)?;
+        output::write(&file, &image)?;
         Ok(image)
     }
 

@@ -42,7 +42,7 @@ pub struct Shape {
 /// Returns the file's size in bytes.
 ///
 /// # Errors
-/// [`Error::Input`] without a vCPU, [`Error::Interrupted`] on Ctrl-C, else as [`RecordWriter`].
+/// [`Error::Input`] without a vCPU, [`Error::Stopped`] on Ctrl-C, else as [`RecordWriter`].
 pub fn generate(path: &Path, shape: Shape) -> Result<u64> {
     if shape.vcpus == 0 {
         return Err(Error::input("a record cannot be made of no vCPU"));
@@ -69,9 +69,7 @@ pub fn generate(path: &Path, shape: Shape) -> Result<u64> {
     let mut batch = Vec::with_capacity(BATCH);
     let mut left = shape.windows;
     while left > 0 {
-        if signals::interrupted() {
-            return Err(Error::Interrupted);
-        }
+        signals::check()?;
         batch.clear();
         batch.extend((0..left.min(BATCH as u64)).map(|_| machine.window()));
         left -= batch.len() as u64;

@@ -102,14 +102,12 @@ pub struct ColumnSummary {
 /// Reads a record file and says what is in it. Memory does not grow with the file.
 ///
 /// # Errors
-/// [`Error::Input`] where it is no record, or damaged; [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Input`] where it is no record, or damaged; [`Error::Stopped`] on Ctrl-C.
 pub fn inspect(path: &Path) -> Result<Summary> {
     let file = RecordFile::open(path)?;
     let mut tally = Tally::new(&file.metadata().vcpus);
     for row_group in 0..file.row_group_count() {
-        if signals::interrupted() {
-            return Err(Error::Interrupted);
-        }
+        signals::check()?;
         tally.add(&Columns::read(&file, row_group)?)?;
     }
     Ok(tally.summary(&file))

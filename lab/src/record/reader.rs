@@ -1,7 +1,7 @@
 //! Reads record files, and refuses in one sentence what is none.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
     sync::Arc,
@@ -63,11 +63,17 @@ impl RecordFile {
     /// [`Error::Input`], in one sentence, where it is not.
     pub fn open(path: &Path) -> Result<Self> {
         let unreadable = |error| Error::input(format!("cannot read {}: {error}", path.display()));
-        let file = File::open(path).map_err(unreadable)?;
-        let about = file.metadata().map_err(unreadable)?;
+        // Before it is opened, as a FIFO would wait for its writer.
+        let about = fs::metadata(path).map_err(unreadable)?;
         if !about.is_file() {
-            return Err(Error::input(format!("{} is not a file", path.display())));
+            let why = if about.is_dir() {
+                "is not a file"
+            } else {
+                "is no regular file, and a record is not read from its start to its end: save it as one first"
+            };
+            return Err(Error::input(format!("{} {why}", path.display())));
         }
+        let file = File::open(path).map_err(unreadable)?;
         Self::read(path, file, about.len())
             .map_err(|why| Error::input(format!("{} {why}", path.display())))
     }

@@ -1,14 +1,12 @@
 //! Writes a record file.
 
 use std::{
-    fs::File,
     io::{BufWriter, Write},
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread::JoinHandle,
 };
 
-use tempfile::NamedTempFile;
 use trapcast_trace::record::Record;
 
 use super::{
@@ -19,8 +17,8 @@ use super::{
     seal,
 };
 use crate::{
-    error::{Error, Result},
-    output,
+    error::Result,
+    output::{self, cannot_write},
 };
 
 /// Windows of a row group. Each is decoded by one thread at a time, and costs a dictionary per
@@ -32,7 +30,7 @@ pub const ROW_GROUP: usize = 1 << 20;
 const PARCEL: usize = 4096;
 
 /// What the encoder writes to.
-pub type Output = BufWriter<NamedTempFile>;
+pub type Output = BufWriter<output::Output>;
 
 /// Writes records to a file that appears whole, under its name, when it is finished, and not at all
 /// if it is not.
@@ -65,7 +63,7 @@ impl RecordWriter {
     /// `waits`, `windows` and `vms` of the metadata are filled in at the end.
     ///
     /// # Errors
-    /// [`Error::Input`] where the directory cannot be made or written to, or the file is one.
+    /// Those of [`output::begin`].
     pub fn create(path: &Path, metadata: Metadata) -> Result<Self> {
         Self::with_columns(path, metadata, COLUMNS, ROW_GROUP)
     }
@@ -77,12 +75,9 @@ impl RecordWriter {
         columns: &'static [Column],
         row_group: usize,
     ) -> Result<Self> {
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::input(format!("cannot write {}: {error}", path.display()))
-        };
-        let file = output::begin(path).map_err(|error| failed(&error))?;
+        let file = output::begin(path)?;
         let encoder = Encoder::new(BufWriter::new(file), columns, row_group)
-            .map_err(|error| failed(&error))?;
+            .map_err(|error| cannot_write(path, &error))?;
         let (parcels, queue) = sync_channel(ROW_GROUP / PARCEL);
         let path = path.to_path_buf();
         let name = path.clone();
@@ -101,8 +96,8 @@ impl RecordWriter {
     /// Adds the next records of a core, in their order.
     ///
     /// # Errors
-    /// [`Error::Run`] where no hypervisor of this version can have written a record, or where the
-    /// file cannot be written.
+    /// [`Error::Run`] where no hypervisor of this version can have written a record, [`Error::Input`] where
+    /// the file cannot be written.
     pub fn push(&mut self, core: usize, records: &[Record]) -> Result<()> {
         for record in records {
             self.rows.push(self.enricher.enrich(core, record)?);
@@ -122,7 +117,7 @@ impl RecordWriter {
     /// Completes the file and gives it its name; returns its size in bytes.
     ///
     /// # Errors
-    /// [`Error::Run`] where the file cannot be written.
+    /// [`Error::Input`] where the file cannot be written.
     pub fn finish(mut self, end: End) -> Result<u64> {
         if !self.rows.is_empty() {
             self.flush()?;
@@ -142,9 +137,8 @@ impl RecordWriter {
         let mut output = encoder.finish(&metadata).map_err(|error| failed(&error))?;
         output.flush().map_err(|error| failed(&error))?;
         let mut file = output.into_inner().map_err(|error| failed(&error))?;
-        seal::seal(file.as_file_mut()).map_err(|error| failed(&error))?;
-        let file: File = file.persist(&self.path).map_err(|error| failed(&error))?;
-        Ok(file.metadata().map_err(|error| failed(&error))?.len())
+        seal::seal(&mut file).map_err(|error| failed(&error))?;
+        file.finish()
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -188,8 +182,4 @@ fn encode(mut encoder: Encoder, queue: &Receiver<Vec<Row>>, path: &Path) -> Resu
             .map_err(|error| cannot_write(path, &error))?;
     }
     Ok(encoder)
-}
-
-fn cannot_write(path: &Path, error: &dyn std::fmt::Display) -> Error {
-    Error::run(format!("cannot write {}: {error}", path.display()))
 }

@@ -12,38 +12,21 @@ use parquet::{
 
 use super::data::{Flat, Table, Values};
 use crate::{
-    error::{Error, Result},
-    output,
+    error::Result,
+    output::{self, cannot_write},
 };
 
 /// Writes a table as `NAME.csv` and `NAME.parquet` in a directory.
 ///
 /// # Errors
-/// [`Error::Run`] where that cannot be written.
+/// Those of [`output::write`].
 pub fn write(table: &Table, directory: &Path) -> Result<()> {
     let flat = table.flat();
     let path = |ending: &str| directory.join(format!("{}.{ending}", table.name));
-    whole(&path("csv"), csv(&flat).as_bytes())?;
+    output::write(&path("csv"), csv(&flat).as_bytes())?;
     let mut bytes = Vec::new();
-    parquet(&flat, &mut bytes).map_err(|error| {
-        Error::run(format!(
-            "cannot write {}: {error}",
-            path("parquet").display()
-        ))
-    })?;
-    whole(&path("parquet"), &bytes)
-}
-
-/// Writes a file that others may read, too. It is there whole, or as it was before.
-///
-/// # Errors
-/// [`Error::Run`] where it cannot be written.
-pub fn whole(path: &Path, content: &[u8]) -> Result<()> {
-    let written = output::begin(path).and_then(|mut file| {
-        file.write_all(content)?;
-        file.persist(path).map(drop).map_err(std::io::Error::from)
-    });
-    written.map_err(|error| Error::run(format!("cannot write {}: {error}", path.display())))
+    parquet(&flat, &mut bytes).map_err(|error| cannot_write(&path("parquet"), &error))?;
+    output::write(&path("parquet"), &bytes)
 }
 
 /// Returns a table as CSV (RFC 4180, with plain line ends): names first; nothing between commas where

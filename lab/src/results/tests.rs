@@ -159,7 +159,7 @@ fn what_is_not_of_this_version_is_refused_with_the_reason() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("results.json");
     let refused = |text: &str| {
-        write(&path, text.as_bytes()).unwrap();
+        output::write(&path, text.as_bytes()).unwrap();
         Results::read(&path).unwrap_err()
     };
     let whole = serde_json::to_string(&results()).unwrap();
@@ -178,6 +178,19 @@ fn what_is_not_of_this_version_is_refused_with_the_reason() {
     }
     let error = Results::read(&directory.path().join("none.json")).unwrap_err();
     assert!(error.to_string().contains("run trapcast study"), "{error}");
+}
+
+#[test]
+fn a_study_that_is_not_done_is_told_with_the_command_that_goes_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("results.json");
+    // The results of the study before it.
+    write_json(&path, &results()).unwrap();
+    let command = "target/debug/trapcast study --full\n";
+    output::write(&directory.path().join(UNFINISHED), command.as_bytes()).unwrap();
+    let error = Results::read(&path).unwrap_err();
+    let wanted = "is not finished: go on with target/debug/trapcast study --full";
+    assert!(error.to_string().ends_with(wanted), "{error}");
 }
 
 #[test]

@@ -1,14 +1,15 @@
 //! `trapcast study`, from its arguments to what is printed.
 
-use std::{fs, path::Path, time::Instant};
+use std::{env, ffi::OsString, io, path::Path, time::Instant};
 
 use trapcast_forecast::Scheme;
 
-use super::{Plan, StudyArgs, study, verify};
+use super::{Plan, StudyArgs, kept, study, verify};
 use crate::{
     agreement,
     commands::{cores, cpu, extent, print, print_json, scale, workloads},
     error::{Error, Result},
+    output,
     paths::Paths,
     report,
     results::{self, Results},
@@ -28,9 +29,12 @@ pub fn run(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
         return verify_stored(arguments, stored, paths);
     }
     let plan = plan(arguments, paths)?;
-    let results = study(&plan, paths)?;
     let file = plan.directory.join(RESULTS);
-    results::write_json(&file, &results)?;
+    paths.hypervisor()?;
+    let output = output::begin(&file)?;
+    let results = study(&plan, paths)?;
+    output.put(&results::json(&results)?)?;
+    kept::finished(&plan.directory)?;
     let report = report::write(&results, &plan.directory.join("records"), &plan.directory)?;
     if arguments.json {
         print_json(&results)?;
@@ -70,7 +74,19 @@ fn plan(arguments: &StudyArgs, paths: &Paths) -> Result<Plan> {
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         directory: output.unwrap_or_else(|| paths.target().join("study")),
         fresh: arguments.fresh,
+        command: command_line(env::args_os()),
     })
+}
+
+/// Words as a shell takes them.
+fn command_line(words: impl Iterator<Item = OsString>) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quoted = |word: OsString| match word.to_string_lossy() {
+        word if !word.is_empty() && word.chars().all(plain) => word.into_owned(),
+        word => format!("'{}'", word.replace('\'', r"'\''")),
+    };
+    let words: Vec<_> = words.map(quoted).collect();
+    words.join(" ")
 }
 
 fn verdict(results: &Results) -> Result<()> {
@@ -92,16 +108,13 @@ fn verify_stored(arguments: &StudyArgs, stored: &Path, paths: &Paths) -> Result<
     } else {
         stored.to_path_buf()
     };
-    let results = Results::read(&file)?;
+    let text = Results::text(&file)?;
+    let results = Results::parse(&text, &file)?;
     let directory = tempfile::Builder::new()
         .prefix("verify-")
         .tempdir_in(paths.target())
-        .map_err(|error| {
-            Error::run(format!(
-                "cannot make a directory in {}: {error}",
-                paths.target().display()
-            ))
-        })?;
+        // Without the name that it would have had.
+        .map_err(|error| output::cannot_write(paths.target(), &io::Error::from(error.kind())))?;
     let jobs = arguments.jobs.map_or_else(cores, usize::from);
     let plan = verify::plan(&results, jobs, directory.path().to_path_buf())?;
     let mut found = study(&plan, paths)?;
@@ -109,7 +122,6 @@ fn verify_stored(arguments: &StudyArgs, stored: &Path, paths: &Paths) -> Result<
         found = found.compact();
     }
     // As it stands in the file, with what this version would not write.
-    let text = fs::read(&file).map_err(Error::run)?;
     let stored = serde_json::from_slice(&text).map_err(Error::run)?;
     let found = serde_json::to_value(&found).map_err(Error::run)?;
     let differences = verify::compare(&stored, &found);

@@ -12,7 +12,8 @@ use crate::{
     console::{self, Findings},
     error::{Error, Result},
     figures::{Counters, Latency},
-    results::{self, RunCounters, RunTiming, VcpuCounters},
+    output,
+    results::{self, RunCounters, RunTiming, UNFINISHED, VcpuCounters},
     run::Outcome,
 };
 
@@ -71,6 +72,15 @@ struct Done {
     finding: Finding,
 }
 
+/// Says that the study of a directory is done: its results are there.
+///
+/// # Errors
+/// [`Error::Input`] where the directory cannot be written to.
+pub(super) fn finished(directory: &Path) -> Result<()> {
+    let mark = directory.join(UNFINISHED);
+    fs::remove_file(&mark).map_err(|error| output::cannot_write(&mark, &error))
+}
+
 /// The directory of a study, which holds its records and what its runs have found out.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -81,14 +91,13 @@ pub(super) struct Store {
 }
 
 impl Store {
-    /// Opens the directory, and keeps other studies out of it until this value is gone.
+    /// Opens the directory, and keeps other studies out of it until this value is gone. It counts as that of a
+    /// study that is not done, which `command` goes on with, until it is [`finished`].
     ///
     /// # Errors
     /// [`Error::Input`] where another study runs in it; where it cannot be made.
-    pub(super) fn open(directory: &Path) -> Result<Self> {
-        let cannot = |error: &dyn std::fmt::Display| {
-            Error::run(format!("cannot write to {}: {error}", directory.display()))
-        };
+    pub(super) fn open(directory: &Path, command: &str) -> Result<Self> {
+        let cannot = |error: &dyn std::fmt::Display| output::cannot_write(directory, error);
         let (records, runs) = (directory.join("records"), directory.join("runs"));
         for directory in [&records, &runs] {
             fs::create_dir_all(directory).map_err(|error| cannot(&error))?;
@@ -103,6 +112,10 @@ impl Store {
             }
             other => other.map_err(|error| cannot(&error))?,
         }
+        output::write(
+            &directory.join(UNFINISHED),
+            format!("{command}\n").as_bytes(),
+        )?;
         Ok(Self {
             records,
             runs,
@@ -131,10 +144,9 @@ impl Store {
     pub(super) fn forget(&self, job: &Job) -> Result<()> {
         let file = self.file(job);
         match fs::remove_file(&file) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::run(format!(
-                "cannot remove {}: {error}",
-                file.display()
-            ))),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::input(
+                format!("cannot remove {}: {error}", file.display()),
+            )),
             _ => Ok(()),
         }
     }
@@ -197,7 +209,7 @@ mod tests {
     #[test]
     fn a_run_is_taken_over_under_its_own_key_only() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), "trapcast study").unwrap();
         let plain = job(false);
         assert_eq!(store.take(&plain, "a"), None);
         store.keep(&plain, "a".to_string(), &finding(7)).unwrap();
@@ -212,7 +224,7 @@ mod tests {
     #[test]
     fn a_run_is_not_taken_over_with_another_record_or_a_damaged_file() {
         let directory = tempfile::tempdir().unwrap();
-        let store = Store::open(directory.path()).unwrap();
+        let store = Store::open(directory.path(), "trapcast study").unwrap();
         let observed = job(true);
         fs::write(store.record(&observed), "windows").unwrap();
         store.keep(&observed, "a".to_string(), &finding(0)).unwrap();
@@ -232,10 +244,10 @@ mod tests {
     #[test]
     fn two_studies_do_not_share_a_directory() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Store::open(directory.path()).unwrap();
-        let told = Store::open(directory.path()).unwrap_err();
+        let first = Store::open(directory.path(), "trapcast study").unwrap();
+        let told = Store::open(directory.path(), "trapcast study").unwrap_err();
         assert!(told.to_string().contains("another study runs"), "{told}");
         drop(first);
-        Store::open(directory.path()).unwrap();
+        Store::open(directory.path(), "trapcast study").unwrap();
     }
 }

@@ -72,6 +72,7 @@ pub fn plan(stored: &Results, jobs: usize, directory: PathBuf) -> Result<Plan> {
         jobs,
         directory,
         fresh: true,
+        command: "trapcast study --verify".to_string(),
     })
 }
 

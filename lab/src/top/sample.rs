@@ -9,7 +9,7 @@ use trapcast_trace::{
 };
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::{error::Result, memory::MemoryFile};
+use crate::{error::Result, memory::MemoryFile, run};
 
 /// How often a record is read in the hope that two readings after one another agree.
 const TRIES: usize = 16;
@@ -29,13 +29,13 @@ impl Sample {
     /// Reads the counters from a board's RAM; nothing if the hypervisor has not set its mailbox up.
     ///
     /// # Errors
-    /// [`Error::Run`](crate::error::Error::Run) where it is of another version, or damaged.
+    /// Those of [`run::unreadable`].
     pub fn take(ram: &MemoryFile) -> Result<Option<Self>> {
         let mailbox = ram.mailbox()?;
         let header = match Report::read(mailbox.bytes()) {
             Ok(report) => *report.header,
             Err(ReadError::NoMagic) => return Ok(None),
-            Err(error) => return Err(crate::error::Error::run(crate::run::unreadable(error))),
+            Err(error) => return Err(run::unreadable(error)),
         };
         let mut cores = Vec::new();
         for core in 0..header.cores as usize {
@@ -57,11 +57,12 @@ impl Sample {
 
     /// How far the hypervisor has come.
     pub fn state(&self) -> &'static str {
-        const STATES: [(State, &str); 4] = [
+        const STATES: [(State, &str); 5] = [
             (State::Booting, "booting"),
             (State::Running, "running"),
             (State::Done, "powered off"),
             (State::Failed, "failed"),
+            (State::Refused, "refused to start"),
         ];
         let found = STATES
             .iter()
@@ -71,7 +72,9 @@ impl Sample {
 
     /// Whether nothing will be counted any more.
     pub fn is_over(&self) -> bool {
-        [State::Done as u32, State::Failed as u32].contains(&self.header.state)
+        [State::Done, State::Failed, State::Refused]
+            .iter()
+            .any(|state| *state as u32 == self.header.state)
     }
 }
 

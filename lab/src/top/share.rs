@@ -6,7 +6,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, Write},
+    io::BufReader,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +16,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     memory::MemoryFile,
+    output,
     paths::Paths,
+    results,
 };
 
 /// What is known of a hypervisor that runs.
@@ -52,13 +54,9 @@ impl Announced {
     /// Announces the hypervisor that this process runs on a board with this RAM.
     ///
     /// # Errors
-    /// [`Error::Run`] where its file cannot be written.
+    /// [`Error::Input`] where its file cannot be written.
     pub fn new(paths: &Paths, cpu: &str, vms: &str, ram: &MemoryFile) -> Result<Self> {
         let directory = directory(paths);
-        let failed = |error: &dyn std::fmt::Display| {
-            Error::run(format!("cannot write to {}: {error}", directory.display()))
-        };
-        fs::create_dir_all(&directory).map_err(|error| failed(&error))?;
         sweep(&directory);
         let about = About {
             pid: std::process::id(),
@@ -66,15 +64,14 @@ impl Announced {
             vms: vms.to_string(),
             ram: ram.path(),
         };
-        let text = serde_json::to_vec(&about).map_err(|error| failed(&error))?;
-        let mut file =
-            tempfile::NamedTempFile::new_in(&directory).map_err(|error| failed(&error))?;
-        // Locked before it has its name, so that nobody takes it for one that was left behind.
-        flock(file.as_file(), FlockOperation::NonBlockingLockExclusive)
-            .map_err(|error| failed(&error))?;
-        file.write_all(&text).map_err(|error| failed(&error))?;
         let path = directory.join(format!("{}.json", about.pid));
-        let file = file.persist(&path).map_err(|error| failed(&error))?;
+        let failed = |error: std::io::Error| output::cannot_write(&path, &error);
+        let output = output::begin(&path)?;
+        let file = output.file().try_clone().map_err(failed)?;
+        // Locked before it has its name, so that nobody takes it for one that was left behind.
+        flock(&file, FlockOperation::NonBlockingLockExclusive)
+            .map_err(|error| failed(error.into()))?;
+        output.put(&results::json(&about)?)?;
         Ok(Self { path, _file: file })
     }
 }

@@ -41,7 +41,7 @@ const MACHINES: [(Cpu, u32, u32, RegisterFiles); 6] = [
 /// `failures`, and the next boot begins; after [`MOST_FAILURES`] none does.
 ///
 /// # Errors
-/// [`Error::Input`] where something is missing, [`Error::Interrupted`] on Ctrl-C.
+/// [`Error::Input`] where something is missing, [`Error::Stopped`] on Ctrl-C.
 pub fn run(
     plan: &Plan,
     paths: &Paths,

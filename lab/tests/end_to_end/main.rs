@@ -9,6 +9,7 @@ mod cores;
 mod latency;
 mod looking;
 mod outside;
+mod refusals;
 mod repeats;
 mod runs;
 mod studies;
@@ -46,6 +47,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     latency::trials(&mut add);
     repeats::trials(&mut add);
     outside::trials(&mut add);
+    refusals::trials(&mut add);
     commands::trials(&mut add);
     typing::trials(&mut add);
     looking::trials(&mut add);

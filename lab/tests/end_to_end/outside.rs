@@ -76,6 +76,10 @@ fn tiny(paths: &Paths, arguments: &[&str], output: &Path) -> Command {
     command
 }
 
+fn name(path: &Path) -> Result<&str, Failed> {
+    path.to_str().ok_or_else(|| "a name of other bytes".into())
+}
+
 fn results(directory: &Path) -> Result<Value, Failed> {
     let text = fs::read(directory.join("results.json"))?;
     Ok(serde_json::from_slice(&text)?)
@@ -114,6 +118,15 @@ fn resumes(paths: &Paths, signal: Signal, code: Option<i32>) -> Outcomes {
     check(done < 8 && !cut.join("results.json").exists(), || {
         format!("it had done {done} of 8 runs")
     })?;
+    let (output, said) = ended(trapcast(paths.target(), &["report", name(cut)?]))?;
+    let told = format!(
+        "is not finished: go on with {} --target",
+        env!("CARGO_BIN_EXE_trapcast")
+    );
+    check(
+        output.status.code() == Some(2) && said.contains(&told) && said.contains(" --jobs 1 -o "),
+        || said,
+    )?;
 
     let (output, said) = ended(tiny(paths, &[], cut))?;
     let told = format!("trapcast: {done} of 8 runs were done before and are taken over");
@@ -164,8 +177,7 @@ fn verifies(paths: &Paths) -> Outcomes {
         command.args(arguments);
         ended(command)
     };
-    let name = file.to_str().ok_or("a name of other bytes")?;
-    let (output, said) = document(&[name])?;
+    let (output, said) = document(&[name(&file)?])?;
     check(output.status.success(), || said)?;
     let written = fs::read_to_string(&readme)?;
     check(

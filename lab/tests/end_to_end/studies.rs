@@ -37,6 +37,7 @@ fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Fai
         jobs: 2,
         directory: directory.to_path_buf(),
         fresh: false,
+        command: "trapcast study".to_string(),
     };
     let results = study::study(&plan, paths)?;
     check(results.failures.is_empty(), || results.failures.join("\n"))?;

@@ -24,9 +24,15 @@ pub fn trapcast(directory: &Path, arguments: &[&str]) -> Output {
 }
 
 /// Runs a command that must be refused with one sentence and exit status 2, and returns it.
+#[allow(dead_code, reason = "not every group of tests has such")]
 pub fn refused(directory: &Path, arguments: &[&str]) -> String {
-    let output = trapcast(directory, arguments);
-    let told = String::from_utf8(output.stderr).unwrap();
+    refusal(&trapcast(directory, arguments), arguments)
+}
+
+/// The sentence of a command that must have been refused.
+#[allow(dead_code, reason = "as above")]
+pub fn refusal(output: &Output, arguments: &[&str]) -> String {
+    let told = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
     assert_eq!(output.stdout, b"", "{arguments:?}");
     let sentence = told.strip_prefix("trapcast: error: ").unwrap_or(&told);

@@ -1,0 +1,96 @@
+//! What the hypervisor refuses: the lab says so first where it knows, and ends accordingly where it does not.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
+
+use trapcast::{
+    error::Error,
+    image::Image,
+    machine::{Cpu, Machine},
+    paths::Paths,
+    run,
+    workload::{self, Images},
+};
+use trapcast_forecast::Scheme;
+use trapcast_hypervisor::guest_image::PageSize;
+
+use crate::{
+    Add,
+    runs::{LIMIT, SCALE, one_core},
+    support::{Outcomes, check},
+};
+
+/// The trials of this file.
+pub fn trials(add: &mut Add) {
+    add(
+        "refused/page_size_as_the_lab_says".into(),
+        Box::new(page_size),
+    );
+    add("refused/boot_exits_with_2".into(), Box::new(boot));
+}
+
+/// The lab refuses a kernel's granule on the very cores on which EL2 does.
+fn page_size(paths: &Paths) -> Outcomes {
+    let directory = tempfile::tempdir()?;
+    let file = directory.path().join("checker");
+    let mut bytes = fs::read(paths.built("checker")?)?;
+    // Bits 2:1 of the flags: 2 for 16 KiB.
+    bytes[24] = bytes[24] & !(3 << 1) | 2 << 1;
+    fs::write(&file, bytes)?;
+    let always = workload::find("always")?;
+    let images = Images::load(paths, &[always], SCALE)?;
+    for (cpu, has) in [
+        (Cpu::CortexA57, false),
+        (Cpu::A64fx, false),
+        (Cpu::NeoverseN1, true),
+        (Cpu::Max, true),
+    ] {
+        let mut vms = images.vms(always, Scheme::Owner, false, SCALE);
+        vms[0].kernel = Image::open(&file)?;
+        check(
+            vms[0].kernel.header.page_size == Some(PageSize::Medium),
+            || "the flags are other ones".to_string(),
+        )?;
+        let mut machine = one_core(cpu, true, vms);
+        let run = |machine: &Machine| {
+            run::run(machine, &paths.hypervisor()?, LIMIT).map(|run| run.console)
+        };
+        let told = run(&machine);
+        if has {
+            check(told.is_ok(), || format!("{told:?}"))?;
+            continue;
+        }
+        let is_told = |told: &Result<String, Error>, wanted: &str| matches!(told, Err(Error::Input(sentence)) if sentence.contains(wanted));
+        check(
+            is_told(&told, "VM 0 has a kernel for pages of 16 KiB"),
+            || format!("{cpu}: {told:?}"),
+        )?;
+        // Past the lab, to EL2, which reads the file's own header.
+        machine.vms[0].kernel.header.page_size = None;
+        let told = run(&machine);
+        let wanted =
+            "the hypervisor refused to start: vm0: the kernel is built for pages of 16 KiB";
+        check(is_told(&told, wanted), || format!("{cpu}: {told:?}"))?;
+    }
+    Ok(())
+}
+
+/// What only EL2 knows of a core is on the console, and in the exit status.
+fn boot(paths: &Paths) -> Outcomes {
+    let output = Command::new(env!("CARGO_BIN_EXE_trapcast"))
+        .arg("--target")
+        .arg(paths.target())
+        .args(["boot", "--cpu", "neoverse-n1", "--sve", "256"])
+        .stdin(Stdio::null())
+        .output()?;
+    let said = String::from_utf8(output.stderr)?;
+    let console = String::from_utf8(output.stdout)?;
+    check(
+        output.status.code() == Some(2)
+            && said.contains("the hypervisor refused to start; the last line above says why")
+            && console.contains("trapcast: error: vm0: sve=256: "),
+        || format!("{}: {console}{said}", output.status),
+    )
+}

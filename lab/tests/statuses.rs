@@ -1,0 +1,177 @@
+//! What commands exit with: one table for all of them, in the help, in the documents, and in truth.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::CommandFactory;
+use rustix::process::{Pid, Signal, kill_process};
+use trapcast::{cli::Cli, error::EXIT_STATUSES};
+
+mod outside;
+
+use outside::{command, files, trapcast};
+
+#[test]
+fn the_help_and_the_documents_have_the_table() {
+    let help = trapcast(Path::new("/"), &["--help"]).stdout;
+    let help = String::from_utf8(help).unwrap();
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let document = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/commands.md");
+    let document = fs::read_to_string(document).unwrap();
+    for (status, meaning) in EXIT_STATUSES {
+        let line = format!("{status} {meaning}");
+        assert!(words(&help).contains(&words(&line)), "{line}: {help}");
+        let row = format!("| {status} | {meaning} |\n");
+        assert!(document.contains(&row), "docs/commands.md has no {row}");
+    }
+    let rows = document
+        .lines()
+        .filter(|line| line.starts_with("| 1") || line.starts_with("| 0"));
+    assert!(rows.count() <= EXIT_STATUSES.len());
+}
+
+/// Every command exits with 2 where its input, or what it needs, is not there.
+#[test]
+fn every_command_blames_its_input_alike() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("text"), "text").unwrap();
+    let lines = [
+        "boot --kernel missing",
+        "boot --kernel text",
+        "boot --initrd missing",
+        "top",
+        "guests --bogus",
+        "doctor --bogus",
+        "study",
+        "study --verify missing",
+        "study --verify text",
+        "report missing",
+        "record",
+        "record -o text",
+        "inspect missing",
+        "inspect text",
+        "replay missing",
+        "replay text",
+        "plane missing",
+        "plane text",
+        "judge missing",
+        "judge text",
+        "timeline missing",
+        "timeline text",
+        "document missing",
+        "document text",
+        "document --check",
+        "agreement missing",
+        "agreement text",
+        "profiles --bogus",
+        "generate text/under",
+        "generate .",
+        "bench",
+        "torture",
+        "check-image missing",
+        "check-image text",
+    ];
+    let before = files(path);
+    for line in lines {
+        let words: Vec<_> = line.split(' ').collect();
+        let output = trapcast(path, &words);
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {told}");
+        assert!(
+            !told.is_empty() && output.stdout.is_empty(),
+            "{line}: {told}"
+        );
+    }
+    assert_eq!(files(path), before);
+    let tried: BTreeSet<_> = lines
+        .iter()
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    for command in Cli::command().get_subcommands() {
+        assert!(tried.contains(command.get_name()), "{}", command.get_name());
+    }
+}
+
+#[test]
+fn what_is_missing_or_was_found_is_no_fault_of_the_input() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = trapcast(directory.path(), &["doctor"]);
+    assert_eq!(output.status.code(), Some(1));
+    for command in ["guests", "profiles"] {
+        assert_eq!(
+            trapcast(directory.path(), &[command]).status.code(),
+            Some(0)
+        );
+    }
+}
+
+/// Waits for a command that works in this directory to have begun to write there.
+fn begun(mut child: Child, directory: &Path) -> Child {
+    let limit = Instant::now() + Duration::from_secs(20);
+    while files(directory).is_empty() {
+        assert!(Instant::now() < limit && child.try_wait().unwrap().is_none());
+        thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+#[test]
+fn signals_stop_a_command_with_a_status_of_their_own_and_nothing_left() {
+    for (signal, code) in [(Signal::HUP, 129), (Signal::INT, 130), (Signal::TERM, 143)] {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        let endless = command(path, &["generate", "--windows", "100000000000", "long"]);
+        // Whatever the tests were started with, the signal is not ignored.
+        let mut env = Command::new("/usr/bin/env");
+        env.arg("--default-signal=HUP")
+            .arg(endless.get_program())
+            .args(endless.get_args());
+        env.current_dir(path).stderr(Stdio::null());
+        let mut child = begun(env.spawn().unwrap(), path);
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(code), "{signal:?}");
+        assert_eq!(files(path), [""; 0]);
+    }
+}
+
+/// A FIFO that nobody reads keeps a command waiting, but not from being stopped.
+#[test]
+fn a_command_that_waits_for_a_fifo_can_be_stopped() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    mknodat(CWD, path.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let release = path.join("el2/aarch64-unknown-none-softfloat/release");
+    fs::create_dir_all(&release).unwrap();
+    fs::write(release.join("trapcast-el2"), "no hypervisor").unwrap();
+    for arguments in [&["generate", "fifo"][..], &["boot", "--kernel", "fifo"]] {
+        let mut command = command(path, arguments);
+        let mut child = command.stderr(Stdio::null()).spawn().unwrap();
+        thread::sleep(Duration::from_millis(300));
+        assert_eq!(child.try_wait().unwrap(), None, "{arguments:?}");
+        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(143), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_full_disk_behind_standard_output_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut profiles = command(directory.path(), &["profiles"]);
+    let child = profiles.stdout(full).stderr(Stdio::piped()).spawn();
+    let output = child.unwrap().wait_with_output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("cannot write to standard output: No space left"),
+        "{told}"
+    );
+}
