@@ -85,8 +85,8 @@ pub struct Plane {
 pub struct Border {
     /// C / T.
     pub ratio: f64,
-    /// p\* = C / (C + T).
-    pub break_even: f64,
+    /// p\* = 2 C / (T + 2 C).
+    pub break_even: Option<f64>,
     /// The cheapest scheme where C / T is just smaller.
     pub below: String,
     /// The cheapest scheme where C / T is just larger.
@@ -235,7 +235,8 @@ impl Counts {
                 let (traps, exchanges) = meeting(below, above);
                 borders.push(Border {
                     ratio: traps as f64 / exchanges as f64,
-                    break_even: traps as f64 / (traps as f64 + exchanges as f64),
+                    // Where C is `traps` times something, T is `exchanges` times that.
+                    break_even: trapcast_profile::break_even(exchanges, traps),
                     below: below.scheme.clone(),
                     above: above.scheme.clone(),
                 });

@@ -26,7 +26,7 @@ pub struct Row<'a> {
     pub round_trip: u64,
     /// C: one save and one load.
     pub exchange: u64,
-    /// p\* = C / (C + T).
+    /// p\* = 2 C / (T + 2 C).
     pub break_even: Option<f64>,
     /// The FP/SIMD registers.
     pub fp: CostRow,
@@ -144,8 +144,9 @@ pub fn render(profiles: &[Profile]) -> String {
 
 const LEGEND: &str = "\
 T: round trip of a trap of the FP/SIMD gate, gate write and ISB included; C: one exchange, a save and a
-load; p*: probability of use from which on a load at the entry is cheaper than a trap, C / (C + T). A
-profile is as sure as the least sure of its figures. docs/profiles.md has each one's derivation.
+load; p*: probability of use from which on a load at the entry is cheaper than a trap, 2 C / (T + 2 C), as
+a load that is not used takes two exchanges. A profile is as sure as the least sure of its figures.
+docs/profiles.md has each one's derivation.
 ";
 
 /// Shows profiles as a Markdown table, and what each stands for and how its figures follow as a list
@@ -236,7 +237,7 @@ mod tests {
             render(std::slice::from_ref(recalled)),
             markdown(std::slice::from_ref(recalled)),
         ] {
-            for figure in ["176 [?]", "592 [?]", "0.77 [?]"] {
+            for figure in ["176 [?]", "592 [?]", "0.87 [?]"] {
                 assert!(text.contains(figure), "{figure}: {text}");
             }
         }

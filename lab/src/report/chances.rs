@@ -32,27 +32,28 @@ const KINDS: [Kind; 2] = [
 pub fn answer(material: &Material<'_>) -> Answer {
     let programs = material.programs();
     let table = chances(material);
-    let [entry, load] = KINDS.map(|(_, usage)| Means::of(&programs, usage));
+    let [entry, load] = KINDS.map(|(_, usage)| Means::of(programs.iter().map(|s| usage(s))));
     let right = |means: &Means| Percent.estimate(&means.accuracy);
-    let chances = |means: &Means| {
-        format!(
-            "a use follows a use with a probability of {}, and no use with {}",
-            Percent.estimate(&means.after_use),
-            Percent.estimate(&means.after_none)
-        )
-    };
     let short = format!(
-        "It is right in {} of entry windows and {} of load windows, in the mean over Linux workloads. Per \
-         entry, {}; per load, {}.",
+        "It is right in {} of entry windows and {} of load windows, in the mean over {}. Per entry, {}{}; per \
+         load, {}{}.",
         right(&entry),
         right(&load),
-        chances(&entry),
-        chances(&load)
+        words::count(
+            programs.len(),
+            "workload with a Linux guest",
+            "workloads with a Linux guest"
+        ),
+        entry.chances(),
+        entry.scope(programs.len()),
+        load.chances(),
+        load.scope(programs.len())
     );
     let line = format!(
-        "“As last time” is right in {} of entry windows, but finds only {} of the uses.",
+        "“As last time” is right in {} of entry windows: {}{}.",
         right(&entry),
-        Percent.estimate(&entry.recall)
+        entry.chances(),
+        entry.scope(programs.len())
     );
     let mut content = Content::default();
     for ((kind, usage), means) in KINDS.into_iter().zip([&entry, &load]) {
@@ -84,24 +85,48 @@ pub fn answer(material: &Material<'_>) -> Answer {
 
 /// Means over workloads.
 struct Means {
+    /// Over all of them.
+    accuracy: Estimate,
+    /// Over those that have windows after a use and windows after none: else the two would be means over
+    /// different workloads.
     after_use: Estimate,
     after_none: Estimate,
-    accuracy: Estimate,
-    recall: Estimate,
+    /// How many these are.
+    both: usize,
 }
 
 impl Means {
-    fn of(subjects: &[&Subject], usage: fn(&Subject) -> &Usage) -> Self {
-        let mean = |of: fn(&Usage) -> &Estimate| {
-            let values = subjects.iter().filter_map(|s| of(usage(s)).value);
-            over_workloads(&values.map(|value| (value, 1.0)).collect::<Vec<_>>())
+    fn of<'a>(usages: impl Iterator<Item = &'a Usage> + Clone) -> Self {
+        let mean = |values: Vec<f64>| {
+            over_workloads(&values.iter().map(|&value| (value, 1.0)).collect::<Vec<_>>())
         };
+        let both: Vec<_> = usages
+            .clone()
+            .filter_map(|usage| usage.after_use.value.zip(usage.after_none.value))
+            .collect();
         Self {
-            after_use: mean(|usage| &usage.after_use),
-            after_none: mean(|usage| &usage.after_none),
-            accuracy: mean(|usage| &usage.accuracy),
-            recall: mean(|usage| &usage.recall),
+            accuracy: mean(usages.filter_map(|usage| usage.accuracy.value).collect()),
+            after_use: mean(both.iter().map(|(after_use, _)| *after_use).collect()),
+            after_none: mean(both.iter().map(|(_, after_none)| *after_none).collect()),
+            both: both.len(),
         }
+    }
+
+    /// Both probabilities.
+    fn chances(&self) -> String {
+        format!(
+            "a use follows a use with a probability of {}, and no use with {}",
+            Percent.estimate(&self.after_use),
+            Percent.estimate(&self.after_none)
+        )
+    }
+
+    /// Over which of so many workloads they are, if not over all.
+    fn scope(&self, workloads: usize) -> String {
+        if self.both == workloads {
+            return String::new();
+        }
+        format!(" in the {} that have windows of both kinds", self.both)
     }
 }
 
@@ -114,15 +139,15 @@ fn sentence(
     let range =
         |of: fn(&Usage) -> &Estimate| from_to(subjects.iter().filter_map(|s| of(usage(s)).value));
     format!(
-        "In {kind} windows, P(use | used before) is {} in the mean over workloads, and {} from one to another; \
-         P(use | not used before) is {}, and {} from one to another. As a forecast, “as last time” is right in {} of windows. Its \
-         precision is the first of these, its recall {}: so many of the uses had been announced by a use.",
+        "In {kind} windows, P(use | used before) is {} in the mean over workloads{}, and {} from one to another; \
+         P(use | not used before) is {}, and {} from one to another. As a forecast, “as last time” is right in {} \
+         of windows.",
         Percent.estimate(&means.after_use),
+        means.scope(subjects.len()),
         range(|usage| &usage.after_use),
         Percent.estimate(&means.after_none),
         range(|usage| &usage.after_none),
         Percent.estimate(&means.accuracy),
-        Percent.estimate(&means.recall),
     )
 }
 
@@ -158,7 +183,7 @@ fn chances(material: &Material<'_>) -> Table {
             ),
             Column::estimate(
                 "use_after_use",
-                "P(use | used before): the precision",
+                "P(use | used before): the precision, and to one window the recall",
                 Percent,
             ),
             Column::estimate("use_after_none", "P(use | not used before)", Percent),
@@ -167,7 +192,6 @@ fn chances(material: &Material<'_>) -> Table {
                 "share of windows that did as the one before",
                 Percent,
             ),
-            Column::estimate("recall", "share of uses that followed a use", Percent),
         ],
     );
     for subject in material.in_order().into_iter().flat_map(|(_, group)| group) {
@@ -179,9 +203,42 @@ fn chances(material: &Material<'_>) -> Table {
                 usage.after_use.into(),
                 usage.after_none.into(),
                 usage.accuracy.into(),
-                usage.recall.into(),
             ]);
         }
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(after_use: Option<f64>, after_none: Option<f64>) -> Usage {
+        let estimate = |value| Estimate {
+            value,
+            interval: None,
+        };
+        Usage {
+            after_use: estimate(after_use),
+            after_none: estimate(after_none),
+            accuracy: estimate(Some(0.5)),
+            ..Usage::default()
+        }
+    }
+
+    /// A workload that always uses the registers has no window after none, and counts in neither mean.
+    #[test]
+    fn what_is_compared_is_over_the_same_workloads() {
+        let usages = [
+            usage(Some(0.5), Some(0.25)),
+            usage(Some(1.0), None),
+            usage(Some(0.25), Some(0.75)),
+        ];
+        let means = Means::of(usages.iter());
+        assert_eq!(means.after_use.value, Some(0.375));
+        assert_eq!(means.after_none.value, Some(0.5));
+        assert_eq!(means.accuracy.value, Some(0.5));
+        assert_eq!(means.scope(3), " in the 2 that have windows of both kinds");
+        assert_eq!(Means::of(usages[..1].iter()).scope(1), "");
+    }
 }

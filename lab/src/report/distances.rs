@@ -30,7 +30,7 @@ pub fn part(material: &Material<'_>) -> Content {
         "distance",
         "From one use to the next, in entry windows",
         "For each distance, how many of all uses followed the one before within it: at 1, a use in the very \
-         next window. The thick line is the mean over Linux workloads, each thin one a workload. A line that \
+         next window. The thick line is the mean over workloads with a Linux guest, each thin one a workload. A line that \
          rises at once and then stays flat tells of bursts and pauses.",
         &ecdf(&programs),
         &table,
@@ -93,7 +93,7 @@ fn grid(subjects: &[&Subject]) -> Vec<u64> {
 fn distances(subjects: &[&Subject]) -> Table {
     let mut table = Table::new(
         "distances",
-        "How many uses follow the one before within a distance, Linux workloads.",
+        "How many uses follow the one before within a distance, workloads with a Linux guest.",
         &[
             Column::whole(
                 "distance",
@@ -163,7 +163,7 @@ fn ecdf(subjects: &[&Subject]) -> Lines {
         over_workloads(&shares).value
     };
     lines.push(line(
-        "mean over Linux workloads",
+        "mean over workloads with a Linux guest",
         (&THICK, &look::SECOND),
         &mean,
     ));

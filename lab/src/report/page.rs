@@ -127,7 +127,7 @@ fn machines(material: &Material<'_>) -> String {
             Column::whole("c", "C: one save and one load"),
             Column::number(
                 "break_even",
-                "p* = C / (C + T): loading pays above it",
+                "p* = 2 C / (T + 2 C): loading pays above it",
                 Format::Percent,
             ),
             Column::text("unit", "what T and C are counted in"),
@@ -143,7 +143,7 @@ fn machines(material: &Material<'_>) -> String {
             machine.class.name().into(),
             trip.into(),
             exchange.into(),
-            (exchange as f64 / (exchange + trip).max(1) as f64).into(),
+            trapcast_profile::break_even(trip, exchange).into(),
             machine.profile.unit.name().into(),
             machine.profile.certainty.name().into(),
             (&machine.profile.about).into(),

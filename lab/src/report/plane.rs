@@ -167,10 +167,12 @@ fn borders(plane: &Plane) -> String {
         .iter()
         .map(|border| {
             format!(
-                "{} up to C/T = {}, where p* = C/(C+T) = {}, then {}",
+                "{} up to C/T = {}, where p* = 2C/(T+2C) = {}, then {}",
                 border.below,
                 words::plain(border.ratio),
-                words::percent(border.break_even),
+                border
+                    .break_even
+                    .map_or(words::NOTHING.to_string(), words::percent),
                 border.above
             )
         })

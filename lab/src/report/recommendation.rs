@@ -59,7 +59,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
 fn rule() -> String {
     format!(
         "The rule. On each class of machine, the cheapest scheme that predicts ({}) stands against the cheapest \
-         that does not ({}), over Linux workloads, per thousand entries. It is worth it if the interval of its \
+         that does not ({}), over workloads with a Linux guest, per thousand entries. It is worth it if the interval of its \
          gain over workloads lies above zero and the gain is {} of the guests' time or more; marginal, down to \
          {}; else it is not worth it. Where costs are in cycles, a guest's instruction is taken as one cycle, \
          which is our assumption: a guest that takes two has half the share. Where a guest's time is not known \

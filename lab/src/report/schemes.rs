@@ -57,8 +57,8 @@ pub fn answer(material: &Material<'_>) -> Answer {
     content.push(&overview(material, &programs));
     content.figure(
         "costs",
-        "What each scheme costs, over what hindsight would pay",
-        "The large mark is the scheme's cost over the oracle's, summed over Linux workloads; the line through \
+        "What each scheme costs, over the oracle’s cost",
+        "The large mark is the scheme's cost over the oracle's, summed over workloads with a Linux guest; the line through \
          it is the interval of 95 % over workloads; each pale point is one workload. The axis is logarithmic: \
          1 is as good as knowing the future. A workload whose oracle pays nothing has no point.",
         &chart(material, &programs),
@@ -121,7 +121,7 @@ fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
     let machine = material.machine(Class::CheapTrap.representative());
     match best(programs, machine, &Of::CORRECT) {
         Some((scheme, [oracle, fixed])) => format!(
-            "{}, {scheme} costs least: {} times what hindsight would pay, {} of the better fixed scheme.",
+            "{}, {scheme} costs least: {} times the oracle’s cost, {} of the better fixed scheme’s.",
             words::capital(Class::CheapTrap.place()),
             Plain.estimate(&oracle),
             fixed
@@ -225,7 +225,7 @@ fn chart(material: &Material<'_>, programs: &[&Subject]) -> Dots {
 fn standings(material: &Material<'_>) -> Table {
     let mut table = Table::new(
         "costs",
-        "What each scheme costs on each machine, over Linux workloads.",
+        "What each scheme costs on each machine, over workloads with a Linux guest.",
         &[
             Column::text("machine", "the machine, by its cost profile"),
             Column::text("class", "its class"),

@@ -34,7 +34,11 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let load = mean(&programs, |s| s.load.best());
     let short = format!(
         "In the mean over {}, {} of entry windows and {} of load windows used them (published: {}). {} {}",
-        words::count(programs.len(), "Linux workload", "Linux workloads"),
+        words::count(
+            programs.len(),
+            "workload with a Linux guest",
+            "workloads with a Linux guest"
+        ),
         Percent.estimate(&entry),
         Percent.estimate(&load),
         words::list(&SHARES.map(|share| format!("{} in {}", share.figure(), share.year))),

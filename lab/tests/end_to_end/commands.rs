@@ -10,6 +10,7 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use trapcast::{
+    figures::WindowFigures,
     initrd::Task,
     machine::Cpu,
     paths::Paths,
@@ -33,6 +34,10 @@ pub fn trials(add: &mut Add) {
     add(
         "record/from_the_command_line".into(),
         Box::new(record_from_outside),
+    );
+    add(
+        "record/vms_of_the_mix_differ".into(),
+        Box::new(vms_of_the_mix),
     );
     add(
         "record/interrupt_leaves_no_file".into(),
@@ -93,6 +98,31 @@ fn record_from_outside(paths: &Paths) -> Outcomes {
         replayed.schemes[0].counts.traps == summary.entry_windows.used,
         || format!("{replayed:?}"),
     )
+}
+
+/// What README says of the VMs of `linux-mix`: how probable a use is after a use and after none, in percent. The
+/// checker makes it look as if a use did not follow a use in all of them.
+fn vms_of_the_mix(paths: &Paths) -> Outcomes {
+    const SAID: [(f64, f64); 3] = [(90.0, 0.3), (82.0, 3.0), (0.0, 32.0)];
+    let directory = tempfile::tempdir()?;
+    let output = recorder(paths, &["linux-mix"], directory.path()).output()?;
+    let told = String::from_utf8(output.stderr)?;
+    check(output.status.success(), || told)?;
+    let summary = inspect::inspect(&directory.path().join("linux-mix.parquet"))?;
+    let found = summary.vcpus.iter().map(|vcpu| {
+        let WindowFigures {
+            use_after_use,
+            use_after_none,
+            ..
+        } = vcpu.entry_windows;
+        use_after_use.zip(use_after_none)
+    });
+    let near = |said: f64, found: f64| (said - 100.0 * found).abs() < 3.0;
+    let is_so = found.len() == SAID.len()
+        && found.zip(SAID).all(|(found, said)| {
+            found.is_some_and(|found| near(said.0, found.0) && near(said.1, found.1))
+        });
+    check(is_so, || inspect::render(&summary))
 }
 
 /// Ctrl-C while a guest runs and its windows come in.
