@@ -1,4 +1,4 @@
-//! Minimum, median and maximum of a series of counts.
+//! Minimum, median, maximum and percentiles of a series of counts.
 
 /// What a series of counts comes to.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,9 +24,26 @@ impl Summary {
     }
 }
 
+/// The smallest of the `sorted` counts that at least `percent` in a hundred of them do not exceed; `None` if
+/// there are none.
+#[must_use]
+pub fn percentile(sorted: &[u64], percent: usize) -> Option<u64> {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.checked_sub(1)?).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn percentiles_are_of_the_nearest_rank() {
+        let hundred: [u64; 100] = core::array::from_fn(|n| n as u64 + 1);
+        let of = |percent| percentile(&hundred, percent);
+        assert_eq!([of(1), of(50), of(99), of(100)], [1, 50, 99, 100].map(Some));
+        assert_eq!(percentile(&[7, 9], 51), Some(9));
+        assert_eq!(percentile(&[], 50), None);
+    }
 
     #[test]
     fn sums_up() {

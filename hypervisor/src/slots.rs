@@ -32,53 +32,44 @@ impl SlotSet {
         some: 0,
     };
 
-    /// Puts `slot` into the set, or takes it out.
+    /// Puts `slot` into the set.
     ///
     /// # Panics
     /// If there can be no such slot, as for all of the set.
     #[inline]
-    pub fn set(&mut self, slot: usize, member: bool) {
+    pub fn insert(&mut self, slot: usize) {
         let (n, bit) = (slot / 64, slot % 64);
-        let word = &mut self.words[n];
-        *word = *word & !(1 << bit) | u64::from(member) << bit;
-        self.some = self.some & !(1 << n) | u32::from(*word != 0) << n;
+        self.words[n] |= 1 << bit;
+        self.some |= 1 << n;
     }
 
-    /// Whether a slot is in this set and in one of `groups`.
+    /// Takes `slot` out of the set.
     #[inline]
-    pub fn meets(&self, groups: [&Self; 2]) -> bool {
-        bits(self.some).any(|n| self.word(n, groups) != 0)
+    pub fn remove(&mut self, slot: usize) {
+        let (n, bit) = (slot / 64, slot % 64);
+        let word = self.words[n] & !(1 << bit);
+        self.words[n] = word;
+        self.some &= !(u32::from(word == 0) << n);
     }
 
-    /// Returns the slot that comes after slot `last`, in ascending order and then again from 0 on.
+    /// Whether no slot is in the set.
     #[inline]
-    pub fn next(&self, last: usize) -> Option<usize> {
-        self.next_by(last, |n| self.words[n])
+    pub const fn is_empty(&self) -> bool {
+        self.some == 0
     }
 
-    /// As [`SlotSet::next`], among the slots that are in one of `groups` too.
+    /// Returns the slot in this set or in `other` that comes after slot `last`, in ascending order and
+    /// then again from 0 on.
     #[inline]
-    pub fn next_in(&self, groups: [&Self; 2], last: usize) -> Option<usize> {
-        self.next_by(last, |n| self.word(n, groups))
-    }
-
-    /// The slots of word `n` that are in one of `groups` too.
-    #[inline(always)]
-    fn word(&self, n: usize, [a, b]: [&Self; 2]) -> u64 {
-        self.words[n] & (a.words[n] | b.words[n])
-    }
-
-    #[inline(always)]
-    fn next_by(&self, last: usize, word: impl Fn(usize) -> u64) -> Option<usize> {
-        if self.some == 0 {
-            return None;
-        }
+    pub fn next_with(&self, other: &Self, last: usize) -> Option<usize> {
+        let word = |n: usize| self.words[n] | other.words[n];
         let slot =
             |n: usize, bits: u64| (bits != 0).then(|| n * 64 + bits.trailing_zeros() as usize);
         let (n, bit) = (last / 64, last % 64);
         let (around, up_to_last) = (word(n), u64::MAX >> (63 - bit));
+        let some = self.some | other.some;
         let from_n = u32::MAX << n;
-        let (before, after) = (self.some & !from_n, self.some & from_n & !(1 << n));
+        let (before, after) = (some & !from_n, some & from_n & !(1 << n));
         slot(n, around & !up_to_last)
             .or_else(|| {
                 let mut others = bits(after).chain(bits(before));

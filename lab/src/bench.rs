@@ -5,6 +5,7 @@ mod goals;
 mod measured;
 mod shared;
 mod table;
+pub mod wakeups;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -14,6 +15,7 @@ use trapcast_forecast::Scheme;
 use self::boot::Boot;
 use self::measured::{Measured, moves};
 use self::shared::SHARED;
+use self::wakeups::WakeUps;
 pub use self::{
     boot::{BootResult, BootTiming, boot_without_hypervisor, median},
     goals::Goal,
@@ -62,6 +64,8 @@ pub struct Bench {
     pub versions: Versions,
     /// Instructions by core, scheme and path.
     pub paths: Vec<Path>,
+    /// How long vCPUs take to wake up, by cores and vCPUs.
+    pub wake_ups: Vec<WakeUps>,
     /// Linux boots, one per core.
     pub boots: Vec<BootResult>,
     /// The profile `measured-qemu` as it follows from these, in TOML.
@@ -159,7 +163,8 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     let versions = Versions::look(paths)?;
     let shared = |cpu| SHARED.iter().filter(|path| path.runs_on(cpu)).count();
     let runs = CORES.len() * (Scheme::ALL.len() + 4 + 2 * plan.boots as usize)
-        + CORES.map(shared).iter().sum::<usize>();
+        + CORES.map(shared).iter().sum::<usize>()
+        + wakeups::MACHINES.len();
     let progress = Progress::new(runs as u64);
     let mut measured = Vec::new();
     let (mut boots, mut timings) = (Vec::new(), Vec::new());
@@ -184,6 +189,14 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
         boots.push(progress.one(&format!("boot/{cpu}/counted"), || boot.count())?);
         timings.push(boot.time(plan.boots, &progress)?);
     }
+    let mut wake_ups = Vec::new();
+    for (cores, vcpus) in wakeups::MACHINES {
+        let name = format!("wake-ups/{cores}-cores/{vcpus}-vcpus");
+        let machine = (cores, vcpus);
+        wake_ups.push(progress.one(&name, || {
+            wakeups::measure(machine, wakeups::ROUNDS, &inputs.bench, &inputs.hypervisor)
+        })?);
+    }
     progress.finish();
     Ok(Bench {
         versions,
@@ -191,8 +204,9 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
             &measured,
             &input::read("hypervisor", &inputs.hypervisor, fpcheck::MOST_BYTES)?,
         )?,
-        goals: goals::goals(&measured, &timings),
+        goals: goals::goals(&measured, &wake_ups, &timings),
         paths: measured,
+        wake_ups,
         boots,
         kvm: kvm::PEERS,
         kvm_source: kvm::SOURCE,

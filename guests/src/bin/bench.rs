@@ -20,9 +20,9 @@ mod guest {
 
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
-    use trapcast_guests::board::{cpus, fp, gic, pmu, psci, second, sve, timer};
+    use trapcast_guests::board::{cpus, fp, gic, pmu, psci, second, storm, sve, timer};
     use trapcast_guests::bootargs::{Bench as Settings, Use};
-    use trapcast_guests::statistics::Summary;
+    use trapcast_guests::statistics::{Summary, percentile};
     use trapcast_guests::{println, read_sysreg};
 
     /// Rounds before the first that counts: predictors and histories settle.
@@ -32,6 +32,9 @@ mod guest {
     const GAP_MICROSECONDS: u64 = 20;
     /// A partner that was not switched out for so long is alone.
     const ALONE_MICROSECONDS: u64 = 50_000;
+
+    /// What measures times rather than instructions, on all CPUs of this machine.
+    const WAKE_UP: &str = "wake-up";
 
     /// A function ID that nobody has assigned: the last of the standard hypervisor services.
     const UNKNOWN_FUNCTION: u32 = 0x8500_ffff;
@@ -201,6 +204,9 @@ mod guest {
         if let Some(uses) = settings.partner {
             return take_turns(uses).unwrap_or_else(|error| fail(&error));
         }
+        if settings.only == Some(WAKE_UP) {
+            return wake_up(machine.cpus, settings.rounds);
+        }
         let all = || BENCHMARKS.iter().chain(&WITH_OTHERS);
         if let Some(name) = settings.only
             && !all().any(|benchmark| benchmark.name == name)
@@ -220,6 +226,43 @@ mod guest {
                 .for_each(|benchmark| start(benchmark, settings.rounds)),
         }
         println!("done");
+    }
+
+    /// Sends the other CPUs SGIs and says how long it took them to come.
+    fn wake_up(cpus: usize, rounds: usize) {
+        let others = cpus - 1;
+        if others == 0 || rounds > storm::MAX_ROUNDS {
+            fail(&format_args!(
+                "{WAKE_UP} takes vcpus=2 or more and rounds={} or less",
+                storm::MAX_ROUNDS
+            ));
+        }
+        println!("start rounds={rounds}");
+        let done = cpus::on_all(cpus, &|cpu| match cpu {
+            0 => send_storms(others, rounds),
+            _ => storm::wait_for(cpu, others, rounds),
+        });
+        if let Err(cpu) = done {
+            fail(&format_args!("CPU {cpu} cannot be turned on"));
+        }
+        println!("done");
+    }
+
+    /// Not inlined: the other CPUs' stacks have no room for the delays.
+    #[inline(never)]
+    fn send_storms(others: usize, rounds: usize) {
+        let mut delays = [0; storm::MAX_ROUNDS * (cpus::MAX_CPUS - 1)];
+        let delays = storm::send(others, rounds, 1, &mut delays);
+        delays.sort_unstable();
+        let frequency = read_sysreg!("cntfrq_el0");
+        let nanoseconds =
+            |percent| percentile(delays, percent).unwrap_or(0) * 1_000_000_000 / frequency;
+        println!(
+            "{WAKE_UP} p50={} p99={} max={} rounds={rounds}",
+            nanoseconds(50),
+            nanoseconds(99),
+            nanoseconds(100)
+        );
     }
 
     /// Runs a benchmark on as many CPUs as it takes.
@@ -292,7 +335,7 @@ mod guest {
                 let comma = if index == 0 { "" } else { ", " };
                 write!(f, "{comma}{}", benchmark.name)?;
             }
-            Ok(())
+            write!(f, ", {WAKE_UP}")
         }
     }
 }

@@ -124,6 +124,12 @@ pub fn end(intid: u32) {
 /// Sends [`SGI`] to CPU `cpu`, which has affinity 0.0.0.`cpu`.
 #[inline(always)]
 pub fn send_sgi(cpu: u32) {
+    send_sgis(1 << cpu);
+}
+
+/// Sends [`SGI`] at once to each CPU whose bit is set.
+#[inline(always)]
+pub fn send_sgis(cpus: u16) {
     // SAFETY: the SGI's handler is installed.
-    unsafe { write_sysreg!("icc_sgi1r_el1", u64::from(SGI) << 24 | 1 << cpu) };
+    unsafe { write_sysreg!("icc_sgi1r_el1", u64::from(SGI) << 24 | u64::from(cpus)) };
 }

@@ -37,6 +37,8 @@ pub mod psci;
 #[cfg(target_arch = "aarch64")]
 pub mod second;
 #[cfg(target_arch = "aarch64")]
+pub mod storm;
+#[cfg(target_arch = "aarch64")]
 pub mod sve;
 #[cfg_attr(target_arch = "arm", path = "aarch32/sysreg.rs")]
 pub mod sysreg;

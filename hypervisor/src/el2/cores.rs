@@ -155,7 +155,7 @@ pub fn is_current(number: usize) -> bool {
 }
 
 /// Returns the number of the core that asks: its affinity 0, as QEMU's board counts its first 16.
-fn current() -> usize {
+pub fn current() -> usize {
     (mrs!("mpidr_el1") & 0xff) as usize
 }
 

@@ -229,11 +229,7 @@ static RECEIVING: Lock<()> = Lock::new(());
 pub fn receive() {
     let _receiving = RECEIVING.lock();
     while let Some((number, byte)) = console::typed() {
-        let vm = {
-            let scheduler = scheduler::lock();
-            scheduler.vm(number).filter(|_| !scheduler.is_off(number))
-        };
-        if let Some(vm) = vm {
+        if let Some(vm) = scheduler::vm_that_is_on(number) {
             give(vm, byte);
         }
     }

@@ -5,6 +5,7 @@ use arm_psci::{AffinityInfo, Function, FunctionId, PsciFeature, Version};
 use super::{
     console::{self, say},
     core::Core,
+    cores,
     exit::{Next, wait},
     scheduler,
     vcpu::Vcpu,
@@ -159,7 +160,7 @@ fn cpu_on(vcpu: &Vcpu, mpidr: u32, entry: u64, context: u64) -> u64 {
         entry,
         arguments: [context, 0, 0],
     });
-    scheduler::lock().power_on(vcpu.vm.number, target);
+    scheduler::lock().power_on(vcpu.vm.number, target, cores::call);
     SUCCESS
 }
 

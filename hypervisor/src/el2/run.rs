@@ -17,7 +17,7 @@ use super::{
     gic, meter, mmio,
     panic::power_off,
     report,
-    scheduler::{self, NEVER, Scheduler},
+    scheduler::{self, Listed, NEVER, Scheduler},
     sysreg::isb,
     timer,
     vcpu::{Vcpu, set_wfe_trap},
@@ -174,7 +174,7 @@ impl Core {
         self.changed.store(false, Ordering::Relaxed);
         let now = timer::now();
         let mut scheduler = scheduler::lock();
-        scheduler.expire(self.number, now);
+        scheduler.expire(self.number, now, cores::call);
         let goes_on = scheduler.goes_on(vcpu.slot) && !scheduler.has_other(self.number);
         if !goes_on || !self.is_resident(vcpu) {
             drop(scheduler);
@@ -226,8 +226,8 @@ impl Core {
             self.changed.store(false, Ordering::Relaxed);
             let now = timer::now();
             let mut scheduler = scheduler::lock();
-            let next = scheduler.turn(self.number, put.take(), self.turn.last, now);
-            if let Some(mut next) = next {
+            let next = scheduler.turn(self.number, put.take(), self.turn.last, now, cores::call);
+            if let Some(Listed(mut next)) = next {
                 self.turn.slice_end = now + self.turn.slice;
                 let deadline = self.deadline(&scheduler, now);
                 drop(scheduler);
@@ -408,8 +408,8 @@ impl Core {
         for core in unsafe { cores::all() } {
             core.recorder.finish();
         }
-        let vcpus: Vec<_> = scheduler::lock().vcpus().collect();
-        for mut vcpu in vcpus {
+        let vcpus: Vec<_> = scheduler::lock().places().collect();
+        for (Listed(mut vcpu), _) in vcpus {
             // SAFETY: nobody runs any more.
             let vcpu = unsafe { vcpu.as_mut() };
             // SAFETY: as above.

@@ -22,7 +22,7 @@ pub use create::create_all;
 use super::{
     console::{self, say},
     core::Core,
-    gic, memory,
+    cores, gic, memory,
     register_file::Vectors,
     scheduler,
     sysreg::isb,
@@ -142,14 +142,14 @@ impl Vm {
         state.power_on[0] = Some(self.start);
         state.on[0] = true;
         state.ending = false;
-        scheduler::lock().power_on(self.number, 0);
+        scheduler::lock().power_on(self.number, 0, cores::call);
         self.resetting.store(false, Ordering::Release);
     }
 
     /// Turns all of its vCPUs off. Those that run on other cores may be in their guests a little longer.
     pub fn power_off(&self) {
         self.state.lock().ending = true;
-        scheduler::lock().power_off_vm(self.number);
+        scheduler::lock().power_off_vm(self.number, cores::call);
     }
 
     /// vCPU `index` is loaded on core `core`, with the VM's VTTBR_EL2. If another of the VM's vCPUs

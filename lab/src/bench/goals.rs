@@ -3,7 +3,7 @@
 use serde::Serialize;
 use trapcast_forecast::{Scheme, Window};
 
-use super::{BootTiming, CORES, PEER_SCHEME, Path, find};
+use super::{BootTiming, CORES, PEER_SCHEME, Path, WakeUps, find, wakeups};
 use crate::{kvm, machine::Cpu};
 
 /// Something that was to be reached.
@@ -20,7 +20,7 @@ pub struct Goal {
 }
 
 /// Judges the figures.
-pub(super) fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
+pub(super) fn goals(paths: &[Path], wake_ups: &[WakeUps], boots: &[BootTiming]) -> Vec<Goal> {
     let mut goals = Vec::new();
     let mut goal = |name: String, measured: f64, at_most: f64| {
         goals.push(Goal {
@@ -63,6 +63,11 @@ pub(super) fn goals(paths: &[Path], boots: &[BootTiming]) -> Vec<Goal> {
                 goal(name, decision.rule, most_of(scheme));
             }
         }
+    }
+    for wake_up in wake_ups {
+        let WakeUps { cores, vcpus, .. } = wake_up;
+        let name = format!("longest wake-up of {vcpus} vCPUs on {cores} cores, in slices");
+        goal(name, wake_up.slices(), wakeups::AT_MOST);
     }
     for boot in boots {
         goal(
@@ -129,13 +134,22 @@ mod tests {
             path(Scheme::Credit, "entry-exit-wfi-unused", 1021),
             path(Scheme::Eager, "entry-exit-unused", 300),
         ];
+        let wake_ups = [WakeUps {
+            cores: 2,
+            vcpus: 3,
+            slice: 500_000,
+            rounds: 10,
+            p50: 1000,
+            p99: 2000,
+            longest: 600_000,
+        }];
         let boots = [BootTiming {
             cpu: "neoverse-n1",
             hypervisor: vec![],
             without: vec![],
             ratio: 1.2,
         }];
-        let goals = goals(&paths, &boots);
+        let goals = goals(&paths, &wake_ups, &boots);
         let last_trap = &goals[4].name;
         assert!(
             last_trap.contains("last-trap") && last_trap.contains("(22 with"),
@@ -151,6 +165,7 @@ mod tests {
                 (1201.0, false),
                 (12.0, true),
                 (21.0, false),
+                (1.2, false),
                 (1.2, true)
             ]
         );

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
 
-use super::{Bench, CORES, OBSERVED, PEER_SCHEME, RECORDED, find, median, names};
+use super::{Bench, CORES, OBSERVED, PEER_SCHEME, RECORDED, find, median, names, wakeups::SLICE};
 use crate::{kvm, machine::Cpu};
 
 /// The paths that depend on the scheme.
@@ -19,6 +19,8 @@ pub fn render(bench: &Bench) -> String {
     format!(
         "EL2 instructions, min/median, under {PEER_SCHEME}; beside them KVM's:\n{}\n{}\n{}\n\
          EL2 instructions by scheme, min/median\n{}\n\n\
+         Microseconds from an SGI to all of a VM's other vCPUs until each had come, where those that had \
+         come stay busy,\non neoverse-n1; time slice {} µs\n{}\n\n\
          A Linux guest from its first instruction to power-off, under {PEER_SCHEME}\n{}\n\n\
          seconds, without: wall time of the same kernel with the hypervisor and without, median of {}. On \
          max the\nguest sees fewer of the core's features than Linux does without a hypervisor.\n\n\
@@ -27,6 +29,8 @@ pub fn render(bench: &Bench) -> String {
         paths_table(bench),
         record(bench),
         schemes_table(bench),
+        SLICE,
+        wake_ups_table(bench),
         boots_table(bench),
         bench
             .timing
@@ -107,6 +111,23 @@ fn schemes_table(bench: &Bench) -> Table {
     table
 }
 
+fn wake_ups_table(bench: &Bench) -> Table {
+    let headings = ["cores", "vCPUs", "rounds", "p50", "p99", "longest"];
+    let mut table = table(headings.map(String::from).into());
+    for wake_up in &bench.wake_ups {
+        let microseconds = |nanoseconds: u64| right(format!("{:.1}", nanoseconds as f64 / 1000.0));
+        table.add_row(vec![
+            Cell::new(wake_up.cores),
+            right(wake_up.vcpus),
+            right(wake_up.rounds),
+            microseconds(wake_up.p50),
+            microseconds(wake_up.p99),
+            microseconds(wake_up.longest),
+        ]);
+    }
+    table
+}
+
 fn boots_table(bench: &Bench) -> Table {
     let headings = [
         "core",
@@ -169,7 +190,7 @@ fn goals(bench: &Bench) -> String {
 mod tests {
     use super::*;
     use crate::{
-        bench::{BenchTiming, BootResult, BootTiming, Path},
+        bench::{BenchTiming, BootResult, BootTiming, Path, WakeUps},
         results::Versions,
     };
 
@@ -190,6 +211,15 @@ mod tests {
             profile: String::new(),
             versions: Versions::default(),
             paths: paths.collect(),
+            wake_ups: vec![WakeUps {
+                cores: 4,
+                vcpus: 6,
+                slice: 500_000,
+                rounds: 1000,
+                p50: 7890,
+                p99: 98_765,
+                longest: 499_999,
+            }],
             boots: CORES
                 .map(|cpu| BootResult {
                     cpu: cpu.name(),
@@ -227,6 +257,7 @@ mod tests {
         for wanted in [
             "12345/123456",
             "50.00 %",
+            "7.9  98.8    500.0",
             "maintenance 12345",
             "median of 1",
         ] {

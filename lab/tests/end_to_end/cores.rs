@@ -2,7 +2,9 @@
 
 use libtest_mimic::Failed;
 use trapcast::{
+    bench::wakeups,
     console::{self, Expected, Findings},
+    image::Image,
     initrd::Task,
     machine::{Cpu, Machine, Vm},
     paths::Paths,
@@ -32,6 +34,11 @@ pub fn trials(add: &mut Add) {
             check(findings.guest_mismatches == 0, || format!("{findings:?}"))
         };
         add(format!("cores/moving/{scheme}"), Box::new(moving));
+    }
+    for machine in wakeups::MACHINES {
+        let (cores, vcpus) = machine;
+        let storm = move |paths: &Paths| storm(paths, machine);
+        add(format!("cores/storm/{vcpus}-on-{cores}"), Box::new(storm));
     }
     let control = |paths: &Paths| {
         let findings = moving(paths, Scheme::None)?;
@@ -92,5 +99,15 @@ fn linux_on_two_cores(paths: &Paths) -> Outcomes {
     sound(&outcome, &findings)?;
     check(outcome.vcpus.iter().all(|vcpu| vcpu.entries > 100), || {
         outcome.console
+    })
+}
+
+/// No vCPU that an SGI to all of them wakes waits for longer than a time slice, though those that have come
+/// keep their cores.
+fn storm(paths: &Paths, machine: (u32, u32)) -> Outcomes {
+    let bench = Image::open(&paths.built("bench")?)?;
+    let wake_ups = wakeups::measure(machine, 200, &bench, &paths.hypervisor()?)?;
+    check(wake_ups.slices() <= wakeups::AT_MOST, || {
+        format!("{wake_ups:?}")
     })
 }

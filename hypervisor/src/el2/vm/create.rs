@@ -52,7 +52,7 @@ pub fn create_all(
             let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, header.vcpus as u16, report)));
             let pointer = NonNull::from(&mut *vcpu);
             vcpu.publishes = publishes;
-            vcpu.slot = scheduler::lock().add(pointer, number);
+            vcpu.slot = scheduler::lock().add(scheduler::Listed(pointer), number);
             header.vcpus += 1;
         }
         vm.reset(core, None);
