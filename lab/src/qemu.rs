@@ -2,9 +2,9 @@
 
 use std::{
     ffi::OsString,
-    io::{ErrorKind, Read},
+    io::{ErrorKind, Read, Write},
     os::unix::process::CommandExt,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
         Arc, Mutex,
         mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -15,8 +15,11 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal};
 
+use trapcast_trace::{MAILBOX_OFFSET, report::ASKED_OFFSET};
+
 use crate::{
     error::{Error, Result},
+    memory::MemoryFile,
     signals,
 };
 
@@ -32,8 +35,18 @@ const CONSOLE_LIMIT: usize = 16 << 20;
 /// How many lines of a console an error shows.
 const LAST_LINES: usize = 12;
 
+/// What stands in a line that an error shows, wherever it is: Linux's, before a trace, and the hostile
+/// guest's.
+const WHY: [&str; 2] = ["Kernel panic", "VIOLATION"];
+
 /// How often a wait looks whether the user wants to stop.
 const POLL: Duration = Duration::from_millis(50);
+
+/// How long the hypervisor may take to say where its vCPUs are, of a run that does not end.
+const ANSWER: Duration = Duration::from_secs(3);
+
+/// What begins a line in which it says that.
+const WHERE: &str = "trapcast: where: ";
 
 /// How long QEMU may take to leave a terminal as it found it.
 const POLITENESS: Duration = Duration::from_secs(2);
@@ -49,9 +62,11 @@ pub enum Console {
 
 /// A QEMU that runs. Dropping it ends it.
 #[derive(Debug)]
-pub struct Qemu {
+pub struct Qemu<'a> {
     child: Child,
     console: Console,
+    /// What is typed; none with [`Console::Terminal`].
+    keys: Option<ChildStdin>,
     output: Arc<Mutex<Vec<u8>>>,
     errors: Arc<Mutex<Vec<u8>>>,
     /// Disconnected once both pipes are at their ends.
@@ -59,6 +74,8 @@ pub struct Qemu {
     started: Instant,
     /// Whether a VM may start again.
     may_reset: bool,
+    /// The board's RAM, if a hypervisor is there that can be asked.
+    ram: Option<&'a MemoryFile>,
 }
 
 /// What a QEMU that ended by itself left.
@@ -74,7 +91,7 @@ pub struct Finished {
     pub wall: Duration,
 }
 
-impl Qemu {
+impl<'a> Qemu<'a> {
     /// Starts QEMU with these arguments.
     ///
     /// # Errors
@@ -84,7 +101,7 @@ impl Qemu {
         command.args(arguments);
         if console == Console::Captured {
             command
-                .stdin(Stdio::null())
+                .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .stderr(Stdio::piped())
                 // Ctrl-C is the lab's to handle: QEMU would die of it as if it had failed.
@@ -94,17 +111,26 @@ impl Qemu {
         let started = Instant::now();
         let mut child = command.spawn().map_err(cannot_start)?;
         let (sender, ended) = channel();
+        let keys = child.stdin.take();
         let output = collect(child.stdout.take(), &sender);
         let errors = collect(child.stderr.take(), &sender);
         Ok(Self {
             child,
             console,
+            keys,
             output,
             errors,
             ended,
             started,
             may_reset: true,
+            ram: None,
         })
+    }
+
+    /// Should the limit pass, has the hypervisor on the board with this RAM say where each vCPU is.
+    pub fn asking(mut self, ram: &'a MemoryFile) -> Self {
+        self.ram = Some(ram);
+        self
     }
 
     /// Ends QEMU as soon as the hypervisor says that a VM starts again: a guest that panics would do so
@@ -140,13 +166,14 @@ impl Qemu {
                 ));
             }
             if limit.is_some_and(|limit| self.started.elapsed() > limit) {
+                let places = self.where_vcpus_are();
                 return self.stopped(&format!(
-                    "QEMU did not end within {} s and was stopped",
+                    "QEMU did not end within {} s and was stopped.{places}",
                     limit.unwrap_or_default().as_secs()
                 ));
             }
             if !self.may_reset && self.has_reset() {
-                return self.stopped("a guest gave up and started its VM again, and was stopped");
+                return self.stopped("a guest gave up and started its VM again, and was stopped.");
             }
             if let Some(status) = self.ended_within(POLL)? {
                 return Ok(Finished {
@@ -176,6 +203,39 @@ impl Qemu {
         }
     }
 
+    /// Asks the hypervisor where its vCPUs are, and returns what it says, to stand after a sentence. It
+    /// looks whether it is asked when a byte is typed.
+    fn where_vcpus_are(&mut self) -> String {
+        let (Some(ram), Some(mut keys)) = (self.ram, self.keys.take()) else {
+            return String::new();
+        };
+        let place = MAILBOX_OFFSET + ASKED_OFFSET as u64;
+        let asked = ram.write_at(&1u32.to_le_bytes(), place).is_ok();
+        if !asked || keys.write_all(b"\n").and_then(|()| keys.flush()).is_err() {
+            return String::new();
+        }
+        let limit = Instant::now() + ANSWER;
+        let mut told = String::new();
+        loop {
+            thread::sleep(4 * POLL);
+            let before = told.len();
+            told = self
+                .text(&self.output)
+                .lines()
+                .filter_map(|line| line.strip_prefix(WHERE))
+                .map(|line| format!("\n  | {line}"))
+                .collect();
+            if !told.is_empty() && told.len() == before {
+                return format!(" The hypervisor says where its vCPUs are:{told}");
+            }
+            if Instant::now() > limit {
+                return " The hypervisor does not say where its vCPUs are: no core takes the \
+                        interrupt of its UART."
+                    .to_string();
+            }
+        }
+    }
+
     /// Whether the hypervisor has said that a VM starts again.
     fn has_reset(&self) -> bool {
         let console = self.text(&self.output);
@@ -188,7 +248,7 @@ impl Qemu {
     /// What is told of a QEMU that is stopped.
     fn stopped(&self, why: &str) -> Result<Finished> {
         let lines = last_lines(&self.text(&self.output), &self.text(&self.errors));
-        Err(Error::run(format!("{why}.{lines}")))
+        Err(Error::run(format!("{why}{lines}")))
     }
 
     fn text(&self, bytes: &Mutex<Vec<u8>>) -> String {
@@ -197,7 +257,7 @@ impl Qemu {
     }
 }
 
-impl Drop for Qemu {
+impl Drop for Qemu<'_> {
     fn drop(&mut self) {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
@@ -261,8 +321,9 @@ pub fn last_lines(console: &str, errors: &str) -> String {
             .filter(|line| !line.trim().is_empty())
             .collect();
         let (before, last) = lines.split_at(lines.len().saturating_sub(count));
-        // Linux says why before a trace that may be longer than all that is shown.
-        let why = before.iter().rfind(|line| line.contains("Kernel panic"));
+        // What says why may have more behind it than is shown.
+        let is_why = |line: &&&str| WHY.iter().any(|why| line.contains(why));
+        let why = before.iter().rfind(is_why);
         why.into_iter()
             .chain(last)
             .map(|line| format!("\n  | {line}"))
@@ -338,6 +399,8 @@ mod tests {
             told.contains("  | Kernel panic - no init\n  | line 88\n"),
             "{told}"
         );
+        let told = last_lines(&format!("[vm0] hostile: VIOLATION x\n{console}"), "");
+        assert!(told.contains("VIOLATION x\n  | line 88\n"), "{told}");
         assert_eq!(last_lines("", "\n"), " Nothing was printed.");
     }
 }

@@ -59,7 +59,9 @@ pub fn run_with(
     limit: Duration,
 ) -> Result<Outcome> {
     let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
-    let qemu = Qemu::start(&prepared.arguments, Console::Captured)?.without_resets();
+    let qemu = Qemu::start(&prepared.arguments, Console::Captured)?
+        .asking(&prepared.ram)
+        .without_resets();
     outcome(qemu.wait(Some(limit))?, &prepared.ram.mailbox()?)
 }
 
@@ -69,7 +71,9 @@ pub fn run_with(
 /// Those of [`run`], but for that.
 pub fn run_with_resets(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
     let prepared = machine.prepare(hypervisor, "stdio")?;
-    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(limit))?;
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?
+        .asking(&prepared.ram)
+        .wait(Some(limit))?;
     outcome(finished, &prepared.ram.mailbox()?)
 }
 
@@ -96,7 +100,7 @@ pub fn record(
     let (finished, waits) = thread::scope(|scope| {
         let reader = scope.spawn(|| take_records(&prepared.ram, cores, &over, sink));
         let finished = Qemu::start(&prepared.arguments, Console::Captured)
-            .map(Qemu::without_resets)
+            .map(|qemu| qemu.asking(&prepared.ram).without_resets())
             .and_then(|qemu| qemu.wait_while(Some(limit), || !reader.is_finished()));
         over.store(true, Ordering::Release);
         (finished, reader.join().expect("the reader does not panic"))

@@ -229,6 +229,10 @@ pub struct VcpuReport {
     pub sme: ClassReport,
 }
 
+/// Offset in the mailbox of a word of 32 bits that the lab sets to 1 to ask where each vCPU is: the hypervisor
+/// says so on its console, and clears the word, when the next byte is typed to it.
+pub const ASKED_OFFSET: usize = 0xf8;
+
 /// Offset in the mailbox of the first [`CoreReport`]; [`MAX_CORES`] of them follow one another.
 pub const CORES_OFFSET: usize = 0x100;
 
@@ -241,7 +245,8 @@ pub const VCPUS_OFFSET: usize = 0x1000;
 pub const MASKED_OFFSET: usize = 0xf_0000;
 
 const _: () = {
-    assert!(size_of::<Header>() <= CORES_OFFSET);
+    assert!(size_of::<Header>() <= ASKED_OFFSET);
+    assert!(ASKED_OFFSET + size_of::<u32>() <= CORES_OFFSET);
     assert!(CORES_OFFSET + MAX_CORES * size_of::<CoreReport>() <= VCPUS_OFFSET);
     assert!(VCPUS_OFFSET + MAX_VCPUS * size_of::<VcpuReport>() <= MASKED_OFFSET);
     assert!(MASKED_OFFSET + MAX_CORES * size_of::<Bins>() <= super::MAILBOX_SIZE as usize);

@@ -36,10 +36,13 @@ static UP: AtomicUsize = AtomicUsize::new(0);
 /// Whether guests may run.
 static STARTED: AtomicBool = AtomicBool::new(false);
 
-/// What each core is asked for, by each other one: to give up this vCPU. The asked core answers by
+/// What each core is asked for, by each other one: to give up this vCPU, or [`TELL`]. The asked core answers by
 /// taking it away. It alone may, so a request that it has seen is the one that it answers.
 static REQUESTS: [[AtomicPtr<Vcpu>; MAX_CORES]; MAX_CORES] =
     [const { [const { AtomicPtr::new(null_mut()) }; MAX_CORES] }; MAX_CORES];
+
+/// A request that is for no vCPU: to say on the console which one the core has loaded.
+const TELL: *mut Vcpu = ::core::ptr::without_provenance_mut(align_of::<Vcpu>());
 
 /// What a core needs until it has a stack and the MMU on. Assembly reads it with the MMU off.
 #[repr(C, align(64))]
@@ -178,8 +181,20 @@ pub unsafe fn all() -> impl Iterator<Item = &'static Core> {
 impl Core {
     /// Asks core `of` to give up `vcpu`, which is this core's to run, and waits until it has.
     pub fn fetch(&mut self, vcpu: NonNull<Vcpu>, of: usize) {
+        self.ask(of, vcpu.as_ptr());
+    }
+
+    /// Has every core that is up say which vCPU it has loaded, and waits until it has.
+    pub fn ask_all(&mut self) {
+        self.tell_what_is_loaded();
+        for core in (0..count()).filter(|core| !is_current(*core)) {
+            self.ask(core, TELL);
+        }
+    }
+
+    fn ask(&mut self, of: usize, request_for: *mut Vcpu) {
         let request = &REQUESTS[of][self.number];
-        request.store(vcpu.as_ptr(), Ordering::Release);
+        request.store(request_for, Ordering::Release);
         gic::send_call(of);
         while !request.load(Ordering::Acquire).is_null() {
             self.serve_requests();
@@ -187,11 +202,21 @@ impl Core {
         }
     }
 
-    /// Gives up the vCPUs that other cores ask this one for.
+    #[inline(never)]
+    fn serve(&mut self, vcpu: NonNull<Vcpu>) {
+        if vcpu.as_ptr() == TELL {
+            self.tell_what_is_loaded();
+        } else {
+            self.give_up(vcpu);
+        }
+    }
+
+    /// Does what other cores ask this one for.
+    #[inline(never)]
     pub fn serve_requests(&mut self) {
         for request in &REQUESTS[self.number] {
             if let Some(vcpu) = NonNull::new(request.load(Ordering::Acquire)) {
-                self.give_up(vcpu);
+                self.serve(vcpu);
                 request.store(null_mut(), Ordering::Release);
             }
         }

@@ -34,3 +34,4 @@ mod vectors;
 mod visit;
 mod vm;
 mod wait;
+mod whereabouts;

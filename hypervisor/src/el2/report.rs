@@ -1,11 +1,13 @@
 //! The mailbox: where the counters of the run lie for the lab to read.
 
+use ::core::sync::atomic::{AtomicU32, Ordering};
+
 use trapcast_trace::{
     MAILBOX_ADDRESS, MAILBOX_SIZE,
     bins::Bins,
     report::{
-        CORES_OFFSET, CoreReport, Header, MAGIC, MASKED_OFFSET, MAX_CORES, MAX_VCPUS, State,
-        VCPUS_OFFSET, VERSION, VcpuReport,
+        ASKED_OFFSET, CORES_OFFSET, CoreReport, Header, MAGIC, MASKED_OFFSET, MAX_CORES, MAX_VCPUS,
+        State, VCPUS_OFFSET, VERSION, VcpuReport,
     },
 };
 use zerocopy::FromBytes;
@@ -55,6 +57,15 @@ pub unsafe fn masked(number: usize) -> &'static mut Bins {
     let first = (MAILBOX_ADDRESS as usize + MASKED_OFFSET) as *mut Bins;
     // SAFETY: in the mailbox, behind all that `init` gives away; zeroes there are bins.
     unsafe { &mut *first.add(number) }
+}
+
+/// Returns whether the lab has asked where each vCPU is since the last call.
+pub fn asks_where() -> bool {
+    let asked = (MAILBOX_ADDRESS as usize + ASKED_OFFSET) as *mut u32;
+    // SAFETY: in the mailbox, where no reference that `init` gives covers it; a word that only the lab
+    // sets and only this clears.
+    let asked = unsafe { AtomicU32::from_ptr(asked) };
+    asked.load(Ordering::Relaxed) != 0 && asked.swap(0, Ordering::Relaxed) != 0
 }
 
 /// Sets the state in the header, at the end of everything.

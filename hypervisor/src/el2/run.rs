@@ -338,13 +338,23 @@ impl Core {
                 (Exit::Interrupt, Next::Continue)
             }
             gic::UART => {
-                mmio::receive();
+                self.uart();
                 (Exit::Interrupt, Next::Continue)
             }
             _ => (Exit::Interrupt, Next::Continue),
         };
         gic::deactivate(intid);
         answer
+    }
+
+    /// The board's UART has something.
+    #[cold]
+    #[inline(never)]
+    fn uart(&mut self) {
+        if report::asks_where() {
+            self.tell_where();
+        }
+        mmio::receive();
     }
 
     /// The virtual timer in the core has fired: an interrupt for the resident vCPU.

@@ -1,5 +1,7 @@
 //! Several cores and several vCPUs: Linux SMP, and guests that move.
 
+use std::time::Duration;
+
 use libtest_mimic::Failed;
 use trapcast::{
     bench::wakeups,
@@ -23,6 +25,7 @@ use crate::{
 pub fn trials(add: &mut Add) {
     add("linux/two_vcpus".into(), Box::new(two_vcpus));
     add("cores/linux_on_two".into(), Box::new(linux_on_two_cores));
+    add("cores/without_an_end".into(), Box::new(without_an_end));
     for scheme in [
         Scheme::Eager,
         Scheme::UntilPut,
@@ -99,6 +102,35 @@ fn linux_on_two_cores(paths: &Paths) -> Outcomes {
     sound(&outcome, &findings)?;
     check(outcome.vcpus.iter().all(|vcpu| vcpu.entries > 100), || {
         outcome.console
+    })
+}
+
+/// Of a run that does not end, the error says where its vCPU is.
+fn without_an_end(paths: &Paths) -> Outcomes {
+    let vm = Vm {
+        kernel: Image::open(&paths.built("checker")?)?,
+        initrd: None,
+        initrd_size: 0,
+        // No window ends by a WFI.
+        bootargs: "workload=never windows=4000000000 exits=0".to_string(),
+        memory: 16 << 20,
+        ..linux_vm(paths, Task::PowerOff)?
+    };
+    let machine = Machine {
+        cores: 2,
+        ..one_core(Cpu::NeoverseN1, false, vec![vm])
+    };
+    let ended = run::run(&machine, &paths.hypervisor()?, Duration::from_secs(3));
+    let told = ended.err().ok_or("it ended")?.to_string();
+    let wanted = [
+        "did not end within 3 s and was stopped. The hypervisor says where its vCPUs are:",
+        "\n  | vm0 vCPU 0 runs on core ",
+        " has vm0 vCPU 0 loaded, PC 0x40",
+        " has no vCPU loaded",
+    ];
+    let missing = wanted.into_iter().find(|wanted| !told.contains(wanted));
+    check(missing.is_none(), || {
+        format!("{missing:?} is not in {told}")
     })
 }
 
