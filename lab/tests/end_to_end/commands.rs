@@ -100,7 +100,7 @@ fn record_from_outside(paths: &Paths) -> Outcomes {
     )
 }
 
-/// What README says of the VMs of `linux-mix`: how probable a use is after a use and after none, in percent. The
+/// What docs/study.md says of the VMs of `linux-mix`: how probable a use is after a use and after none, in percent. The
 /// checker makes it look as if a use did not follow a use in all of them.
 fn vms_of_the_mix(paths: &Paths) -> Outcomes {
     const SAID: [(f64, f64); 3] = [(90.0, 0.3), (82.0, 3.0), (0.0, 32.0)];
