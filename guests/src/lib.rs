@@ -6,6 +6,7 @@
 
 #![cfg_attr(not(test), no_std)]
 
+pub mod access;
 #[cfg(target_os = "none")]
 pub mod board;
 pub mod bootargs;

@@ -6,6 +6,8 @@
 //!
 //! For AArch32 the modules in `aarch32` stand for those of the same names, and the image is a zImage.
 
+#[cfg(target_arch = "aarch64")]
+pub mod access;
 #[cfg(target_arch = "arm")]
 #[path = "aarch32/checks.rs"]
 pub mod checks;
