@@ -1,5 +1,5 @@
 //! SVE, SME and the absence of each, end to end under QEMU: guests that check every register, on cores
-//! of several vector lengths; the same guests without a hypervisor, so that what they expect is known
+//! of several vector lengths, and what becomes of accesses in and out of streaming mode; the same guests without a hypervisor, so that what they expect is known
 //! to be what the architecture says.
 //!
 //! Needs what `make build` leaves.
@@ -62,6 +62,12 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
             };
             add(format!("{name}/{scheme}"), Box::new(pair));
         }
+    }
+    for scheme in Scheme::ALL.into_iter().filter(|s| *s != Scheme::None) {
+        let together = move |paths: &Paths| streaming(paths, scheme, &STREAMING);
+        add(format!("streaming/{scheme}"), Box::new(together));
+        let alone = move |paths: &Paths| streaming(paths, scheme, &STREAMING[..1]);
+        add(format!("streaming-alone/{scheme}"), Box::new(alone));
     }
     for (name, cpu, guests) in neighbours() {
         for scheme in [Scheme::Eager, Scheme::UntilPut, Scheme::Owner] {
@@ -132,6 +138,31 @@ const fn features(files: RegisterFiles) -> Guest {
         files,
     }
 }
+
+/// A guest that tries accesses under every setting of its CPACR_EL1.
+const fn tries(files: RegisterFiles, bootargs: &'static str) -> Guest {
+    Guest {
+        program: "streaming",
+        bootargs,
+        files,
+    }
+}
+
+const TRIES_FP: &str = "registers=fp windows=1500";
+const TRIES_SVE: &str = "registers=sve windows=1500";
+const TRIES_SME: &str = "registers=sme windows=1500";
+
+/// A user of streaming mode, and guests that must not notice it.
+const STREAMING: [Guest; 4] = [
+    tries(sme(Length::Bits(512), 512), TRIES_SME),
+    tries(sve(512), TRIES_SVE),
+    tries(RegisterFiles::FP, TRIES_FP),
+    Guest {
+        program: "checker32",
+        bootargs: "workload=random windows=300",
+        files: RegisterFiles::FP,
+    },
+];
 
 const SVE: &str = "registers=sve vl=vary workload=random p=70 windows=400";
 const SVE_ALWAYS: &str = "registers=sve sve-percent=80 workload=always windows=400 exits=3";
@@ -224,10 +255,11 @@ fn has_sme(guests: &[Guest]) -> bool {
 
 impl Guest {
     fn expected(&self) -> Expected {
-        if self.program == "features" {
-            Expected::Features
-        } else {
-            Expected::Checker
+        match self.program {
+            "features" => Expected::Features,
+            "streaming" => Expected::Guest("streaming"),
+            "checker32" => Expected::Checker32,
+            _ => Expected::Checker,
         }
     }
 
@@ -242,7 +274,10 @@ impl Guest {
             _ => format!("{} seed={}", self.bootargs, number + 1),
         };
         Ok(Vm {
-            kernel: Image::open(&paths.built(self.program)?)?,
+            kernel: Image::open(&match self.program {
+                "checker32" => paths.aarch32(self.program)?,
+                program => paths.built(program)?,
+            })?,
             initrd: None,
             initrd_size: 0,
             bootargs,
@@ -269,12 +304,14 @@ fn run_alone(paths: &Paths, cpu: Cpu, guest: Guest) -> Result<Findings, Failed> 
 
 /// What the guests expect is what a core does.
 fn without_hypervisor(paths: &Paths, cpu: Cpu, files: RegisterFiles) -> Outcomes {
-    let mut guests = vec![features(files), checker(files, FP)];
+    let mut guests = vec![features(files), checker(files, FP), tries(files, TRIES_FP)];
     if files.sve != Length::Off {
-        guests.extend([checker(files, SVE), checker(files, SVE_ALWAYS)]);
+        guests.extend([SVE, SVE_ALWAYS].map(|words| checker(files, words)));
+        guests.push(tries(files, TRIES_SVE));
     }
     if files.sme != Length::Off {
-        guests.extend([checker(files, SME), checker(files, SME_ALWAYS)]);
+        guests.extend([SME, SME_ALWAYS].map(|words| checker(files, words)));
+        guests.push(tries(files, TRIES_SME));
     }
     for guest in guests {
         let findings = run_alone(paths, cpu, guest)?;
@@ -304,6 +341,12 @@ fn faults(paths: &Paths) -> Outcomes {
             "registers=sme sme-percent=100 workload=always fault=300",
             EVERYTHING,
         ),
+        (
+            "streaming",
+            "registers=sme windows=100 fault=50",
+            EVERYTHING,
+        ),
+        ("streaming", "registers=fp windows=100 fault=50", EVERYTHING),
         ("features", "", RegisterFiles::FP),
         ("features", "", NO_FP),
         ("features", "", sme(Length::Bits(1024), 2048)),
@@ -367,6 +410,12 @@ fn share_a_core(
     guests: &[Guest; 2],
 ) -> Result<Findings, Failed> {
     run_together(paths, cpu, 1, scheme, guests)
+}
+
+/// Runs guests of which one is in streaming mode now and then on one core.
+fn streaming(paths: &Paths, scheme: Scheme, guests: &[Guest]) -> Outcomes {
+    let findings = run_together(paths, Cpu::Max, 1, scheme, guests)?;
+    check(findings.guest_mismatches == 0, || format!("{findings:?}"))
 }
 
 fn machine(cpu: Cpu, cores: u32, vms: Vec<Vm>) -> Machine {

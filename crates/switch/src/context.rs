@@ -9,8 +9,10 @@ pub trait Context: Copy + Eq {
     ///
     /// V registers alone may stand in the core only if the guest's Z registers hold nothing above
     /// them: behind the closed gate of SVE a write to V would have to zero the rest, and what is there
-    /// may be lost (Arm ARM, DDI 0487, B1.4, rules YRPDH and KXKNK). In streaming mode all of them
-    /// are the streaming ones.
+    /// may be lost (Arm ARM, DDI 0487, B1.4, rules YRPDH and KXKNK).
+    ///
+    /// [`Sme`](Class::Sme) says that the guest is in streaming mode: all of them are the streaming ones,
+    /// and it is not entered without them.
     #[inline]
     fn least(self) -> Class {
         Class::Fp

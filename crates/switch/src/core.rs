@@ -130,6 +130,27 @@ impl<C: Context> Core<C> {
         }
     }
 
+    /// What [`enter`](Self::enter) has answered for `guest`, which has SME, was carried out but for the `gate`:
+    /// comes after each. If the guest is in streaming mode and its registers are still in memory, all of them
+    /// are loaded whatever its scheme says, and that counts as an eager load.
+    ///
+    /// With SVCR.SM = 0 in the core, its accesses would be checked by another field of its own `CPACR_EL1`,
+    /// before `CPTR_EL2` is looked at.
+    #[must_use = "the guest would run in another mode than its own"]
+    pub fn load_streaming<F: Forecast>(&mut self, guest: &mut Guest<C, F>, gate: Gate) -> Entry<C> {
+        let context = guest.context;
+        if self.owner == context || context.least() != Class::Sme {
+            return Entry {
+                exchange: None,
+                gate,
+            };
+        }
+        Entry {
+            exchange: Some(self.hand_to(context, Class::Sme)),
+            gate: guest.loaded_streaming(),
+        }
+    }
+
     /// The current `guest` hit the closed gate with an access to registers of `class`. It goes on where
     /// it was.
     ///
@@ -184,6 +205,25 @@ impl<C: Context> Core<C> {
         };
         guest.lingers = (self.owner == guest.context).then_some(self.host);
         exchange
+    }
+
+    /// `guest` is about to become the core's current one, and another vCPU ran here before. If the registers
+    /// in the core are another guest's, in streaming mode, they go to that one's memory, and the host's come
+    /// back: `guest` runs with SVCR.SM = 0. `streams` reads SVCR.SM; it is asked if SME's registers are held.
+    ///
+    /// So a vCPU never runs in another one's streaming mode: that comes on only while its vCPU is the current
+    /// one. Nobody counts the exchange, as that of the host's own use.
+    #[inline]
+    pub fn make_way<F>(
+        &mut self,
+        guest: &Guest<C, F>,
+        streams: impl FnOnce() -> bool,
+    ) -> Option<Exchange<C>> {
+        if self.held == Class::Sme && self.owner != guest.context && streams() {
+            Some(self.hand_to(self.host, Class::Fp))
+        } else {
+            None
+        }
     }
 
     /// Gives the registers back to the host if they are `guest`'s, so that its context is current.

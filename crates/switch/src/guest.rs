@@ -327,6 +327,19 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
     }
 
+    /// Notes that everything was loaded at the entry, which had left it out. Returns how the gate has to
+    /// stand.
+    pub(crate) fn loaded_streaming(&mut self) -> Gate {
+        self.count_eager_load(Class::Sme);
+        self.window.open = ClassSet::up_to(Some(Class::Sme));
+        self.window.blind = self.window.open;
+        if self.observed {
+            self.counts.window_loads += u64::from(!self.watched.used);
+            return Gate::Closed;
+        }
+        Gate::Open(Class::Sme)
+    }
+
     #[cold]
     #[inline(never)]
     fn count_eager_load_above(&mut self, class: Class) {
@@ -399,7 +412,9 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline(never)]
     fn observe_entry(&mut self, loaded: bool, open: bool) {
         // They matter only as long as the window has not used the registers.
-        self.counts.window_loads += u64::from(loaded && !self.watched.used);
+        if loaded && !self.watched.used {
+            self.counts.window_loads += 1;
+        }
         self.watched.forecast.get_or_insert(open);
     }
 

@@ -8,7 +8,9 @@
 //! | the vCPU becomes the core's current one | [`Core::elsewhere`] | which core to ask for its registers first |
 //! | another core asks for a guest's registers | [`Core::surrender`] | what to move |
 //! | the core that was asked has done so | [`Guest::arrived`] | |
+//! | another vCPU than the last becomes the current one | [`Core::make_way`] | what to move |
 //! | the vCPU is about to enter the guest | [`Core::enter`] | what to move, how to set the gate |
+//! | the guest has SME, and that was done but for the gate | [`Core::load_streaming`] | the same |
 //! | the guest hit the armed trap | [`Core::trap`] | what to move, how to set the gate |
 //! | the guest came out, for any other reason | [`Core::exit`] | what to move |
 //! | the vCPU stops being the current one | [`Core::put`] | what to move |
@@ -33,6 +35,12 @@
 //! How little may be loaded is the register file's to say ([`Context::least`]): with something in the
 //! upper part of Z, V cannot be had without it.
 //!
+//! **Streaming mode** is state that no gate protects: SVCR.SM decides which field of the guest's own
+//! `CPACR_EL1` an access is checked by, and that comes before `CPTR_EL2`. So a guest in streaming mode is
+//! loaded at its entry whatever its scheme says ([`Core::load_streaming`]), and another's streaming mode
+//! leaves the core before it is entered ([`Core::make_way`]): SVCR.SM is a guest's own whenever it runs.
+//! Both cost nothing where no guest has SME.
+//!
 //! # Several cores
 //! A vCPU may go on on any core once it was put. A scheme that gives the registers back on demand
 //! leaves them in the old one ([`Guest::lingers`]), and only that core can save them. So the new core
@@ -51,9 +59,11 @@
 //! 2. The gate stands open only for a guest that owns the registers, and no further than they are held.
 //! 3. The host owns the registers whenever its own code may use them.
 //! 4. One core at most has a guest's registers: the one that runs it, or the one that it lingers in.
+//! 5. While a guest runs, SVCR.SM is its own.
 //!
 //! [`Scheme::None`](trapcast_forecast::Scheme::None) breaks the first two on purpose. `tests/model`
-//! holds all others to them in every state that two cores and three vCPUs can reach.
+//! holds all others to the first four in every state that two cores and three vCPUs can reach, and
+//! `tests/classes` two vCPUs with SVE and SME to all five.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

@@ -296,7 +296,7 @@ mod guest {
                 Access::Zcr => number(window.lengths[0] as u64 - 1),
                 Access::Smcr => {
                     let fa64 = if setting.fa64 { FA64 } else { 0 };
-                    number(window.lengths[1] as u64 - 1 | fa64)
+                    number((window.lengths[1] as u64 - 1) | fa64)
                 }
                 // Which bytes it stores is for the predicate to say.
                 Access::StoreTile => None,

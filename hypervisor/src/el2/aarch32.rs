@@ -82,7 +82,7 @@ impl Core {
     }
 }
 
-/// The way of a trap of the closed gate from an AArch32 guest, called by its vector: says what to move.
+/// The way of a trap of the closed gate from AArch32 state, called by its vector: says what to move.
 ///
 /// # Safety
 /// As for `el2_gate_trap`.
@@ -95,7 +95,7 @@ unsafe extern "C" fn el2_gate_trap_aarch32(
 ) -> Move {
     // SAFETY: the caller's.
     let rest = unsafe { el2_gate_trap(0, 0, vcpu, core) };
-    if vcpu.vm.settings.fp
+    if vcpu.has_fpexc
         && let Some(fpexc) = core.fpexc.enter(vcpu.fpexc, true)
     {
         isb();

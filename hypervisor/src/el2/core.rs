@@ -2,7 +2,7 @@
 
 use ::core::{hint::black_box, ptr::NonNull, sync::atomic::AtomicBool};
 
-use trapcast_fpsimd::{FpSimd, FpexcRegister, Gates};
+use trapcast_fpsimd::{FpSimd, FpexcRegister, Gates, Svcr};
 use trapcast_hypervisor::disturbance::Disturbance;
 use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
 use trapcast_switch::{Class, Exchange, Gate, GateRegister};
@@ -165,6 +165,28 @@ impl Core {
         unsafe { FpSimd::exchange(save.fp(), load.fp()) }
     }
 
+    /// Lets no other guest's streaming mode stay in the core for `next`, which is about to become the
+    /// resident vCPU. Before anything of EL1 runs for it.
+    #[inline]
+    pub fn make_way(&mut self, next: &Vcpu) {
+        let Self {
+            switch,
+            gate,
+            gates,
+            ..
+        } = self;
+        let way = switch.make_way(&next.guest, || {
+            // Behind a closed gate SVCR would trap.
+            if gate.unlock(Class::Sme) {
+                // SAFETY: at EL2, with E2H as the gates were made for; every entry sets them anew.
+                unsafe { gates.unlock(opening(Class::Sme)) }
+            }
+            // SAFETY: SME's registers are held, so the core has it; the gate is open.
+            unsafe { Svcr::read() }.streaming()
+        });
+        self.exchange(way);
+    }
+
     /// Carries out an exchange of more than FP/SIMD. By its parts, which fit into registers: the short
     /// ways need no stack for them.
     #[cold]
@@ -232,15 +254,12 @@ extern "C" fn observed_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn el2_gate_trap_above(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
     let syndrome = Syndrome::new(mrs!("esr_el2"));
-    let others = core.switch.owner() != vcpu.guest.context();
-    // In another guest's streaming mode, which is in the core with that one's registers, SVE's
-    // instructions trap as SME's. Those of SME trap once more, after the exchange.
-    let class =
-        if syndrome.class() == ExceptionClass::SVE || others && vcpu.guest.most() == Class::Sve {
-            Class::Sve
-        } else {
-            Class::Sme
-        };
+    // SVCR.SM is the guest's own, so an instruction of SVE traps as one of SME in its streaming mode only.
+    let class = if syndrome.class() == ExceptionClass::SVE {
+        Class::Sve
+    } else {
+        Class::Sme
+    };
     trap_of_any_class(vcpu, core, class)
 }
 

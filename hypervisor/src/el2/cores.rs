@@ -214,7 +214,7 @@ impl Core {
     /// Does what other cores ask this one for.
     #[inline(never)]
     pub fn serve_requests(&mut self) {
-        for request in &REQUESTS[self.number] {
+        for request in REQUESTS[self.number].iter().take(count()) {
             if let Some(vcpu) = NonNull::new(request.load(Ordering::Acquire)) {
                 self.serve(vcpu);
                 request.store(null_mut(), Ordering::Release);

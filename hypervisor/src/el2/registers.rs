@@ -139,6 +139,7 @@ keys! {
 /// their feature or not.
 #[derive(Clone, Debug, Default)]
 pub struct Extensions {
+    present: Present,
     keys: Keys,
     /// VDISR_EL2, which is a guest's DISR_EL1 (FEAT_RAS).
     vdisr: u64,
@@ -147,35 +148,77 @@ pub struct Extensions {
     smpri: u64,
 }
 
+/// Which of them are switched.
+#[derive(Clone, Copy, Debug, Default)]
+struct Present {
+    pauth: bool,
+    ras: bool,
+    /// Those of SME: not for a guest without it on a core that can trap them.
+    sme: bool,
+    /// Whether it can: FEAT_FGT.
+    fine_grained_traps: bool,
+}
+
+/// HFGRTR_EL2 and HFGWTR_EL2, nSMPRI_EL1 and nTPIDR2_EL0: no trap. Their other bits trap nothing.
+const NSMPRI_NTPIDR2: u64 = 0b11 << 54;
+
 impl Extensions {
-    /// Saves those that the core has.
+    /// Returns those of a vCPU that has not run, which is allowed SME or not.
+    pub fn new(allowed_sme: bool) -> Self {
+        Self {
+            present: Present {
+                pauth: has_pauth(),
+                ras: has_ras(),
+                sme: has_sme() && (allowed_sme || !has_fine_grained_traps()),
+                fine_grained_traps: has_fine_grained_traps(),
+            },
+            ..Self::default()
+        }
+    }
+
+    /// Makes them what a vCPU finds after reset.
+    pub fn reset(&mut self) {
+        *self = Self {
+            present: self.present,
+            ..Self::default()
+        };
+    }
+
+    /// Saves those that are switched.
     pub fn save(&mut self) {
-        if has_pauth() {
+        let present = self.present;
+        if present.pauth {
             self.keys.save();
         }
-        if has_ras() {
+        if present.ras {
             self.vdisr = mrs!("s3_4_c12_c1_1");
         }
-        if has_sme() {
+        if present.sme {
             self.tpidr2 = mrs!("s3_3_c13_c0_5");
             self.smpri = mrs!("s3_0_c1_c2_4");
         }
     }
 
-    /// Loads those that the core has.
+    /// Loads those that are switched, and traps those of SME if they are not, where that can be.
     ///
     /// # Safety
     /// The vCPU that they belong to is entered next.
     pub unsafe fn load(&self) {
+        let present = self.present;
         // SAFETY: they have no effect at EL2; each exists where its feature does.
         unsafe {
-            if has_pauth() {
+            if present.pauth {
                 self.keys.load();
             }
-            if has_ras() {
+            if present.ras {
                 msr!("s3_4_c12_c1_1", self.vdisr);
             }
-            if has_sme() {
+            if present.fine_grained_traps {
+                let traps = if present.sme { NSMPRI_NTPIDR2 } else { 0 };
+                msr!("s3_4_c1_c1_4", traps);
+                msr!("s3_4_c1_c1_5", traps);
+            }
+            if present.sme {
                 msr!("s3_3_c13_c0_5", self.tpidr2);
                 msr!("s3_0_c1_c2_4", self.smpri);
             }
@@ -188,26 +231,13 @@ pub fn has_ras() -> bool {
     mrs!("id_aa64pfr0_el1") >> 28 & 0xf != 0
 }
 
-/// Lets a guest at TPIDR2_EL0 and SMPRI_EL1 only if it `has_sme`, on cores that can trap them
-/// (FEAT_FGT: HFGRTR_EL2 and HFGWTR_EL2, whose other bits trap nothing).
-///
-/// # Safety
-/// The vCPU that it concerns is entered next.
-pub unsafe fn trap_sme_registers(has_sme: bool) {
-    const NSMPRI_NTPIDR2: u64 = 0b11 << 54;
-    if mrs!("id_aa64mmfr0_el1") >> 56 & 0xf == 0 {
-        return;
-    }
-    let value = if has_sme { NSMPRI_NTPIDR2 } else { 0 };
-    // SAFETY: they concern EL1 and EL0 alone.
-    unsafe {
-        msr!("s3_4_c1_c1_4", value);
-        msr!("s3_4_c1_c1_5", value);
-    }
+/// Returns whether the core has FEAT_FGT (ID_AA64MMFR0_EL1.FGT).
+fn has_fine_grained_traps() -> bool {
+    mrs!("id_aa64mmfr0_el1") >> 56 & 0xf != 0
 }
 
 /// Returns whether the core has FEAT_SME (ID_AA64PFR1_EL1.SME).
-pub fn has_sme() -> bool {
+fn has_sme() -> bool {
     mrs!("id_aa64pfr1_el1") >> 24 & 0xf != 0
 }
 

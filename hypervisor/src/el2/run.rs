@@ -7,6 +7,7 @@ use ::core::{
 };
 
 use alloc::vec::Vec;
+use trapcast_switch::Gate;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -83,6 +84,7 @@ impl Core {
     }
 
     /// Goes on with `vcpu` after the queue has changed, unless it was turned off meanwhile.
+    #[cold]
     #[inline(never)]
     fn look_around(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         self.changed.store(false, Ordering::Relaxed);
@@ -112,10 +114,31 @@ impl Core {
         let next = &vcpu.next;
         let entry = self.switch.enter(&mut vcpu.guest, || next.resume());
         self.exchange(entry.exchange);
-        if vcpu.aarch32 {
-            self.set_fpexc(vcpu, entry.gate);
+        if vcpu.has_untrapped {
+            return self.enter_untrapped(vcpu, entry.gate, begin);
         }
         self.set_gate(entry.gate);
+        self.entered(vcpu, begin)
+    }
+
+    /// The rest of the way into a guest that has state which decides about its accesses before the gate
+    /// does: FPEXC.EN in AArch32 state, or SVCR.SM.
+    #[inline(never)]
+    fn enter_untrapped(&mut self, vcpu: &mut Vcpu, gate: Gate, begin: u32) -> NonNull<Vcpu> {
+        if vcpu.aarch32 {
+            self.set_fpexc(vcpu, gate);
+            self.set_gate(gate);
+        } else {
+            let entry = self.switch.load_streaming(&mut vcpu.guest, gate);
+            self.exchange(entry.exchange);
+            self.set_gate(entry.gate);
+        }
+        self.entered(vcpu, begin)
+    }
+
+    /// The registers are switched, which has begun with the EL2 counter at `begin`.
+    #[inline(always)]
+    fn entered(&mut self, vcpu: &mut Vcpu, begin: u32) -> NonNull<Vcpu> {
         let switched = meter::instructions().wrapping_sub(begin);
         vcpu.switch_instructions += u64::from(switched);
         self.recorder.begin(vcpu);

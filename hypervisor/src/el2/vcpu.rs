@@ -15,7 +15,7 @@ use super::{
     fcse,
     gic::{self, CpuInterface},
     register_file::{Area, RegisterFile},
-    registers::{El1, Extensions, SCTLR_RES1, has_pauth, has_ras, trap_sme_registers},
+    registers::{El1, Extensions, SCTLR_RES1, has_pauth, has_ras},
     spsr, timer,
     vm::{Start, Vm},
 };
@@ -88,6 +88,12 @@ pub struct Vcpu {
     pub guest: Guest<Area>,
     /// Whether it is in AArch32 state at EL1.
     pub aarch32: bool,
+    /// Whether it has state that decides about its accesses before the gate does: it is in AArch32 state at
+    /// EL1, or has SME.
+    pub has_untrapped: bool,
+    /// Whether FPEXC32_EL2 is its own: not if AArch32 is its EL0's alone, where EN counts as set, and where the
+    /// core need not have the register.
+    pub has_fpexc: bool,
     /// FPEXC of an AArch32 guest, while it is not running.
     pub fpexc: Fpexc,
     /// EL2 instructions on its behalf, exits to entries.
@@ -100,7 +106,6 @@ pub struct Vcpu {
     pub spsr: u64,
     el1: El1,
     el1_aarch32: El1Aarch32,
-    extensions: Extensions,
     interface: CpuInterface,
     /// What is known of its next entry.
     pub next: NextEntry,
@@ -117,6 +122,7 @@ pub struct Vcpu {
     pub report: &'static mut VcpuReport,
     /// Whether the report is kept current while the guest runs.
     pub publishes: bool,
+    extensions: Extensions,
 }
 
 /// What is known of a vCPU's next entry before it is made.
@@ -174,19 +180,22 @@ impl Vcpu {
         report.scheme = scheme as u32;
         report.observed = u32::from(observed);
         let area = Area::leak(RegisterFile::new(vm.vectors));
+        let aarch32 = vm.execution_state == ExecutionState::AArch32;
         Self {
             registers: [0; 31],
             core: ::core::ptr::null_mut(),
             guest: guest(vm, area, (scheme, observed), number),
-            aarch32: vm.execution_state == ExecutionState::AArch32,
+            aarch32,
+            has_untrapped: aarch32 || vm.vectors.sme.is_some(),
             fpexc: Fpexc::ZERO,
+            has_fpexc: aarch32 && vm.settings.fp,
             el2_instructions: 0,
             switch_instructions: 0,
             elr: 0,
             spsr: RESET_PSTATE,
             el1: El1::default(),
             el1_aarch32: El1Aarch32::default(),
-            extensions: Extensions::default(),
+            extensions: Extensions::new(vm.vectors.sme.is_some()),
             interface: CpuInterface::default(),
             next: NextEntry {
                 lists: 0,
@@ -220,7 +229,7 @@ impl Vcpu {
         }
         self.el1_aarch32 = El1Aarch32::default();
         self.fpexc = Fpexc::ZERO;
-        self.extensions = Extensions::default();
+        self.extensions.reset();
         self.interface = CpuInterface::default();
         // SAFETY: the state machine has evicted this vCPU, so no core uses its area.
         unsafe { self.guest.context().file() }.reset();
@@ -272,7 +281,6 @@ impl Vcpu {
                 spsr::hand_over(self.spsr);
             }
             self.extensions.load();
-            trap_sme_registers(self.vm.vectors.sme.is_some());
             self.interface.load();
         }
         self.vm.loaded(core.number, self.index);
@@ -377,6 +385,7 @@ impl Core {
                 unsafe { resident.as_mut() }.save(self);
                 self.report.vcpu_switches += 1;
             }
+            self.make_way(next);
             if let Some(start) = power_on {
                 let evicted = self.switch.evict(&mut next.guest);
                 self.exchange(evicted);

@@ -3,7 +3,7 @@
 use ::core::fmt;
 
 use trapcast_forecast::Scheme;
-use trapcast_fpsimd::{SmeConfig, VectorLength, VectorLengths};
+use trapcast_fpsimd::{SmeConfig, Svcr, VectorLength, VectorLengths};
 use trapcast_hypervisor::settings::{VectorSetting, VmSettings};
 use trapcast_switch::Class;
 
@@ -43,8 +43,9 @@ impl Lengths {
             let smfr0 = mrs!("s3_0_c0_c4_5");
             lengths.fa64 = smfr0 >> 63 != 0;
             lengths.zt0 = sme >= 2;
-            // SAFETY: as above, with SME.
+            // SAFETY: as above, with SME. Streaming mode may be what firmware has left.
             unsafe {
+                Svcr::OFF.write();
                 msr!("s3_4_c1_c2_6", LONGEST);
                 lengths.streaming = VectorLengths::of_streaming();
             }

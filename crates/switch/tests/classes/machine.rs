@@ -1,5 +1,5 @@
 //! Cores whose registers come in three parts, and the moves on them: what a class adds to the one below
-//! it is a part.
+//! it is a part. With PSTATE.SM, and what a guest's own `CPACR_EL1` makes of an access in its mode.
 
 use std::cell::Cell;
 
@@ -67,6 +67,35 @@ impl Shape {
     }
 }
 
+/// What becomes of an access at EL1 or EL0 before `CPTR_EL2` is looked at.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Outcome {
+    /// The guest's own `CPACR_EL1` traps it: the guest's kernel sees an exception of this class.
+    TrapsAtEl1(Class),
+    /// It goes on to `CPTR_EL2`, which checks it as one of this class. A use of V in streaming mode, if
+    /// the gate lets it through, is one of SME's to a guest without FEAT_SME_FA64.
+    GoesOn(Class, bool),
+}
+
+/// What becomes of an access to registers of `class` with these fields of `CPACR_EL1` open, in streaming
+/// mode or not. FPEN is open: it comes second in all modes.
+pub fn outcome(class: Class, zen: bool, smen: bool, streaming: bool) -> Outcome {
+    let checked = match class {
+        Class::Sve if streaming => Class::Sme,
+        class => class,
+    };
+    let open = match checked {
+        Class::Fp => true,
+        Class::Sve => zen,
+        Class::Sme => smen,
+    };
+    if open {
+        Outcome::GoesOn(checked, streaming)
+    } else {
+        Outcome::TrapsAtEl1(checked)
+    }
+}
+
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Phase {
     Idle,
@@ -79,6 +108,10 @@ pub struct CoreState {
     pub switch: Core<Context>,
     pub phase: Phase,
     pub registers: Parts,
+    /// PSTATE.SM.
+    pub streaming: bool,
+    /// The vCPU that ran here last and has not gone elsewhere.
+    pub resident: Option<usize>,
     pub gate: Gate,
     pub remembered: GateRegister,
 }
@@ -102,6 +135,10 @@ pub enum Wrong {
     LoadedTooLittle(Context),
     /// Registers were moved behind a closed gate.
     LockedOut,
+    /// An access of this guest was checked in another mode than its own.
+    Mode(usize, Class),
+    /// Registers were used by EL2 in streaming mode, or loaded or saved as if it were off.
+    StreamingAtEl2,
     /// A forecaster was told what is not so.
     Evidence(usize, Class),
 }
@@ -125,18 +162,21 @@ pub fn and_below(class: Class) -> impl Iterator<Item = (usize, Class)> {
 }
 
 impl Machine {
-    pub fn new(kinds: [Kind; GUESTS], most: Class, observed: bool) -> Self {
+    pub fn new(kinds: [Kind; GUESTS], most: [Class; GUESTS], observed: bool) -> Self {
         let user = |n: usize| Some(Context(n as u8));
         Self {
             cores: std::array::from_fn(|core| CoreState {
                 switch: Core::new(host(core)),
                 phase: Phase::Idle,
                 registers: [user(core), None, None],
+                streaming: false,
+                resident: None,
                 gate: Gate::Closed,
                 remembered: GateRegister::new(Gate::Closed),
             }),
             guests: std::array::from_fn(|n| GuestState {
-                guest: Guest::new(vcpu(n), AnyScheme::new(kinds[n]), observed).with_classes(most),
+                guest: Guest::new(vcpu(n), AnyScheme::new(kinds[n]), observed)
+                    .with_classes(most[n]),
                 shape: Shape::Narrow,
                 used: 0,
             }),
@@ -184,6 +224,10 @@ impl Machine {
     /// A save keeps what the class has, and finds out what the next load has to bring.
     pub fn save(&mut self, core: usize, to: Context, class: Class) {
         let place = usize::from(to.0);
+        // All of SME's ends streaming mode behind itself; what is less knows nothing of it.
+        if std::mem::take(&mut self.cores[core].streaming) && class < Class::Sme {
+            self.note(Wrong::StreamingAtEl2);
+        }
         for (part, _) in and_below(class) {
             self.memory[place][part] = self.cores[core].registers[part].take();
         }
@@ -197,6 +241,10 @@ impl Machine {
         if class < self.least[place] {
             self.note(Wrong::LoadedTooLittle(from));
         }
+        if self.cores[core].streaming {
+            self.note(Wrong::StreamingAtEl2);
+        }
+        self.cores[core].streaming = self.least[place] == Class::Sme;
         // A load of V zeroes the rest of Z, and what it does not bring is nobody's.
         self.cores[core].registers = [None; 3];
         for (part, _) in and_below(class) {
@@ -217,6 +265,10 @@ impl Machine {
         let Gate::Open(open) = self.cores[core].gate else {
             return;
         };
+        let switch = &self.cores[core].switch;
+        if switch.owner() == vcpu(guest) && open < switch.held() {
+            self.note(Wrong::TooLittle(guest));
+        }
         let streaming = self.guests[guest].shape == Shape::Streaming;
         for (part, class) in Class::ALL.into_iter().enumerate() {
             let is_touched = class < Class::Sme || streaming;
@@ -225,6 +277,25 @@ impl Machine {
                 *value = None;
                 self.note(Wrong::TooLittle(guest));
             }
+        }
+    }
+
+    /// Whether this guest is in streaming mode, as it knows.
+    pub fn streams(&self, guest: usize) -> bool {
+        self.guests[guest].shape == Shape::Streaming
+    }
+
+    /// `guest` is about to use registers of `class`: holds what its own `CPACR_EL1` makes of that, however
+    /// its fields stand, to what it would be without a hypervisor. Returns what the gate checks.
+    pub fn check_mode(&mut self, core: usize, guest: usize, class: Class) -> Class {
+        for (zen, smen) in [(false, false), (false, true), (true, false), (true, true)] {
+            let of_core = outcome(class, zen, smen, self.cores[core].streaming);
+            if of_core != outcome(class, zen, smen, self.streams(guest)) {
+                self.note(Wrong::Mode(guest, class));
+            }
+        }
+        match outcome(class, true, true, self.cores[core].streaming) {
+            Outcome::GoesOn(class, _) | Outcome::TrapsAtEl1(class) => class,
         }
     }
 
@@ -240,6 +311,7 @@ impl Machine {
                 self.note(Wrong::Read(guest, part, found));
             }
         }
+        self.cores[core].streaming = shape == Shape::Streaming;
         let state = &mut self.guests[guest];
         state.shape = shape;
         state.used |= class as u8;

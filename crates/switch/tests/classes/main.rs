@@ -1,5 +1,5 @@
-//! A model of guests with FP/SIMD, SVE and SME: every state is visited that two cores, two such guests
-//! and their hosts can reach, under any forecasts for each class.
+//! A model of guests with FP/SIMD, SVE and SME, in and out of streaming mode: every state is visited that
+//! two cores, two such guests and their hosts can reach, under any forecasts for each class.
 //!
 //! `tests/model` has more guests and all mixtures of schemes, and FP/SIMD alone.
 //! `cargo test -p trapcast-switch --test classes -- --nocapture` prints how many states there are.
@@ -45,14 +45,18 @@ enum Fault {
     ForgetsToWiden,
     /// The gate opens for all at an entry that opens it for some.
     OpensForAll,
+    /// A guest in streaming mode is entered without its registers, as if it were not.
+    EntersInAnotherMode,
+    /// A guest's streaming mode stays in the core when another vCPU becomes the current one.
+    LeavesStreamingMode,
 }
 
 #[derive(Clone, Debug)]
 struct Classes {
     kinds: [Kind; GUESTS],
-    /// Cores that take part, and what the guests have at most.
+    /// Cores that take part, and what each guest has at most.
     cores: usize,
-    most: Class,
+    most: [Class; GUESTS],
     observed: bool,
     fault: Option<Fault>,
 }
@@ -86,6 +90,10 @@ impl Classes {
         } else {
             m.publish();
         }
+        if self.has(Fault::EntersInAnotherMode) && matches!(step, Step::Enter(..)) {
+            // So that nothing is seen of its streaming mode.
+            Machine::new(self.kinds, self.most, false).publish();
+        }
         match step {
             Step::Load(core, guest) => {
                 if let Some(home) = m.cores[core].switch.elsewhere(&m.guests[guest].guest) {
@@ -94,6 +102,7 @@ impl Classes {
                     m.carry_out(home, self.exchange(surrendered));
                     m.guests[guest].guest.arrived(surrendered.is_some());
                 }
+                self.make_resident(m, core, guest);
                 m.cores[core].phase = Phase::Loaded(guest);
             }
             Step::Enter(core, answers) => {
@@ -114,17 +123,21 @@ impl Classes {
                     m.guests[guest].used = 0;
                 }
                 m.carry_out(core, self.exchange(entry.exchange));
-                self.set_gate(m, core, entry.gate);
+                let mut gate = entry.gate;
+                if self.most[guest] == Class::Sme {
+                    let (switch, state) = (&mut m.cores[core].switch, &mut m.guests[guest].guest);
+                    let entry = switch.load_streaming(state, gate);
+                    m.carry_out(core, self.exchange(entry.exchange));
+                    gate = entry.gate;
+                }
+                self.set_gate(m, core, gate);
                 m.cores[core].phase = Phase::Running(guest);
                 m.run(core, guest);
             }
             Step::Use(core, class, shape) => {
                 let guest = current(core);
-                // In streaming mode every access is one of SME's.
-                let class = match m.guests[guest].shape {
-                    Shape::Streaming => Class::Sme,
-                    _ => class,
-                };
+                // In streaming mode a use of SVE is one of SME.
+                let class = m.check_mode(core, guest, class);
                 if !reaches(m.cores[core].gate, class) {
                     self.trap(m, core, guest, class);
                 }
@@ -176,6 +189,22 @@ impl Classes {
         }
     }
 
+    /// `guest` takes the place of whoever ran on the core last.
+    fn make_resident(&self, m: &mut Machine, core: usize, guest: usize) {
+        let state = &mut m.cores[core];
+        if state.resident != Some(guest) && !self.has(Fault::LeavesStreamingMode) {
+            let streaming = state.streaming;
+            let way = state.switch.make_way(&m.guests[guest].guest, || streaming);
+            m.carry_out(core, self.exchange(way));
+        }
+        for other in &mut m.cores {
+            other.resident = other.resident.filter(|resident| *resident != guest);
+        }
+        // It matters to no other.
+        let some_has_sme = self.most.contains(&Class::Sme);
+        m.cores[core].resident = some_has_sme.then_some(guest);
+    }
+
     fn trap(&self, m: &mut Machine, core: usize, guest: usize, class: Class) {
         let entry = m.cores[core].switch.trap(&mut m.guests[guest].guest, class);
         m.carry_out(core, self.exchange(entry.exchange));
@@ -212,11 +241,15 @@ fn answers(most: Class) -> impl Iterator<Item = [Decision; 3]> {
     loads.chain(probes)
 }
 
-/// What a guest may leave its registers in after using a class: only what brings it all can widen them.
+/// What a guest may leave its registers in after using a class: only what brings it all can widen them,
+/// and streaming mode comes and goes by an instruction of SME's.
 fn shapes(before: Shape, class: Class) -> impl Iterator<Item = Shape> {
-    let reach = class.max(before.least());
-    let all = Shape::ALL.into_iter();
-    all.filter(move |shape| shape.least() <= reach && (class > Class::Fp || *shape == before))
+    let is_possible = move |shape: &Shape| match (before, class) {
+        (_, Class::Sme) => true,
+        (Shape::Streaming, _) | (_, Class::Fp) => *shape == before,
+        _ => *shape != Shape::Streaming,
+    };
+    Shape::ALL.into_iter().filter(is_possible)
 }
 
 /// What makes it worth the while.
@@ -256,14 +289,17 @@ impl Model for Classes {
                 }
                 Phase::Loaded(guest) => {
                     if m.guests[guest].guest.forecaster(Class::Fp).may_be_asked() {
-                        steps.extend(answers(self.most).map(|answers| Step::Enter(core, answers)));
+                        steps.extend(
+                            answers(self.most[guest]).map(|answers| Step::Enter(core, answers)),
+                        );
                     } else {
                         steps.push(Step::Enter(core, [Decision::Leave; 3]));
                     }
                     steps.extend([Step::Put(core), Step::Host(core), Step::PowerOn(core)]);
                 }
                 Phase::Running(guest) => {
-                    for class in Class::ALL.into_iter().filter(|class| *class <= self.most) {
+                    let most = self.most[guest];
+                    for class in Class::ALL.into_iter().filter(|class| *class <= most) {
                         let shapes = shapes(m.guests[guest].shape, class);
                         steps.extend(shapes.map(|shape| Step::Use(core, class, shape)));
                     }
@@ -284,6 +320,7 @@ impl Model for Classes {
             Property::always("nothing went wrong", |_, m: &Machine| m.wrong.is_none()),
             Property::always("nothing is lost", nothing_is_lost),
             Property::always("an open gate means ownership so far", gates_mean_ownership),
+            Property::always("a guest runs in its own mode", modes_are_the_guests_own),
             Property::sometimes(SOMETIMES, |_, m: &Machine| {
                 m.cores
                     .iter()
@@ -313,6 +350,13 @@ fn gates_mean_ownership(_: &Classes, m: &Machine) -> bool {
     })
 }
 
+fn modes_are_the_guests_own(_: &Classes, m: &Machine) -> bool {
+    m.cores.iter().all(|core| match core.phase {
+        Phase::Running(guest) => core.streaming == m.streams(guest),
+        _ => true,
+    })
+}
+
 fn explore(model: Classes) -> impl Checker<Classes> {
     model
         .checker()
@@ -330,8 +374,15 @@ const KINDS: [[Kind; GUESTS]; 5] = [
     [Kind::FORECAST, Kind::FORECAST],
 ];
 
-/// Two cores without SME, and one with it: more would take hours.
-const SIZES: [(usize, Class); 2] = [(2, Class::Sve), (1, Class::Sme)];
+/// Cores, and what each guest has: two cores without SME or with a small neighbour, and one with it; more
+/// would take hours.
+const SIZES: [(usize, [Class; GUESTS]); 5] = [
+    (2, [Class::Sve, Class::Sve]),
+    (1, [Class::Sme, Class::Sme]),
+    (1, [Class::Sme, Class::Sve]),
+    (1, [Class::Sve, Class::Sme]),
+    (2, [Class::Sme, Class::Fp]),
+];
 
 #[test]
 fn every_state_of_guests_with_classes_is_good() {
@@ -357,7 +408,7 @@ fn every_state_is_good_under_the_observer() {
     let checker = explore(Classes {
         kinds: [Kind::OWNER, Kind::EXIT],
         cores: 1,
-        most: Class::Sme,
+        most: [Class::Sme; GUESTS],
         observed: true,
         fault: None,
     });
@@ -372,11 +423,13 @@ fn every_deliberate_fault_is_caught() {
         Fault::OpensAsTrapped,
         Fault::ForgetsToWiden,
         Fault::OpensForAll,
+        Fault::EntersInAnotherMode,
+        Fault::LeavesStreamingMode,
     ] {
         let checker = explore(Classes {
             kinds: [Kind::OWNER, Kind::EXIT],
             cores: 1,
-            most: Class::Sme,
+            most: [Class::Sme; GUESTS],
             observed: false,
             fault: Some(fault),
         });
