@@ -111,7 +111,7 @@ Examples:
   trapcast boot --cpu cortex-a57 --vcpus 2          a core without VHE
   trapcast boot --arch armhf                        Debian's 32-bit kernel, on a cortex-a57
   trapcast boot --sve 512 --sme max                 with SVE of 512 bits and SME, on max
-  trapcast boot --kernel Image --initrd initrd.gz   your own
+  trapcast boot --kernel vmlinuz --initrd initrd.img  as distributions ship them
 
 Ctrl-A x leaves; Ctrl-A h lists what else Ctrl-A does. Several VMs share the console: each line tells whose
 it is.";
@@ -174,7 +174,8 @@ pub struct BootArgs {
     /// unless --cpu says otherwise
     #[arg(long, value_name = "ARCH", default_value = "arm64")]
     pub arch: Arch,
-    /// An uncompressed arm64 Image, or an Arm zImage [default: the downloaded Debian kernel]
+    /// An arm64 Image, plain, compressed (Image.gz, Image.zst, ...) or an EFI zboot image, or an Arm zImage
+    /// [default: the downloaded Debian kernel]
     #[arg(long, value_name = "FILE")]
     pub kernel: Option<PathBuf>,
     /// An initrd [default: busybox with a shell, if --kernel is not given either]

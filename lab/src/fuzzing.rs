@@ -4,6 +4,9 @@
 //! function says which, and panics if it is neither. The targets in `fuzz` call these functions with
 //! whatever a fuzzer thinks of, the test `corpus` with the inputs that are kept and changes of them.
 
+use std::path::Path;
+
+use trapcast_hypervisor::guest_image::Layout;
 use trapcast_trace::record::{
     RINGS_OFFSET, RINGS_SIZE, Record, RingHeader, header_offset, record_offset,
 };
@@ -11,6 +14,7 @@ use zerocopy::FromBytes;
 
 use crate::{
     error::{Error, Result},
+    image::Image,
     memory::MemoryFile,
     profile_table,
     record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu, inspect},
@@ -118,6 +122,24 @@ fn events(file: &RecordFile) -> Result<u64> {
         count += events.len() as u64;
     }
     Ok(count)
+}
+
+/// Reads a kernel, and finds a place for it in a VM. It is unpacked into a mebibyte at most, as more would be
+/// nothing but time.
+///
+/// # Panics
+/// If an error is not as errors are.
+pub fn kernel(bytes: &[u8]) -> bool {
+    const LIMIT: u64 = 1 << 20;
+    let image = match Image::of(Path::new("kernel"), bytes.to_vec(), LIMIT) {
+        Ok(image) => image,
+        Err(error) => return refused(&error, 2),
+    };
+    assert!(image.file_size <= LIMIT.max(bytes.len() as u64));
+    if let Ok(layout) = Layout::new(0, &image.header, Some(1), LIMIT << 8) {
+        assert!(layout.kernel.end - layout.kernel.start >= image.file_size);
+    }
+    true
 }
 
 /// Reads a cost profile, if `bytes` are text.

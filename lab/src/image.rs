@@ -11,9 +11,10 @@ use crate::{
     error::{Error, Result},
     input,
     memory::MemoryFile,
+    unpack,
 };
 
-/// The most bytes of a kernel's file.
+/// The most bytes of a kernel's file, and of what it unpacks to.
 const MOST_BYTES: u64 = 512 << 20;
 
 /// A kernel that was looked at and can be booted.
@@ -23,21 +24,30 @@ pub struct Image {
     pub path: PathBuf,
     /// The file that QEMU loads: whatever the path is, and whatever becomes of what is there.
     pub file: Arc<MemoryFile>,
-    /// Bytes of that file.
+    /// Bytes of that file, which is not compressed.
     pub file_size: u64,
     /// What its header says.
     pub header: Header,
 }
 
 impl Image {
-    /// Reads a kernel, and looks at it as the hypervisor does.
+    /// Reads a kernel, unpacks it if it is compressed, and looks at it as the hypervisor does.
     ///
     /// # Errors
-    /// [`Error::Input`] where it cannot be read, is no arm64 Image or zImage, or is cut short.
+    /// [`Error::Input`] where it cannot be read or unpacked, is no arm64 Image or zImage, or is cut short.
     pub fn open(path: &Path) -> Result<Self> {
-        let bytes = input::read("kernel", path, MOST_BYTES)?;
-        let header = Header::parse(&bytes)
-            .map_err(|error| Error::input(format!("{}: {error}", path.display())))?;
+        Self::of(path, input::read("kernel", path, MOST_BYTES)?, MOST_BYTES)
+    }
+
+    /// Takes the content of a file, which is unpacked into `limit` bytes at most.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn of(path: &Path, content: Vec<u8>, limit: u64) -> Result<Self> {
+        let failed =
+            |why: &dyn std::fmt::Display| Error::input(format!("{}: {why}", path.display()));
+        let bytes = unpack::unpack(content, limit).map_err(|why| failed(&why))?;
+        let header = Header::parse(&bytes).map_err(|error| failed(&error))?;
         Ok(Self {
             path: path.to_path_buf(),
             file: Arc::new(MemoryFile::with_content(&bytes)?),

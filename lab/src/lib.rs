@@ -50,6 +50,7 @@ pub mod timeline;
 pub mod toolchain;
 pub mod top;
 pub mod torture;
+pub mod unpack;
 pub mod userland;
 pub mod vectors;
 pub mod workload;

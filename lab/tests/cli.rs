@@ -3,7 +3,7 @@
 use std::{
     ffi::OsStr,
     os::unix::{ffi::OsStrExt, fs::PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     time::{Duration, Instant},
 };
@@ -320,6 +320,115 @@ fn a_kernel_may_have_any_name_and_come_from_a_pipe() {
         assert!(std::fs::read(&loaded).unwrap() == image, "{kernel:?}");
         std::fs::remove_file(loaded).unwrap();
     }
+}
+
+/// What fuzzers begin with: one kernel in every form that is unpacked, made by the tools that Linux is built with.
+fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/kernel")
+}
+
+#[test]
+fn a_kernel_may_be_compressed_as_distributions_do_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    let plain = std::fs::read(corpus().join("good_plain")).unwrap();
+    let mut forms = 0;
+    for entry in std::fs::read_dir(corpus()).unwrap() {
+        let kernel = entry.unwrap().path();
+        if !kernel.file_name().unwrap().as_bytes().starts_with(b"good") {
+            continue;
+        }
+        let (code, told) = ended(booting(path, kernel.as_os_str(), &keeping(path)));
+        assert_eq!(code, Some(0), "{kernel:?}: {told}");
+        assert!(
+            std::fs::read(path.join("loaded")).unwrap() == plain,
+            "{kernel:?}"
+        );
+        forms += 1;
+    }
+    assert!(forms >= 11, "{forms}");
+}
+
+#[test]
+fn a_kernel_that_cannot_be_unpacked_is_told_with_the_reason() {
+    for (name, wanted) in [
+        (
+            "bad_cut_gzip",
+            "compressed by gzip and cannot be unpacked, as its end is missing",
+        ),
+        (
+            "bad_cut_zstd",
+            "compressed by zstd and cannot be unpacked, as its end is missing",
+        ),
+        (
+            "bad_cut_xz",
+            "compressed by xz and cannot be unpacked, as its end is missing",
+        ),
+        (
+            "bad_cut_lzma",
+            "compressed by lzma and cannot be unpacked, as its end is missing",
+        ),
+        (
+            "bad_cut_lz4",
+            "compressed by lz4 and cannot be unpacked, as its end is missing",
+        ),
+        (
+            "bad_dictionary_lzma",
+            "its dictionary is larger than any of Linux's",
+        ),
+        (
+            "bad_zboot_cut",
+            "an EFI zboot image of which a part is missing",
+        ),
+        (
+            "bad_zboot_lzo",
+            "compressed by \"lzo\", which is not unpacked here, but gzip",
+        ),
+        ("bad_gzip_text", "the kernel is not an arm64 Image"),
+    ] {
+        let file = corpus().join(name);
+        let told = refused(&["boot", "--kernel", file.to_str().unwrap()]);
+        assert!(told.contains(wanted), "{name}: {told}");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let mut damaged = std::fs::read(corpus().join("good_gzip")).unwrap();
+    damaged[1000] ^= 0x10;
+    let file = directory.path().join("damaged");
+    std::fs::write(&file, damaged).unwrap();
+    let told = refused(&["boot", "--kernel", file.to_str().unwrap()]);
+    assert!(told.contains("as it is damaged ("), "{told}");
+}
+
+/// Four gibibytes of zeroes, in 128 KiB: a machine that has not that much must not try to unpack them.
+#[test]
+fn a_kernel_that_unpacks_to_more_than_any_is_refused_in_bounded_memory() {
+    // A frame of RFC 8878: its magic, no size, checksum or dictionary, a window of 128 KiB; then blocks of one
+    // repeated byte.
+    let mut bomb = b"\x28\xb5\x2f\xfd\x00\x38".to_vec();
+    const BLOCKS: u32 = 1 << 15;
+    for block in 1..=BLOCKS {
+        let header = u32::from(block == BLOCKS) | 1 << 1 | (128 << 10) << 3;
+        bomb.extend_from_slice(&header.to_le_bytes()[..3]);
+        bomb.push(0);
+    }
+    let directory = target();
+    let file = directory.path().join("bomb");
+    std::fs::write(&file, bomb).unwrap();
+    let output = Command::new("/bin/sh")
+        .args(["-c", "ulimit -v 2500000; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_trapcast"))
+        .arg("--target")
+        .arg(directory.path())
+        .args(["boot", "--kernel"])
+        .arg(&file)
+        .output()
+        .unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(
+        told.contains("compressed by zstd and unpacks to more than 512 MiB"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -103,6 +103,11 @@ fn record_files() {
 }
 
 #[test]
+fn kernels() {
+    run("kernel", fuzzing::kernel, 2000);
+}
+
+#[test]
 fn profiles() {
     run("profile", fuzzing::profile, 1000);
 }

@@ -84,7 +84,8 @@ impl Inputs {
         format!("{:032x}", XxHash3_128::oneshot(text.as_bytes()))
     }
 
-    /// Refuses what a machine has found out if one of its files is not any more what it was.
+    /// Refuses what a machine has found out if one of its files is not any more what it was: the hypervisor, as the
+    /// others are in memory.
     ///
     /// # Errors
     /// [`Error::Input`] where a file has changed, as all runs that follow would be mixed with those
@@ -107,7 +108,7 @@ impl Inputs {
 fn files(machine: &Machine, hypervisor: &Path) -> Vec<PathBuf> {
     let mut files = vec![hypervisor.to_path_buf()];
     for vm in &machine.vms {
-        files.push(vm.kernel.path.clone());
+        files.push(vm.kernel.file.path());
         files.extend(vm.initrd.as_ref().map(|initrd| initrd.path()));
     }
     files

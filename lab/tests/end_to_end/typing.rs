@@ -1,16 +1,19 @@
 //! What is typed reaches the VM that it is typed to.
 
 use std::{
+    fs::{self, File},
     io::{Read, Write},
+    path::Path,
     process::{Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
+use flate2::{Compression, write::GzEncoder};
 use trapcast::{
     image::Image,
-    initrd::Task,
+    initrd::{self, Task},
     machine::{Cpu, Vm},
     paths::Paths,
     qemu,
@@ -27,6 +30,10 @@ pub fn trials(add: &mut Add) {
     add(
         "boot/from_the_command_line".into(),
         Box::new(boot_from_outside),
+    );
+    add(
+        "boot/as_distributions_ship_it".into(),
+        Box::new(as_distributions_ship_it),
     );
     add(
         "boot/one_who_does_not_read".into(),
@@ -57,6 +64,58 @@ fn boot_from_outside(paths: &Paths) -> Outcomes {
     }
     let status = trapcast.wait()?;
     answered.and_then(|()| check(status.success(), || format!("it ended with {status}")))
+}
+
+/// A kernel in the forms of Ubuntu (gzip) and of Fedora (an EFI zboot image with zstd), the second from a pipe.
+fn as_distributions_ship_it(paths: &Paths) -> Outcomes {
+    let directory = tempfile::tempdir()?;
+    let image = fs::read(paths.guest("Image")?)?;
+    let initrd = directory.path().join("initrd");
+    fs::write(
+        &initrd,
+        initrd::build(&paths.guest("busybox")?, Task::PowerOff)?,
+    )?;
+    let vmlinuz = directory.path().join("vmlinuz");
+    let mut gzip = GzEncoder::new(File::create(&vmlinuz)?, Compression::fast());
+    gzip.write_all(&image)?;
+    gzip.finish()?;
+    let payload = zstd::encode_all(&image[..], 1)?;
+    let mut zboot = vec![0; 0x80];
+    zboot[..8].copy_from_slice(b"MZ\0\0zimg");
+    zboot[8..12].copy_from_slice(&0x80_u32.to_le_bytes());
+    zboot[12..16].copy_from_slice(&u32::try_from(payload.len())?.to_le_bytes());
+    zboot[24..28].copy_from_slice(b"zstd");
+    zboot.extend(payload);
+    zboot.extend(u32::try_from(image.len())?.to_le_bytes());
+    for (kernel, piped) in [
+        (vmlinuz.as_path(), None),
+        (Path::new("/dev/stdin"), Some(zboot)),
+    ] {
+        let mut boot = Command::new(env!("CARGO_BIN_EXE_trapcast"))
+            .arg("--target")
+            .arg(paths.target())
+            .args(["boot", "--memory", "128M", "--kernel"])
+            .arg(kernel)
+            .arg("--initrd")
+            .arg(&initrd)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stdin = boot.stdin.take().expect("a pipe");
+        if let Some(kernel) = piped {
+            stdin.write_all(&kernel)?;
+        }
+        drop(stdin);
+        let output = boot.wait_with_output()?;
+        let console = String::from_utf8_lossy(&output.stdout);
+        let said = String::from_utf8_lossy(&output.stderr);
+        check(
+            output.status.success() && console.contains(initrd::DONE_MARKER),
+            || format!("{}: {console}{said}", output.status),
+        )?;
+    }
+    Ok(())
 }
 
 /// A VM that never reads holds nothing back from another one, whatever is typed to it.
