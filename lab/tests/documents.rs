@@ -1,6 +1,6 @@
 //! What the documents of this checkout say of the study is what its kept results say.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use trapcast::document;
 
@@ -66,4 +66,29 @@ fn the_tables_of_the_study_are_the_commands() {
             assert!(found, "{file} has no block `{words}`");
         }
     }
+}
+
+/// A document that is a link stays one: what it leads to is written.
+#[test]
+fn a_linked_document_is_written_where_it_lies() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::create_dir_all(path.join("docs/study")).unwrap();
+    for name in ["results.json", "answers.json"] {
+        let kept = checkout().join("docs/study").join(name);
+        fs::copy(kept, path.join("docs/study").join(name)).unwrap();
+    }
+    let text = |number| {
+        format!(
+            "Traps: <!-- study: figure never owner plain.total.traps raw -->{number}<!-- /study -->\n"
+        )
+    };
+    fs::write(path.join("real.md"), text("?")).unwrap();
+    symlink("real.md", path.join("README.md")).unwrap();
+    fs::create_dir(path.join("target")).unwrap();
+    let output = trapcast(&path.join("target"), &["document"]);
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success(), "{told}");
+    assert!(path.join("README.md").is_symlink());
+    assert_eq!(fs::read_to_string(path.join("real.md")).unwrap(), text("0"));
 }
