@@ -8,6 +8,7 @@ const IMAGES: &[(&str, &str)] = &[
     ("bench", "image.ld"),
     ("features", "image.ld"),
     ("exceptions", "image.ld"),
+    ("debug", "image.ld"),
     ("firmware", "image.ld"),
     ("streaming", "image.ld"),
     ("hostile", "image.ld"),

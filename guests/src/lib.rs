@@ -18,6 +18,7 @@ pub mod pattern;
 pub mod pattern32;
 pub mod plan;
 pub mod rng;
+pub mod rounds;
 pub mod statistics;
 pub mod vectors;
 

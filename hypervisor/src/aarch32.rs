@@ -40,6 +40,8 @@ const PSTATE_SS: u64 = 1 << 21;
 /// DIT as SPSR_EL2 has it; SPSR has it where SPSR_EL2 has SS.
 const PSTATE_DIT: u64 = 1 << 24;
 const SPSR_DIT: u64 = 1 << 21;
+/// N, Z, C and V.
+const PSTATE_NZCV: u64 = 0xf << 28;
 /// IT\[7:2\] and IT\[1:0\].
 const PSTATE_IT: u64 = 0x3f << 10 | 0b11 << 25;
 
@@ -115,6 +117,11 @@ const fn holds(condition: u32, pstate: u64) -> bool {
         _ => return true,
     };
     result != (condition & 1 != 0)
+}
+
+/// PSTATE behind an MRC whose destination is APSR_nzcv: the flags are bits 31:28 of what it read.
+pub const fn with_flags(pstate: u64, value: u64) -> u64 {
+    pstate & !PSTATE_NZCV | value & PSTATE_NZCV
 }
 
 const fn it_state(pstate: u64) -> u32 {

@@ -1,8 +1,9 @@
 //! What a guest reads from the identification registers: what it may use, and nothing else.
 //!
 //! The table below lists what is shown, field by field; a field that is not in it reads as zero,
-//! and so does a register. That keeps from guests: what EL2 does not switch or emulate (MTE, GCS, RAS, MPAM, AMU, NMI, debug, trace and profiling: SPE, TRBE, BRBE), what another
-//! Exception level needs (EL2, VHE, nested virtualisation, stage 2, EL3, Secure EL2, RME), what
+//! and so does a register. That keeps from guests: what EL2 does not switch or emulate (MTE, GCS, RAS, MPAM,
+//! AMU, NMI, trace and profiling: SPE, TRBE, BRBE), what another Exception level needs (EL2, VHE, nested
+//! virtualisation, stage 2, EL3, Secure EL2, RME), what
 //! only works if EL2 enables it in `HCRX_EL2` (MOPS, LS64, `TCR2_EL1`, `SCTLR2_EL1` and what builds
 //! on them), WFIT, LORegions, TME, and whatever comes after this table was written. To an AArch64 guest
 //! AArch32 is not there either, at EL0 and EL1, so that its identification registers read as zero; an
@@ -131,12 +132,13 @@ const REGISTERS: &[Register] = &[
         crm: 5,
         op2: 0,
         fields: &[
-            // Armv8.0's, with as few breakpoints and watchpoints as there can be.
+            // Armv8.0's, with all of the core's breakpoints and watchpoints.
             ("DebugVer", 0, Is(6)),
             ("PMUVer", 8, Pmu(6)),
-            ("BRPs", 12, Is(1)),
-            ("WRPs", 20, Is(1)),
-            ("DoubleLock", 36, Is(0xf)),
+            ("BRPs", 12, UpTo(0xf)),
+            ("WRPs", 20, UpTo(0xf)),
+            ("CTX_CMPs", 28, UpTo(0xf)),
+            ("DoubleLock", 36, UpTo(0xf)),
         ],
     },
     // ID_AA64ISAR0_EL1

@@ -2,6 +2,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod aarch32;
+pub mod debug;
 pub mod disturbance;
 pub mod guest_fdt;
 pub mod guest_image;

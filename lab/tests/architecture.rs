@@ -1,5 +1,5 @@
 //! What a guest gets of the architecture beside its FP/SIMD registers, end to end under QEMU: exceptions
-//! that EL2 makes it take, and controls that do not depend on what firmware left. The same guests run
+//! that EL2 makes it take, self-hosted debug, and controls that do not depend on what firmware left. The same guests run
 //! without a hypervisor too, so that what they expect is known to be what a core does.
 //!
 //! Needs what `make build` leaves.
@@ -50,6 +50,8 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         let core = format!("{cpu}{}", if vhe == cpu.has_vhe() { "" } else { "-no-vhe" });
         let exceptions = move |paths: &Paths| passes(paths, cpu, vhe, &[EXCEPTIONS]);
         add(format!("exceptions/{core}"), Box::new(exceptions));
+        let debug = move |paths: &Paths| passes(paths, cpu, vhe, &[DEBUG_RESET, DEBUG, CHECKER]);
+        add(format!("debug/{core}"), Box::new(debug));
         let firmware = move |paths: &Paths| behind_firmware(paths, cpu, vhe);
         add(format!("firmware/{core}"), Box::new(firmware));
         if vhe == cpu.has_vhe() {
@@ -65,8 +67,11 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
                 )
             };
             add(format!("exceptions/{core}/bare"), Box::new(bare));
+            let bare = move |paths: &Paths| passes_alone(paths, cpu, DEBUG);
+            add(format!("debug/{core}/bare"), Box::new(bare));
         }
     }
+    add("debug/moves".into(), Box::new(debug_moves));
     add("counters".into(), Box::new(too_few_counters));
     trials
 }
@@ -107,6 +112,18 @@ impl Guest {
     }
 }
 
+/// Breakpoints, watchpoints and software step.
+const DEBUG: Guest = Guest {
+    program: "debug",
+    words: "seed=2",
+};
+
+/// The same, with a reset of the VM in the middle of it.
+const DEBUG_RESET: Guest = Guest {
+    program: "debug",
+    words: "seed=1 reset",
+};
+
 /// A user of EL0 and EL1 and of the timer.
 const CHECKER: Guest = Guest {
     program: "checker",
@@ -116,8 +133,20 @@ const CHECKER: Guest = Guest {
 /// Runs guests on one core, of which each comes to its end and finds everything as it must be.
 fn passes(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Outcomes {
     let machine = machine(paths, cpu, vhe, guests)?;
-    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
     judge(&outcome.console, guests)
+}
+
+/// Debug registers move with their vCPU: five users on three cores that run at the same time.
+fn debug_moves(paths: &Paths) -> Outcomes {
+    let seeds = ["seed=3", "seed=4", "seed=5", "seed=6", "seed=7"];
+    let guests = seeds.map(|words| Guest { words, ..DEBUG });
+    let mut machine = machine(paths, Cpu::NeoverseN1, true, &guests)?;
+    (machine.cores, machine.icount) = (3, false);
+    let outcome = run::run_with(&machine, "disturb=1", &paths.hypervisor()?, LIMIT)?;
+    let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
+    check(moves > 0, || "nothing moved".into())?;
+    judge(&outcome.console, &guests)
 }
 
 /// One core with these guests.
@@ -138,7 +167,8 @@ fn machine(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Result<Machi
 fn behind_firmware(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
     let guests = [CHECKER, EXCEPTIONS];
     let hypervisor = paths.hypervisor()?;
-    let mut prepared = machine(paths, cpu, vhe, &guests)?.prepare(&hypervisor, "stdio")?;
+    let machine = machine(paths, cpu, vhe, &guests)?;
+    let mut prepared = machine.prepare(&hypervisor, "stdio")?;
     let firmware = paths.built("firmware")?.display().to_string();
     // The entry point of a 64-bit ELF file.
     let entry = std::fs::read(&hypervisor)?[24..32].try_into()?;
@@ -170,7 +200,8 @@ fn too_few_counters(paths: &Paths) -> Outcomes {
 
 /// Runs a guest at EL1 of a board without EL2, as [`passes`] does.
 fn passes_alone(paths: &Paths, cpu: Cpu, guest: Guest) -> Outcomes {
-    let prepared = prepare_without_hypervisor(cpu, true, &guest.vm(paths)?)?;
+    let vm = guest.vm(paths)?;
+    let prepared = prepare_without_hypervisor(cpu, true, &vm)?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
     judge(&finished.console, &[guest])
 }

@@ -20,7 +20,7 @@ mod guest {
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::window::{self, Found, Opening};
-    use trapcast_guests::board::{checks, modes};
+    use trapcast_guests::board::{checks, debug, modes};
     use trapcast_guests::bootargs::Checker as Settings;
     use trapcast_guests::pattern32::{FPEXC_EN, Mismatch, Modes, Name, Registers};
     use trapcast_guests::plan::{Plan, Window};
@@ -106,6 +106,7 @@ mod guest {
             });
             self.check_modes(index);
             self.check_fcse(index);
+            self.check_debug(index);
             let next = Registers::pattern(self.settings.seed, index);
             let operand = self.operands.below(1 << 16) as u32;
             let mut written = next;
@@ -138,6 +139,17 @@ mod guest {
                 self.compare(index, "FCSEIDR", own, found);
             }
             modes::set_fcseidr(own);
+        }
+
+        /// Debug registers keep what this guest has left in them.
+        fn check_debug(&mut self, index: u64) {
+            let left =
+                |index: u64| SplitMix64::stream(self.settings.seed, !index).next_u64() as u32;
+            let (before, now) = (left(index), left(index + 1));
+            if index != 0 && !debug::holds(before) {
+                self.compare(index, "DBGBVR0", 1, 0);
+            }
+            debug::leave(now);
         }
 
         fn check(&mut self, index: u64, operand: u32, found: &Found) {

@@ -14,6 +14,8 @@ pub mod checks;
 pub mod console;
 #[cfg_attr(target_arch = "arm", path = "aarch32/cpus.rs")]
 pub mod cpus;
+#[cfg_attr(target_arch = "arm", path = "aarch32/debug.rs")]
+pub mod debug;
 pub mod delays;
 pub mod entry;
 #[cfg_attr(target_arch = "arm", path = "aarch32/exceptions.rs")]

@@ -1,14 +1,14 @@
 //! System registers by name: `read!` and `write!` of one register.
 
-/// Reads the system register of this name.
+/// Reads the system register of this name, which may be given in parts.
 #[macro_export]
 macro_rules! read_sysreg {
-    ($name:literal) => {{
+    ($($name:literal)+) => {{
         let value: u64;
         // SAFETY: reading this register at EL1 has no effect on memory or on the flow of control.
         unsafe {
             core::arch::asm!(
-                concat!("mrs {}, ", $name),
+                concat!("mrs {}, ", $($name),+),
                 out(reg) value,
                 options(nostack, preserves_flags),
             );
@@ -22,10 +22,10 @@ macro_rules! read_sysreg {
 /// Must be called inside `unsafe`: the caller knows what the register does.
 #[macro_export]
 macro_rules! write_sysreg {
-    ($name:literal, $value:expr) => {{
+    ($($name:literal)+, $value:expr) => {{
         let value: u64 = $value;
         core::arch::asm!(
-            concat!("msr ", $name, ", {}"),
+            concat!("msr ", $($name,)+ ", {}"),
             "isb",
             in(reg) value,
             options(nostack, preserves_flags),

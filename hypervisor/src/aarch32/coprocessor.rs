@@ -6,7 +6,7 @@
 
 use crate::syndrome::{ExceptionClass, Syndrome, SystemRegister};
 
-/// An access that trapped. Registers are in the AArch64 view; 31 takes nothing and reads as zero.
+/// An access that trapped. Registers are in the AArch64 view; 31 reads as zero.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct CoprocessorAccess {
     /// The System register that it is.
@@ -23,6 +23,11 @@ pub struct CoprocessorAccess {
 const RESERVED_ID: SystemRegister = SystemRegister::new(3, 0, 0, 7, 7);
 
 impl CoprocessorAccess {
+    /// Whether it is an MRC whose destination is APSR_nzcv: of DBGDSCRint, which alone may have it.
+    pub const fn reads_to_flags(self) -> bool {
+        self.read && self.rt == 31 && self.rt2.is_none()
+    }
+
     /// Decodes the syndrome of class `CP15_32`, `CP15_64`, `CP14_32`, `CP14_64` or `VMRS`.
     pub const fn new(syndrome: Syndrome) -> Self {
         let iss = syndrome.iss();
@@ -140,7 +145,9 @@ mod tests {
     fn debug_registers_are_those_of_op0_2() {
         let found = access(ExceptionClass::CP14_32, single([0, 31, 0, 1, 0], 1));
         assert_eq!(found.register, SystemRegister::new(2, 0, 0, 1, 0));
-        assert_eq!((found.rt, found.read), (31, true));
+        assert!(found.read && found.reads_to_flags());
+        let to_r3 = access(ExceptionClass::CP14_32, single([0, 3, 0, 1, 0], 1));
+        assert!(!to_r3.reads_to_flags());
         let pair = access(ExceptionClass::CP14_64, 1 << 1 | 1).register;
         assert_eq!(pair, SystemRegister::new(2, 0, 1, 0, 0));
     }

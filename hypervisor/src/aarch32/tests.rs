@@ -151,3 +151,9 @@ fn bit_0_of_an_entry_point_chooses_t32() {
     assert_eq!(entry(0x4010_0001), (0x4010_0000, RESET_PSTATE | PSTATE_T));
     assert_eq!(RESET_PSTATE, 0x1d3);
 }
+
+#[test]
+fn a_read_to_the_flags_changes_them_alone() {
+    assert_eq!(with_flags(MODE_SVC | N | V, 0x6fff_ffff), MODE_SVC | Z | C);
+    assert_eq!(with_flags(u64::MAX, 0), !(N | Z | C | V));
+}

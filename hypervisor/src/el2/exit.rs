@@ -168,8 +168,10 @@ pub fn wait(vcpu: &Vcpu, core: &Core) -> Next {
 pub fn skip_instruction() {
     /// PSTATE.BTYPE, which any instruction but a branch leaves zero.
     const SPSR_BTYPE: u64 = 0b11 << 10;
+    /// PSTATE.SS, which an instruction that is done leaves zero: if it was stepped, the exception follows.
+    const SPSR_SS: u64 = 1 << 21;
     let length = Syndrome::new(mrs!("esr_el2")).instruction_length();
-    let pstate = mrs!("spsr_el2");
+    let pstate = mrs!("spsr_el2") & !SPSR_SS;
     let pstate = if pstate & PSTATE_AARCH32 == 0 {
         pstate & !SPSR_BTYPE
     } else {

@@ -23,9 +23,9 @@ const COUNTERS: u64 = 6;
 /// MDCR_EL2: counters from HPMN on are the hypervisor's, enabled by HPME.
 const MDCR_HPMN: u64 = 4;
 const MDCR_HPME: u64 = 1 << 7;
-/// MDCR_EL2: trap the guest's accesses to the PMU, and to debug registers.
+/// MDCR_EL2: trap the guest's accesses to the PMU, and to debug registers (`debug.rs`).
 const MDCR_TPM_TPMCR: u64 = 1 << 6 | 1 << 5;
-const MDCR_TDE_CLASS: u64 = 1 << 11 | 1 << 10 | 1 << 9;
+const MDCR_TDRA_TDOSA_TDA: u64 = 1 << 11 | 1 << 10 | 1 << 9;
 /// MDCR_EL2: trap its accesses to statistical profiling (FEAT_SPE) and to trace filters (FEAT_TRF). The
 /// buffers of both stay EL2's (E2PB and E2TB 0).
 const MDCR_TPMS: u64 = 1 << 14;
@@ -154,7 +154,7 @@ impl Meter {
 }
 
 /// Refuses a core that has not the counters that EL2's code names: without them MDCR_EL2.HPMN = 4 and an
-/// access to PMEVCNTR4_EL0 are not defined (Arm ARM, "MDCR_EL2.HPMN", "PMEVCNTR<n>_EL0").
+/// access to PMEVCNTR4_EL0 are not defined (Arm ARM, "MDCR_EL2.HPMN", "PMEVCNTRn_EL0").
 pub fn check_counters() {
     // ID_AA64DFR0_EL1.PMUVer: none, or not the architecture's.
     let has_pmu = !matches!(mrs!("id_aa64dfr0_el1") >> 8 & 0xf, 0 | 0xf);
@@ -178,7 +178,7 @@ pub fn mdcr(pmu: bool) -> u64 {
     let field = |shift: u32| features >> shift & 0xf;
     let profiling = if field(32) != 0 { MDCR_TPMS } else { 0 };
     let trace = if field(40) != 0 { MDCR_TTRF } else { 0 };
-    MDCR_HPMN | MDCR_HPME | pmu_traps | MDCR_TDE_CLASS | profiling | trace
+    MDCR_HPMN | MDCR_HPME | pmu_traps | MDCR_TDRA_TDOSA_TDA | profiling | trace
 }
 
 /// Instructions retired at EL2 so far, modulo 2^32; zero without an exact counter.

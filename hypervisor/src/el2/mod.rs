@@ -6,6 +6,7 @@ mod console;
 mod controls;
 mod core;
 mod cores;
+mod debug;
 mod disturb;
 mod exit;
 mod fcse;

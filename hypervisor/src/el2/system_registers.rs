@@ -3,7 +3,7 @@
 use ::core::array;
 
 use trapcast_hypervisor::{
-    aarch32::CoprocessorAccess,
+    aarch32::{self, CoprocessorAccess},
     guest_image::ExecutionState,
     id_registers,
     settings::VmSettings,
@@ -13,6 +13,7 @@ use trapcast_hypervisor::{
 
 use super::{
     core::Core,
+    debug,
     exit::{Next, skip_instruction},
     inject,
     mmio::{apply, register, set_register},
@@ -20,7 +21,7 @@ use super::{
     registers::has_pauth,
     vcpu::Vcpu,
 };
-use crate::mrs;
+use crate::{mrs, msr};
 
 /// Encodings of registers that are answered one by one.
 const ACTLR_EL1: SystemRegister = SystemRegister::new(3, 0, 1, 0, 1);
@@ -109,6 +110,11 @@ pub fn access_aarch32(vcpu: &mut Vcpu, core: &Core, syndrome: Syndrome) {
     let done = if access.read {
         let value = read(vcpu, access.register);
         if let Some(value) = value {
+            if access.reads_to_flags() {
+                let pstate = aarch32::with_flags(mrs!("spsr_el2"), value);
+                // SAFETY: the guest's own flags.
+                unsafe { msr!("spsr_el2", pstate) }
+            }
             set_register(vcpu, access.rt, value & 0xffff_ffff);
             if let Some(rt2) = access.rt2 {
                 set_register(vcpu, rt2, value >> 32);
@@ -128,13 +134,13 @@ pub fn access_aarch32(vcpu: &mut Vcpu, core: &Core, syndrome: Syndrome) {
 }
 
 #[inline]
-fn read(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
+fn read(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
     let id = vcpu.vm.id_registers.get(register);
     id.or_else(|| read_other(vcpu, register))
 }
 
 #[inline(never)]
-fn read_other(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
+fn read_other(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
     match register {
         ACTLR_EL1 | REVIDR_EL1 | AIDR_EL1 => Some(0),
         // No tightly coupled memory, and one TLB for instructions and data.
@@ -143,17 +149,12 @@ fn read_other(vcpu: &Vcpu, register: SystemRegister) -> Option<u64> {
             Some(SMIDR_IMPLEMENTER & mrs!("s3_1_c0_c0_6"))
         }
         ICC_SRE_EL1 => Some(ICC_SRE_VALUE),
-        _ => is_debug(register).then_some(0),
+        _ => debug::read(vcpu, register),
     }
 }
 
-/// Debug registers: none of them does anything here.
-fn is_debug(register: SystemRegister) -> bool {
-    matches!((register.op0(), register.op1()), (2, 0 | 3))
-}
-
 #[inline]
-fn write(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
+fn write(vcpu: &mut Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
     if register != ICC_SGI1R_EL1 {
         return write_other(vcpu, core, register, value);
     }
@@ -162,7 +163,7 @@ fn write(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool
 }
 
 #[inline(never)]
-fn write_other(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
+fn write_other(vcpu: &mut Vcpu, core: &Core, register: SystemRegister, value: u64) -> bool {
     match register {
         ICC_SGI0R_EL1 => {
             change_vgic(vcpu, core, |vgic| vgic.send_sgi_group0(vcpu.index, value));
@@ -175,7 +176,7 @@ fn write_other(vcpu: &Vcpu, core: &Core, register: SystemRegister, value: u64) -
         // What it is for, cleaning all of a cache, is not a guest's to do, and the board's caches
         // are coherent.
         DC_ISW | DC_CSW | DC_CISW => {}
-        _ => return is_debug(register),
+        _ => return debug::write(vcpu, register, value),
     }
     true
 }

@@ -4,7 +4,7 @@ use ::core::ptr::NonNull;
 
 use trapcast_forecast::{Forecaster, Prices, Resume, Scheme};
 use trapcast_fpsimd::Fpexc;
-use trapcast_hypervisor::{aarch32, guest_image::ExecutionState};
+use trapcast_hypervisor::{aarch32, debug::DebugRegisters, guest_image::ExecutionState};
 use trapcast_switch::{Class, ClassCounts, Guest, Tally};
 use trapcast_trace::report::{ClassReport, Exit, VcpuReport, WindowReport};
 
@@ -12,7 +12,7 @@ use super::{
     aarch32::El1Aarch32,
     boot::{HCR_E2H, HCR_RW},
     core::Core,
-    fcse,
+    debug, fcse,
     gic::{self, CpuInterface},
     register_file::{Area, RegisterFile},
     registers::{El1, Extensions, SCTLR_RES1, has_pauth, has_ras},
@@ -123,6 +123,8 @@ pub struct Vcpu {
     /// Whether the report is kept current while the guest runs.
     pub publishes: bool,
     extensions: Extensions,
+    /// Its debug registers, all of them always.
+    pub debug: DebugRegisters,
 }
 
 /// What is known of a vCPU's next entry before it is made.
@@ -207,6 +209,7 @@ impl Vcpu {
             slot: 0,
             report,
             publishes: false,
+            debug: DebugRegisters::RESET,
         }
     }
 
@@ -231,6 +234,7 @@ impl Vcpu {
         self.fpexc = Fpexc::ZERO;
         self.extensions.reset();
         self.interface = CpuInterface::default();
+        self.debug = DebugRegisters::RESET;
         // SAFETY: the state machine has evicted this vCPU, so no core uses its area.
         unsafe { self.guest.context().file() }.reset();
     }
@@ -245,6 +249,7 @@ impl Vcpu {
         self.el1.save(core.e2h);
         if self.aarch32 {
             self.el1_aarch32.save();
+            debug::take_entry(&mut self.debug);
         }
         timer::stop_virtual_timer(core.e2h);
         self.extensions.save();
@@ -270,6 +275,7 @@ impl Vcpu {
                 }
             );
             msr!("mdcr_el2", self.vm.mdcr);
+            debug::load(&self.debug);
             msr!("vmpidr_el2", 1 << 31 | self.index as u64);
             msr!("vtcr_el2", self.vm.vtcr);
             msr!("vttbr_el2", self.vm.vttbr);

@@ -69,17 +69,20 @@ unsafe extern "C" {
 pub fn visit(mode: u64, code: *const u8) -> u32 {
     let (hcr, esr) = (mrs!("hcr_el2"), mrs!("esr_el2"));
     let (elr, spsr) = (mrs!("elr_el2"), mrs!("spsr_el2"));
-    let sctlr = VectorState::current().sctlr;
+    let (sctlr, mdscr) = (VectorState::current().sctlr, mrs!("mdscr_el1"));
     // SAFETY: the code is EL2's own and ends by HVC; EL1 runs on physical addresses meanwhile, and
     // everything that was changed for it is put back.
     unsafe {
         set_sctlr(RESET_SCTLR);
+        // A guest's breakpoints and watchpoints are none of this code's.
+        msr!("mdscr_el1", 0);
         msr!("hcr_el2", hcr & HCR_E2H);
         isb();
         let found = el2_visit(masked(mode), code as u64);
         msr!("hcr_el2", hcr);
         isb();
         set_sctlr(sctlr);
+        msr!("mdscr_el1", mdscr);
         msr!("elr_el2", elr);
         msr!("spsr_el2", spsr);
         msr!("esr_el2", esr);

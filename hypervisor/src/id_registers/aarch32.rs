@@ -1,6 +1,6 @@
 //! What an AArch32 guest reads from its identification registers.
 //!
-//! Not shown: EL2, EL3 and SMC, debug but for the version that must be, trace, RAS and AMU, and what
+//! Not shown: EL2, EL3 and SMC, external debug, trace, RAS and AMU, and what
 //! AArch32 has no more since Armv8 (ThumbEE, SWP).
 //!
 //! Source: Arm ARM (DDI 0487), the descriptions of `ID_*_EL1` and `MVFR<n>_EL1`.
@@ -38,7 +38,7 @@ const REGISTERS: &[Register] = &[
     Register {
         crm: 1,
         op2: 2,
-        // Armv8.0's debug, whose registers do nothing.
+        // Armv8.0's debug; DBGDIDR says how much of it.
         fields: &[("CopDbg", 0, Is(6)), ("PerfMon", 24, Pmu(3))],
     },
     // ID_MMFR0

@@ -5,6 +5,7 @@ use core::arch::global_asm;
 use core::sync::atomic::Ordering;
 
 use super::{
+    debug,
     exceptions::{self, DATA_ABORT, PREFETCH_ABORT, UNDEFINED},
     gic, mmu, psci,
 };
@@ -143,6 +144,8 @@ pub fn run(mut report: impl FnMut(&Mismatch)) {
     compare("ID_PFR1.GIC", 1, gic);
     compare("MVFR0.SIMDReg", 2, (read_mvfr0() & 0xf).into());
     compare("ACTLR", 0, read_coprocessor!("p15, 0, {}, c1, c0, 1"));
+
+    debug::run(|action| provoke(action), &mut compare);
 
     let before = gic::SGIS_HANDLED.load(Ordering::Relaxed);
     gic::send_sgi(0);
