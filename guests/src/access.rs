@@ -358,16 +358,18 @@ impl Windows {
         };
         let svcr = digit(4);
         let (mut streaming, za) = (svcr & 1 != 0, svcr & 2 != 0);
-        // What QEMU does otherwise than the architecture says is left out. It takes FPEN before SMEN if
-        // both trap, and fails an assertion of its own if FPEN alone does (7.2). It checks ZCR_EL1 as an
-        // SVE instruction.
-        if access == Access::Zcr {
-            streaming = false;
-            cpacr.fpen = Enable::OPEN;
-        } else if access.is_checked_as_sme(streaming) {
-            cpacr.fpen = Enable::OPEN;
+        let mut fa64 = self.random.below(2) == 1 && self.has_fa64;
+        // What some QEMU does otherwise than the architecture says is left out: 7.2 and 10.0 check ZCR_EL1
+        // as an SVE instruction, 10.0 looks at FPEN before SMEN and lets RDFFR through in streaming mode.
+        match access {
+            Access::Zcr => (streaming, cpacr.fpen) = (false, Enable::OPEN),
+            _ if access.is_checked_as_sme(streaming) => cpacr.fpen = Enable::OPEN,
+            _ => {}
         }
-        let fa64 = self.random.below(2) == 1 && self.has_fa64;
+        if access == Access::Rdffr {
+            fa64 = self.has_fa64;
+            streaming &= fa64;
+        }
         let before = Before::ALL[self.random.below(Before::ALL.len() as u64) as usize];
         let mut granules = || 1 + self.random.below(16) as usize;
         Window {
