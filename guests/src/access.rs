@@ -1,10 +1,10 @@
 //! Accesses to the FP/SIMD, SVE and SME registers, and what becomes of each under a setting of
 //! `CPACR_EL1`, in and out of streaming mode, at EL0 and at EL1.
 //!
-//! Source: Arm ARM (DDI 0487), shared pseudocode: `AArch64.CheckFPEnabled`, `CheckFPAdvSIMDEnabled64`,
-//! `CheckSVEEnabled`, `CheckNormalSVEEnabled`, `CheckNonStreamingSVEEnabled`, `CheckSMEEnabled`,
-//! `CheckSMEAndZAEnabled`, `CheckStreamingSVEAndZAEnabled`; the accessibility of FPCR, SVCR, `ZCR_EL1` and
-//! `SMCR_EL1`; "ESR_EL1".
+//! Source: Arm ARM (DDI 0487), shared pseudocode: `AArch64.CheckFPEnabled`,
+//! `AArch64.CheckFPAdvSIMDEnabled`, `CheckSVEEnabled`, `CheckOriginalSVEEnabled`,
+//! `CheckNonStreamingSVEEnabled`, `CheckSMEEnabled`, `CheckSMEAndZAEnabled`,
+//! `CheckStreamingSVEAndZAEnabled`; the accessibility of FPCR, SVCR, `ZCR_EL1` and `SMCR_EL1`; "ESR_EL1".
 
 use crate::classes::RegisterSet;
 use crate::rng::SplitMix64;

@@ -38,6 +38,8 @@ pub enum Expected {
     Features,
     /// The last line of the bare-metal guest of this name.
     Guest(&'static str),
+    /// Its last lines on so many vCPUs.
+    Guests(&'static str, u32),
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
     /// The SIMD program on Linux, to the marker.
@@ -62,6 +64,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
             Expected::Checkers(vcpus) => findings.program(vm, &lines, "checker", *vcpus),
             Expected::Features => findings.program(vm, &lines, "features", 1),
             Expected::Guest(name) => findings.program(vm, &lines, name, 1),
+            Expected::Guests(name, vcpus) => findings.program(vm, &lines, name, *vcpus),
             Expected::LinuxScript => {
                 findings.program(vm, &lines, "linux", 1);
                 findings.program(vm, &lines, "linux-simd", 1);

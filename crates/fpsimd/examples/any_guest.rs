@@ -5,7 +5,7 @@
 
 use core::ptr::NonNull;
 
-use trapcast_fpsimd::{Gates, Opening, RegisterFile};
+use trapcast_fpsimd::{Gates, Opening, RegisterFile, Svcr};
 
 /// What one physical core needs to know.
 pub struct VectorCore {
@@ -25,15 +25,27 @@ impl VectorCore {
         }
     }
 
-    /// Before each return into a guest. If its registers are not in the core, everything traps.
+    /// Before each return into a guest, and before anything of EL1 runs for it. If its registers are not in
+    /// the core, everything traps.
+    ///
+    /// No trap protects PSTATE.SM, which decides by which field of `CPACR_EL1` the guest's accesses are
+    /// checked, before any gate: so it is the guest's own from here on.
     ///
     /// # Safety
     /// `guest` and the host's file are valid, and this core's alone, for as long as it may hold their
     /// registers.
-    pub unsafe fn before_entry(&self, guest: NonNull<RegisterFile>) {
-        // SAFETY: at EL2, with E2H as given to `new`. Open gates mean that the registers are the
-        // guest's.
+    pub unsafe fn before_entry(&mut self, guest: NonNull<RegisterFile>) {
+        // SAFETY: at EL2, with E2H as given to `new`. The registers are saved to their owner's file, and
+        // loaded from the guest's. Open gates mean that they are the guest's.
         unsafe {
+            if self.owner != guest {
+                // In streaming mode a load brings everything.
+                if guest.as_ref().least().sme {
+                    self.trapped(guest);
+                } else if self.owner_streams() {
+                    self.trapped(self.host);
+                }
+            }
             self.gates.set(if self.owner == guest {
                 guest.as_ref().most()
             } else {
@@ -58,6 +70,21 @@ impl VectorCore {
             RegisterFile::load(guest, opening);
         }
         self.owner = guest;
+    }
+
+    /// Whether the registers in the core are in streaming mode.
+    ///
+    /// # Safety
+    /// At EL2, with E2H as given to [`new`](Self::new). Opens the gates.
+    unsafe fn owner_streams(&self) -> bool {
+        // SAFETY: as the caller vouches; who has SME has a core with it.
+        unsafe {
+            let has_sme = self.owner.as_ref().most().sme;
+            if has_sme {
+                self.gates.unlock(Opening::ALL);
+            }
+            has_sme && Svcr::read().streaming()
+        }
     }
 
     /// When the host wants its registers back, or the vCPU moves to another core.

@@ -57,6 +57,9 @@ enum Program {
     Checker(&'static str),
     /// The checker of AArch32, with these bootargs besides.
     Checker32(&'static str),
+    /// The guest that tries accesses under every setting of CPACR_EL1, to these registers. A round is an
+    /// access of each vCPU.
+    Streaming(&'static str),
     /// Linux with so many processes. A round is one of each process.
     Linux(u32),
 }
@@ -75,6 +78,15 @@ const fn wide(sve: Length, sme: Length, words: &'static str) -> Guest {
     Guest {
         registers: RegisterFiles { fp: true, sve, sme },
         ..checker(words)
+    }
+}
+
+/// A guest that tries accesses in and out of streaming mode.
+const fn streaming(sve: Length, sme: Length, words: &'static str) -> Guest {
+    Guest {
+        vcpus: 2,
+        registers: RegisterFiles { fp: true, sve, sme },
+        program: Program::Streaming(words),
     }
 }
 
@@ -212,6 +224,24 @@ pub const ALL: &[Part] = &[
         ],
     },
     Part {
+        name: "streaming",
+        about: "PSTATE.SM: accesses under every setting of CPACR_EL1, beside guests without SME and of AArch32",
+        share: 5,
+        cpus: &[Cpu::Max],
+        slices: &[300, 1000, 100],
+        most_cores: 8,
+        control: false,
+        rounds: 20_000,
+        checks: 900,
+        guests: &[
+            streaming(Length::Max, Length::Bits(256), "registers=sme"),
+            streaming(Length::Bits(512), Length::Bits(512), "registers=sme"),
+            streaming(Length::Bits(256), Length::Off, "registers=sve"),
+            streaming(Length::Off, Length::Off, "registers=fp"),
+            checker32("workload=always exits=0 work=300"),
+        ],
+    },
+    Part {
         name: "linux",
         about: "Linux: two guests of two vCPUs, with 24 processes each that keep all registers busy",
         share: 4,
@@ -266,6 +296,7 @@ impl Part {
         let expected = |guest: &Guest| match guest.program {
             Program::Checker(_) => Expected::Checkers(guest.vcpus),
             Program::Checker32(_) => Expected::Checker32,
+            Program::Streaming(_) => Expected::Guests("streaming", guest.vcpus),
             Program::Linux(_) => Expected::LinuxProcesses,
         };
         self.guests.iter().map(expected).collect()
@@ -319,6 +350,11 @@ impl Guest {
                 memory: CHECKER_MEMORY,
                 ..vm(Image::open(&paths.aarch32("checker32")?)?)
             }),
+            Program::Streaming(words) => Ok(Vm {
+                bootargs: format!("{words} seed={seed} windows={rounds}"),
+                memory: CHECKER_MEMORY,
+                ..vm(Image::open(&paths.built("streaming")?)?)
+            }),
             Program::Linux(processes) => {
                 let task = Task::Processes {
                     rounds,
@@ -353,7 +389,7 @@ mod tests {
             find("everything")
                 .unwrap_err()
                 .to_string()
-                .contains("fp sve sme aarch32 linux")
+                .contains("fp sve sme aarch32 streaming linux")
         );
     }
 

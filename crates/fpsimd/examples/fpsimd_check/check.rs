@@ -4,7 +4,7 @@ use core::fmt;
 
 use trapcast_fpsimd::{Gates, Opening, VectorLengths};
 
-use crate::{board, fp, gates, mrs, msr, say, sme, sve};
+use crate::{board, fp, gates, mrs, msr, say, sme, sme_guest, sve};
 
 /// What a check says: why it failed.
 pub type Outcome = Result<(), Failure>;
@@ -38,6 +38,8 @@ pub fn expect(holds: bool, what: &'static str, numbers: [u64; 4]) -> Outcome {
 
 /// The core that runs this.
 pub struct Core {
+    /// HCR_EL2.E2H.
+    pub e2h: bool,
     /// The values of its gates.
     pub gates: Gates,
     /// Vector lengths of SVE; none without it.
@@ -55,6 +57,7 @@ impl Core {
         let has_sve = mrs!("id_aa64pfr0_el1") >> 32 & 0xf != 0;
         let sme = mrs!("id_aa64pfr1_el1") >> 24 & 0xf;
         let mut core = Self {
+            e2h,
             gates: Gates::new(e2h),
             sve: VectorLengths::default(),
             streaming: VectorLengths::default(),
@@ -136,6 +139,10 @@ extern "C" fn check_main() -> ! {
                     Err(why) => {
                         failed += 1;
                         say!("FAILED e2h={}/{name}: {why}", u8::from(e2h));
+                        core.unlock();
+                        if core.has_sme() {
+                            sme_guest::leave();
+                        }
                     }
                 }
             }

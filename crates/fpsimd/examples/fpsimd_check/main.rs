@@ -6,6 +6,10 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 
 #[cfg(target_os = "none")]
+#[expect(unused_attributes, reason = "it is a crate, too")]
+#[path = "../any_guest.rs"]
+mod any_guest;
+#[cfg(target_os = "none")]
 mod board;
 #[cfg(target_os = "none")]
 mod check;

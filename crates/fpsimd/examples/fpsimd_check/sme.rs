@@ -2,11 +2,12 @@
 
 use core::ptr::NonNull;
 
-use trapcast_fpsimd::{Opening, RegisterFile, SmeConfig, Svcr, SveFile, VectorLength};
+use trapcast_fpsimd::{FpSimd, Opening, RegisterFile, SmeConfig, Svcr, SveFile, VectorLength};
 
 use crate::{
+    any_guest::VectorCore,
     check::{Checks, Core, Outcome, expect},
-    guest::{self, HVC, check_guest_sme, check_guest_svcr, check_guest_v},
+    guest::{self, HVC, check_guest_sme, check_guest_svcr, check_guest_v, check_guest_z},
     mrs, msr,
     pattern::Vectors,
     registers,
@@ -25,6 +26,7 @@ pub const CHECKS: Checks = &[
     ("sme/guest-has-its-maximum", maximum),
     ("sme/guests-of-all-kinds", kinds),
     ("sme/kept-behind-closed-gates", kept_behind_closed_gates),
+    ("sme/streaming-mode-is-the-guests-own", modes),
 ];
 
 /// Each length can be selected; what is asked for and not there gives the next shorter one, or the
@@ -301,6 +303,58 @@ fn kept_behind_closed_gates(core: &Core) -> Outcome {
             expect(class == 0x07, "class:", [class, 0, 0, 0])?;
             holds(5000, config, svcr)?;
             leave();
+        }
+    }
+    Ok(())
+}
+
+/// A lazy switch between guests with SME and without: each runs in its own mode, which tells how an
+/// instruction of SVE is checked.
+fn modes(core: &Core) -> Outcome {
+    const SVE: u64 = 0x19;
+    let Some(length) = core.sve.max() else {
+        return Ok(());
+    };
+    for config in configs(core).filter(|config| config.sve.is_some()) {
+        for (state, svcr) in STATES.into_iter().enumerate() {
+            let seed = 6000 + state as u64;
+            let mut sme_file = file(&FIRST, config)?;
+            let Some(mut sve_file) = SveFile::new(SECOND.get(), length) else {
+                return expect(false, "the memory is too short", [0; 4]);
+            };
+            let mut host = RegisterFile::with_fp(FpSimd::ZERO);
+            // SAFETY: the memory is these files' alone until the end of the round.
+            let (mut sme, mut sve) = unsafe {
+                (
+                    RegisterFile::with_sme(sme_file.area()),
+                    RegisterFile::with_sve(sve_file.area()),
+                )
+            };
+            let [host, sme, sve] = [&mut host, &mut sme, &mut sve].map(NonNull::from);
+            let mut lazy = VectorCore::new(core.e2h, host);
+            // SAFETY: the files are valid, and nobody else's registers are in the core.
+            unsafe { lazy.trapped(sme) }
+            enter(seed, config, svcr);
+            // SAFETY: as above, here and below.
+            unsafe { lazy.before_entry(sve) }
+            let class = guest::run(&check_guest_z, 0).class();
+            expect(class == SVE, "SVE beside it, class:", [class, 0, 0, 0])?;
+            // SAFETY: as above.
+            unsafe { lazy.give_back() }
+            // SAFETY: as above.
+            unsafe { lazy.before_entry(sme) }
+            let class = guest::run(&check_guest_z, 0).class();
+            let expected = if svcr.streaming() { HVC } else { SVE };
+            expect(
+                class == expected,
+                "its own, SVCR, class:",
+                [svcr.bits(), class, 0, 0],
+            )?;
+            // SAFETY: as above.
+            unsafe { lazy.trapped(sme) }
+            holds(seed, config, svcr)?;
+            // SAFETY: as above.
+            unsafe { lazy.give_back() }
         }
     }
     Ok(())
