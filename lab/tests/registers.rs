@@ -157,12 +157,14 @@ const STREAMING: [Guest; 4] = [
     tries(sme(Length::Bits(512), 512), TRIES_SME),
     tries(sve(512), TRIES_SVE),
     tries(RegisterFiles::FP, TRIES_FP),
-    Guest {
-        program: "checker32",
-        bootargs: "workload=random windows=300",
-        files: RegisterFiles::FP,
-    },
+    AARCH32,
 ];
+
+const AARCH32: Guest = Guest {
+    program: "checker32",
+    bootargs: "workload=random windows=300",
+    files: RegisterFiles::FP,
+};
 
 const SVE: &str = "registers=sve vl=vary workload=random p=70 windows=400";
 const SVE_ALWAYS: &str = "registers=sve sve-percent=80 workload=always windows=400 exits=3";
@@ -200,7 +202,7 @@ fn pairs() -> [(&'static str, Cpu, [Guest; 2]); 4] {
 }
 
 /// Guests that lack something beside one that has it.
-fn neighbours() -> [(&'static str, Cpu, [Guest; 2]); 7] {
+fn neighbours() -> [(&'static str, Cpu, [Guest; 2]); 8] {
     [
         (
             "without-sve/max",
@@ -237,6 +239,11 @@ fn neighbours() -> [(&'static str, Cpu, [Guest; 2]); 7] {
                 checker(sve(256), SVE_ALWAYS),
                 checker(EVERYTHING, SME_ALWAYS),
             ],
+        ),
+        (
+            "aarch32-beside-sve/max",
+            Cpu::Max,
+            [AARCH32, checker(EVERYTHING, SVE_ALWAYS)],
         ),
         (
             "fp-beside-sve/max",

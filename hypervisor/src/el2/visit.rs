@@ -3,6 +3,7 @@
 
 use ::core::arch::global_asm;
 
+use trapcast_fpsimd::Opening;
 use trapcast_hypervisor::aarch32::{RESET_SCTLR, masked};
 
 use super::{
@@ -70,15 +71,20 @@ pub fn visit(mode: u64, code: *const u8) -> u32 {
     let (hcr, esr) = (mrs!("hcr_el2"), mrs!("esr_el2"));
     let (elr, spsr) = (mrs!("elr_el2"), mrs!("spsr_el2"));
     let (sctlr, mdscr) = (VectorState::current().sctlr, mrs!("mdscr_el1"));
+    let (e2h, cptr) = (hcr & HCR_E2H, mrs!("cptr_el2"));
     // SAFETY: the code is EL2's own and ends by HVC; EL1 runs on physical addresses meanwhile, and
     // everything that was changed for it is put back.
     unsafe {
         set_sctlr(RESET_SCTLR);
         // A guest's breakpoints and watchpoints are none of this code's.
         msr!("mdscr_el1", 0);
-        msr!("hcr_el2", hcr & HCR_E2H);
+        // A guest's vectors may linger in the core. AArch32 knows their lowest 128 bits only, and the rest is
+        // kept where all gates are closed (Arm ARM, rules KXKNK and DMBPN).
+        msr!("cptr_el2", Opening::NONE.cptr(e2h != 0));
+        msr!("hcr_el2", e2h);
         isb();
         let found = el2_visit(masked(mode), code as u64);
+        msr!("cptr_el2", cptr);
         msr!("hcr_el2", hcr);
         isb();
         set_sctlr(sctlr);
