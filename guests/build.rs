@@ -39,7 +39,7 @@ fn main() {
         "-zmax-page-size=65536",
         "--strip-all",
     ] {
-        for program in ["linux-simd", "linux-seed"] {
+        for program in ["linux-simd", "linux-seed", "linux-debug"] {
             println!("cargo:rustc-link-arg-bin={program}={argument}");
         }
     }

@@ -13,6 +13,8 @@ pub mod bootargs;
 pub mod classes;
 pub mod features;
 pub mod hostile;
+#[cfg(all(target_os = "none", target_arch = "aarch64"))]
+pub mod linux;
 pub mod memory;
 pub mod pattern;
 pub mod pattern32;

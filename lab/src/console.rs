@@ -42,8 +42,8 @@ pub enum Expected {
     Guests(&'static str, u32),
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
-    /// The SIMD program on Linux, to the marker.
-    LinuxProcesses,
+    /// The last line of the program of this name on Linux, and the marker.
+    LinuxProgram(&'static str),
     /// Linux's marker alone.
     LinuxMarker,
     /// The last line of the init that runs Debian's programs, and the marker.
@@ -70,8 +70,8 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
                 findings.program(vm, &lines, "linux-simd", 1);
                 findings.marker(vm, &lines);
             }
-            Expected::LinuxProcesses => {
-                findings.program(vm, &lines, "linux-simd", 1);
+            Expected::LinuxProgram(name) => {
+                findings.program(vm, &lines, name, 1);
                 findings.marker(vm, &lines);
             }
             Expected::LinuxMarker => findings.marker(vm, &lines),

@@ -40,6 +40,13 @@ pub enum Task<'a> {
         /// The SIMD program.
         simd: &'a Path,
     },
+    /// Runs the program that debugs a child of its own.
+    Debug {
+        /// Its rounds.
+        rounds: u32,
+        /// The program.
+        debug: &'a Path,
+    },
     /// Prints the marker and powers off: a boot and nothing else.
     PowerOff,
 }
@@ -47,7 +54,7 @@ pub enum Task<'a> {
 /// Builds an initrd, the same bytes from the same input.
 ///
 /// # Errors
-/// Where `busybox` or the SIMD program cannot be read.
+/// Where `busybox` or the program cannot be read.
 pub fn build(busybox: &Path, task: Task<'_>) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     archive.directory("bin")?;
@@ -66,6 +73,12 @@ pub fn build(busybox: &Path, task: Task<'_>) -> Result<Vec<u8>> {
                 .replace("@SIMD_ROUNDS@", &simd_rounds.to_string());
             archive.program("script", script.as_bytes())?;
             archive.program("bin/linux-simd", &read(simd)?)?;
+        }
+        Task::Debug { rounds, debug } => {
+            let tracefs = "mount -t tracefs tracefs /sys/kernel/tracing";
+            let script = format!("{tracefs}\nlinux-debug {rounds}\necho {DONE_MARKER}\n");
+            archive.program("script", script.as_bytes())?;
+            archive.program("bin/linux-debug", &read(debug)?)?;
         }
         Task::Processes {
             rounds,

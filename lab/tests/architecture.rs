@@ -2,7 +2,7 @@
 //! that EL2 makes it take, self-hosted debug, and controls that do not depend on what firmware left. The same guests run
 //! without a hypervisor too, so that what they expect is known to be what a core does.
 //!
-//! Needs what `make build` leaves.
+//! Needs what `make build guest` leaves.
 
 mod support;
 
@@ -11,21 +11,26 @@ use std::{sync::Arc, time::Duration};
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
 use trapcast::{
+    arch::Arch,
     console::{self, Expected},
     image::Image,
+    initrd::{self, Task},
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
+    memory::MemoryFile,
     paths::Paths,
     qemu::{Console, Qemu},
     run,
     vectors::RegisterFiles,
+    workload::LINUX_BOOTARGS,
 };
 use trapcast_forecast::Scheme;
 
 /// How long a run may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// Memory of a guest.
+/// Memory of a guest, and of a Linux guest.
 const MEMORY: u64 = 16 << 20;
+const LINUX_MEMORY: u64 = 256 << 20;
 
 /// The cores, with and without VHE.
 const CORES: [(Cpu, bool); 5] = [
@@ -71,6 +76,12 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
             add(format!("debug/{core}/bare"), Box::new(bare));
         }
     }
+    for (cpu, vhe) in [(Cpu::CortexA57, false), (Cpu::NeoverseN1, true)] {
+        let linux = move |paths: &Paths| linux_debugs(paths, cpu, vhe);
+        add(format!("debug/linux/{cpu}"), Box::new(linux));
+    }
+    let bare = move |paths: &Paths| linux_debugs_alone(paths, Cpu::NeoverseN1);
+    add("debug/linux/bare".into(), Box::new(bare));
     add("debug/moves".into(), Box::new(debug_moves));
     add("counters".into(), Box::new(too_few_counters));
     trials
@@ -198,6 +209,48 @@ fn too_few_counters(paths: &Paths) -> Outcomes {
     check(finished.console.contains(told), || finished.console)
 }
 
+/// Rounds of the Linux program.
+const LINUX_ROUNDS: u32 = 3;
+
+/// A Linux guest whose program debugs a child of its own, on as many vCPUs.
+fn linux(paths: &Paths, vcpus: u32) -> Result<Vm, Failed> {
+    let task = Task::Debug {
+        rounds: LINUX_ROUNDS,
+        debug: &paths.built("linux-debug")?,
+    };
+    let initrd = initrd::build(&Arch::Arm64.busybox(paths)?, task)?;
+    Ok(Vm {
+        kernel: Arch::Arm64.kernel(paths)?,
+        initrd_size: initrd.len() as u64,
+        initrd: Some(Arc::new(MemoryFile::with_content(&initrd)?)),
+        bootargs: LINUX_BOOTARGS.into(),
+        memory: LINUX_MEMORY,
+        vcpus,
+        ..DEBUG.vm(paths)?
+    })
+}
+
+/// Two Linux guests debug on two cores, while their vCPUs move: by ptrace's steps, breakpoints and watchpoints,
+/// and by a uprobe.
+fn linux_debugs(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
+    let mut machine = machine(paths, cpu, vhe, &[])?;
+    machine.vms = vec![linux(paths, 2)?, linux(paths, 1)?];
+    (machine.cores, machine.icount) = (2, false);
+    let outcome = run::run_with(&machine, "disturb=1", &paths.hypervisor()?, LIMIT)?;
+    judge_as(
+        &outcome.console,
+        &[Expected::LinuxProgram("linux-debug"); 2],
+    )
+}
+
+/// The same Linux without a hypervisor.
+fn linux_debugs_alone(paths: &Paths, cpu: Cpu) -> Outcomes {
+    let vm = linux(paths, 1)?;
+    let prepared = prepare_without_hypervisor(cpu, true, &vm)?;
+    let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
+    judge_as(&finished.console, &[Expected::LinuxProgram("linux-debug")])
+}
+
 /// Runs a guest at EL1 of a board without EL2, as [`passes`] does.
 fn passes_alone(paths: &Paths, cpu: Cpu, guest: Guest) -> Outcomes {
     let vm = guest.vm(paths)?;
@@ -211,7 +264,11 @@ fn judge(console: &str, guests: &[Guest]) -> Outcomes {
         .iter()
         .map(|guest| Expected::Guest(guest.program))
         .collect();
-    let findings = console::findings(console, &expected);
+    judge_as(console, &expected)
+}
+
+fn judge_as(console: &str, expected: &[Expected]) -> Outcomes {
+    let findings = console::findings(console, expected);
     let sound = findings.failures.is_empty() && findings.guest_mismatches == 0;
     check(sound, || format!("{findings:?}\n{console}"))
 }

@@ -297,7 +297,7 @@ impl Part {
             Program::Checker(_) => Expected::Checkers(guest.vcpus),
             Program::Checker32(_) => Expected::Checker32,
             Program::Streaming(_) => Expected::Guests("streaming", guest.vcpus),
-            Program::Linux(_) => Expected::LinuxProcesses,
+            Program::Linux(_) => Expected::LinuxProgram("linux-simd"),
         };
         self.guests.iter().map(expected).collect()
     }

@@ -10,9 +10,10 @@ mod process;
 #[cfg(target_os = "none")]
 mod simd;
 #[cfg(target_os = "none")]
-mod system;
-#[cfg(target_os = "none")]
 mod work;
+
+#[cfg(target_os = "none")]
+trapcast_guests::linux_program!(process::run);
 
 #[cfg(not(target_os = "none"))]
 fn main() {

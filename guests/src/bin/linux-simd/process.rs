@@ -3,10 +3,14 @@
 use core::ffi::CStr;
 use core::hint::black_box;
 
+use trapcast_guests::linux;
 use trapcast_guests::pattern::{Mismatch, Registers};
 use trapcast_guests::rng::{self, SplitMix64};
 
-use crate::{simd, system, work};
+use crate::{simd, work};
+
+/// What begins each line.
+const PROGRAM: &str = env!("CARGO_BIN_NAME");
 
 /// What to do: the program's arguments, in their order.
 #[derive(Clone, Copy)]
@@ -58,42 +62,52 @@ const MOST_IN_STATUS: u64 = 100;
 /// everything as it must be, 1 if not, 2 if it could not run.
 pub fn run(arguments: impl Iterator<Item = &'static CStr>) -> u8 {
     let Some(job) = Job::parse(arguments) else {
-        system::print_error(format_args!(
-            "error: give at most three numbers: rounds, processes and a seed"
-        ));
+        linux::print_error(
+            PROGRAM,
+            format_args!("error: give at most three numbers: rounds, processes and a seed"),
+        );
         return 2;
     };
     let Job {
         rounds, processes, ..
     } = job;
     for process in 1..processes {
-        match system::fork() {
-            Ok(0) => system::exit(run_rounds(process, job).min(MOST_IN_STATUS) as u8),
+        match linux::fork() {
+            Ok(0) => linux::exit(run_rounds(process, job).min(MOST_IN_STATUS) as u8),
             Ok(_) => {}
             Err(error) => {
-                system::print_error(format_args!("error: fork failed with error {error}"));
+                linux::print_error(
+                    PROGRAM,
+                    format_args!("error: fork failed with error {error}"),
+                );
                 return 2;
             }
         }
     }
     let mut mismatches = run_rounds(0, job);
     for _ in 1..processes {
-        match system::wait_for_child() {
+        match linux::wait_for_child() {
             Ok(Some(status)) => mismatches += u64::from(status),
             Ok(None) => {
-                system::print_error(format_args!("error: a process was killed"));
+                linux::print_error(PROGRAM, format_args!("error: a process was killed"));
                 return 2;
             }
             Err(error) => {
-                system::print_error(format_args!("error: wait4 failed with error {error}"));
+                linux::print_error(
+                    PROGRAM,
+                    format_args!("error: wait4 failed with error {error}"),
+                );
                 return 2;
             }
         }
     }
-    system::print(format_args!(
-        "done processes={processes} rounds={rounds} used={} mismatches={mismatches}",
-        processes * rounds
-    ));
+    linux::print(
+        PROGRAM,
+        format_args!(
+            "done processes={processes} rounds={rounds} used={} mismatches={mismatches}",
+            processes * rounds
+        ),
+    );
     u8::from(mismatches != 0)
 }
 
@@ -107,9 +121,9 @@ fn run_rounds(process: u64, job: Job) -> u64 {
         simd::load(&expected);
         spend_time(rng.below(1000));
         if round % ROUNDS_PER_SLEEP == ROUNDS_PER_SLEEP - 1 {
-            system::sleep(SLEEP_NANOSECONDS);
+            linux::sleep(SLEEP_NANOSECONDS);
         } else {
-            system::sched_yield();
+            linux::sched_yield();
         }
         let found = simd::store();
         for mismatch in expected.differences(&found) {
@@ -121,18 +135,20 @@ fn run_rounds(process: u64, job: Job) -> u64 {
         let wrong = work::wrong_results(&mut rng);
         if wrong != 0 {
             mismatches += wrong;
-            system::print(format_args!(
-                "MISMATCH process={process} round={round} wrong-results={wrong}"
-            ));
+            linux::print(
+                PROGRAM,
+                format_args!("MISMATCH process={process} round={round} wrong-results={wrong}"),
+            );
         }
     }
     mismatches
 }
 
 fn report(process: u64, round: u64, mismatch: &Mismatch) {
-    system::print(format_args!(
-        "MISMATCH process={process} round={round} {mismatch}"
-    ));
+    linux::print(
+        PROGRAM,
+        format_args!("MISMATCH process={process} round={round} {mismatch}"),
+    );
 }
 
 /// Integer work of that many turns, while the registers hold the pattern.

@@ -1,15 +1,12 @@
-//! Linux on arm64, without a C library: the entry point, and the system calls that are needed.
+//! Linux on arm64, without a C library: the entry point of a program, and the system calls that are needed.
 //!
 //! Source: Linux, include/uapi/asm-generic/unistd.h; the arm64 ABI for system calls (number in X8,
 //! arguments in X0-X5, result in X0).
 
-use core::arch::{asm, global_asm};
+use core::arch::asm;
 use core::ffi::CStr;
 use core::fmt::{self, Write};
-use core::panic::PanicInfo;
 use core::ptr;
-
-use crate::process;
 
 const WRITE: u64 = 64;
 const EXIT_GROUP: u64 = 94;
@@ -22,36 +19,54 @@ const STDOUT: u64 = 1;
 const STDERR: u64 = 2;
 const SIGCHLD: u64 = 17;
 
-global_asm!(
-    r#"
-    .section .text.start, "ax"
-    .global _start
-    _start:                             // SP: argc, argv[0], argv[1], ..., 0
-        mov     x29, #0
-        mov     x30, #0
-        ldr     x0, [sp]
-        add     x1, sp, #8
-        b       {start}
-    "#,
-    start = sym start,
-);
+/// Makes `$run`, a `fn` of the arguments behind the program's name that returns the exit status, a program for
+/// Linux.
+#[macro_export]
+macro_rules! linux_program {
+    ($run:path) => {
+        core::arch::global_asm!(
+            r#"
+            .section .text.start, "ax"
+            .global _start
+            _start:                             // SP: argc, argv[0], argv[1], ..., 0
+                mov     x29, #0
+                mov     x30, #0
+                ldr     x0, [sp]
+                add     x1, sp, #8
+                b       {start}
+            "#,
+            start = sym start,
+        );
 
-extern "C" fn start(argument_count: u64, arguments: *const *const u8) -> ! {
-    let argument = |index: u64| {
-        // SAFETY: Linux gives `argument_count` pointers to strings that live forever.
-        let argument = unsafe { arguments.add(index as usize) };
-        // SAFETY: as above.
-        let text = unsafe { *argument };
-        // SAFETY: as above.
-        unsafe { CStr::from_ptr(text) }
+        extern "C" fn start(count: u64, arguments: *const *const u8) -> ! {
+            // SAFETY: Linux gives `count` pointers to strings that live forever.
+            let arguments = unsafe { $crate::linux::arguments(count, arguments) };
+            $crate::linux::exit($run(arguments))
+        }
+
+        #[panic_handler]
+        fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+            $crate::linux::print_error(env!("CARGO_BIN_NAME"), format_args!("error: {info}"));
+            $crate::linux::exit(101)
+        }
     };
-    exit(process::run((1..argument_count).map(argument)))
 }
 
-#[panic_handler]
-fn panic(info: &PanicInfo<'_>) -> ! {
-    print_error(format_args!("error: {info}"));
-    exit(101)
+/// The arguments behind the program's name.
+///
+/// # Safety
+///
+/// `count` pointers to strings that live forever stand at `arguments`.
+pub unsafe fn arguments(
+    count: u64,
+    arguments: *const *const u8,
+) -> impl Iterator<Item = &'static CStr> {
+    (1..count).map(move |index| {
+        // SAFETY: the caller's.
+        let argument = unsafe { *arguments.add(index as usize) };
+        // SAFETY: the caller's.
+        unsafe { CStr::from_ptr(argument) }
+    })
 }
 
 /// Makes a system call with up to four arguments.
@@ -59,7 +74,7 @@ fn panic(info: &PanicInfo<'_>) -> ! {
 /// # Safety
 ///
 /// As the system call demands.
-unsafe fn call(number: u64, arguments: [u64; 4]) -> i64 {
+pub unsafe fn call(number: u64, arguments: [u64; 4]) -> i64 {
     let result: i64;
     let [a, b, c, d] = arguments;
     // SAFETY: Linux changes X0 only; what it does to memory is up to the caller.
@@ -121,15 +136,25 @@ pub fn fork() -> Result<u64, i64> {
 /// The error number that Linux gives.
 pub fn wait_for_child() -> Result<Option<u8>, i64> {
     const ANY: u64 = u64::MAX;
+    let status = wait(ANY)?;
+    let killed = status & 0x7f != 0;
+    Ok((!killed).then_some((status >> 8) as u8))
+}
+
+/// Waits until child `process` stops or ends, and returns its status as wait4 has it.
+///
+/// # Errors
+///
+/// The error number that Linux gives.
+pub fn wait(process: u64) -> Result<u32, i64> {
     let mut status = 0u32;
     let address = ptr::from_mut(&mut status).expose_provenance() as u64;
     // SAFETY: `status` is writable; the resource usage is not asked for.
-    let result = unsafe { call(WAIT4, [ANY, address, 0, 0]) };
+    let result = unsafe { call(WAIT4, [process, address, 0, 0]) };
     if result < 0 {
         return Err(-result);
     }
-    let killed = status & 0x7f != 0;
-    Ok((!killed).then_some((status >> 8) as u8))
+    Ok(status)
 }
 
 /// A line being made, written out in one piece so that those of several processes do not mix.
@@ -148,24 +173,24 @@ impl Write for Line {
     }
 }
 
-fn print_to(file: u64, arguments: fmt::Arguments<'_>) {
+fn print_to(file: u64, program: &str, arguments: fmt::Arguments<'_>) {
     let mut line = Line {
         text: [0; 256],
         length: 0,
     };
     // A line that is too long is cut off.
-    let _ = writeln!(line, "linux-simd: {arguments}");
+    let _ = writeln!(line, "{program}: {arguments}");
     let address = line.text.as_ptr().expose_provenance() as u64;
     // SAFETY: the text is readable for its length.
     unsafe { call(WRITE, [file, address, line.length as u64, 0]) };
 }
 
-/// Prints one line on the standard output.
-pub fn print(arguments: fmt::Arguments<'_>) {
-    print_to(STDOUT, arguments);
+/// Prints one line on the standard output, with the program's name in front.
+pub fn print(program: &str, arguments: fmt::Arguments<'_>) {
+    print_to(STDOUT, program, arguments);
 }
 
-/// Prints one line on the standard error output.
-pub fn print_error(arguments: fmt::Arguments<'_>) {
-    print_to(STDERR, arguments);
+/// Prints one line on the standard error output, likewise.
+pub fn print_error(program: &str, arguments: fmt::Arguments<'_>) {
+    print_to(STDERR, program, arguments);
 }
