@@ -60,7 +60,7 @@ fn go_on(
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
-    let (reason, next) = core.interrupt();
+    let (reason, next) = core.interrupt(Some(vcpu));
     vcpu.came_out(reason);
     core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
@@ -143,14 +143,18 @@ pub fn wait(vcpu: &Vcpu, core: &Core) -> Next {
     if state.vgic.has_pending(vcpu.index, gic::read_vmcr()) {
         return Next::Continue;
     }
-    let deadline = vcpu.timer_deadline(core.e2h, true);
+    let mut deadline = vcpu.timer_deadline(core.e2h, true);
     if deadline <= timer::now() {
-        // Either its interrupt is about to come, or the guest does not want it and polls.
-        return if gic::interrupt_is_pending() {
-            Next::Continue
-        } else {
-            Next::Schedule
-        };
+        if !state.vgic.hardware_active(vcpu.index) {
+            // Its interrupt is about to come.
+            return if gic::interrupt_is_pending() {
+                Next::Continue
+            } else {
+                Next::Schedule
+            };
+        }
+        // It has come, and the guest has disabled, masked or not ended it.
+        deadline = scheduler::NEVER;
     }
     let is_quiet = {
         let mut scheduler = scheduler::lock();

@@ -208,10 +208,8 @@ pub fn apply(vm: &Vm, index: usize, core: &Core, state: &mut VmState, mut effect
 fn apply_any(vm: &Vm, index: usize, core: &Core, state: &mut VmState, effects: Effects) {
     notify(vm, effects);
     if effects.hardware.contains(index) {
-        gic::set_virtual_timer_active(core.number, state.vgic.hardware_active(index));
+        gic::set_virtual_timer_active(core.number, state.vgic.hardware_written(index));
     }
-    // The others see to it themselves before they are entered.
-    state.hardware_stale |= effects.hardware.without(index);
 }
 
 /// Wakes and calls the vCPUs that an interrupt concerns.

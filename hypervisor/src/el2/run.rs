@@ -8,6 +8,7 @@ use ::core::{
 
 use alloc::vec::Vec;
 use trapcast_switch::Gate;
+use trapcast_hypervisor::vgic::Effects;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -55,12 +56,18 @@ impl Core {
     fn sync_list_registers(&self, vcpu: &mut Vcpu) {
         let mut state = vcpu.vm.state.lock();
         let mut effects = (state.vgic).sync(vcpu.index, gic::read_list_register, gic::read_ich_hcr);
-        if state.vgic.hardware_is_pending(vcpu.index) && !timer::virtual_timer_fires(self.e2h) {
-            // The guest has withdrawn its timer's interrupt before it took it.
-            effects |= state.vgic.hardware_retract(vcpu.index);
+        let watched = state.vgic.hardware_is_watched(vcpu.index);
+        if watched {
+            let high = timer::virtual_timer_fires(self.e2h);
+            effects |= state.vgic.hardware_seen(vcpu.index, high);
         }
-        mmio::apply(vcpu.vm, vcpu.index, self, &mut state, effects);
-        vcpu.next.lists = state.vgic.used(vcpu.index);
+        if effects != Effects::default() {
+            mmio::apply(vcpu.vm, vcpu.index, self, &mut state, effects);
+        }
+        vcpu.next.lists = match watched {
+            true => state.vgic.looked_at(vcpu.index),
+            false => state.vgic.used(vcpu.index),
+        };
     }
 
     /// Goes on with `vcpu` or another one; `synced` is what [`Core::exited`] has returned.
@@ -157,36 +164,41 @@ impl Core {
 
     #[inline(never)]
     fn flush(&mut self, vcpu: &mut Vcpu, mut state: Guard<VmState>) -> Guard<VmState> {
-        let count = match state.vgic.flush(vcpu.index, self.list_registers) {
-            Some(count) => count,
-            None => {
-                let count;
-                (state, count) = self.wait_to_enter(vcpu, state);
-                count
+        match state.vgic.flush(vcpu.index, self.list_registers) {
+            Some(count) => {
+                self.write_flushed(vcpu, &mut state, count);
+                state
             }
-        };
+            None => self.wait_to_enter(vcpu, state),
+        }
+    }
+
+    /// Writes what [`flush`](trapcast_hypervisor::vgic::Vgic::flush) has worked out, `count` list registers
+    /// among it.
+    #[inline(always)]
+    fn write_flushed(&self, vcpu: &mut Vcpu, state: &mut VmState, count: usize) {
         // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
         unsafe { gic::write_list_registers(&state.vgic.list(vcpu.index)[..count]) }
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(vcpu.index)) }
-        if state.hardware_stale.contains(vcpu.index) {
-            gic::set_virtual_timer_active(self.number, state.vgic.hardware_active(vcpu.index));
-            state.hardware_stale = state.hardware_stale.without(vcpu.index);
+        if state.vgic.hardware_is_stale(vcpu.index) {
+            let active = state.vgic.hardware_written(vcpu.index);
+            gic::set_virtual_timer_active(self.number, active);
         }
-        vcpu.next.lists = state.vgic.used(vcpu.index);
-        state
+        vcpu.next.lists = state.vgic.looked_at(vcpu.index);
     }
 
     /// Waits while another vCPU's access waits for `vcpu` to be out, and for more, and then flushes it.
     #[cold]
-    fn wait_to_enter(&mut self, vcpu: &Vcpu, mut state: Guard<VmState>) -> (Guard<VmState>, usize) {
+    fn wait_to_enter(&mut self, vcpu: &mut Vcpu, mut state: Guard<VmState>) -> Guard<VmState> {
         loop {
             drop(state);
             self.serve_requests();
             spin_loop();
             state = vcpu.vm.state.lock();
             if let Some(count) = state.vgic.flush(vcpu.index, self.list_registers) {
-                return (state, count);
+                self.write_flushed(vcpu, &mut state, count);
+                return state;
             }
         }
     }
@@ -269,7 +281,7 @@ impl Core {
             let deadline = scheduler.first_wake(self.number, self.resident_slot());
             drop(scheduler);
             self.idle(deadline);
-            self.interrupt();
+            self.interrupt(None);
             // What the core does for nobody.
             self.lap();
         }
@@ -329,8 +341,8 @@ impl Core {
     }
 
     /// Takes the pending physical interrupt, if there is one. Returns its kind and what becomes of
-    /// the vCPU that it interrupted.
-    pub fn interrupt(&mut self) -> (Exit, Next) {
+    /// `current`, the vCPU that it interrupted, if one ran.
+    pub fn interrupt(&mut self, current: Option<&Vcpu>) -> (Exit, Next) {
         let intid = gic::acknowledge();
         self.intid = intid;
         if intid >= gic::FIRST_SPECIAL {
@@ -339,7 +351,12 @@ impl Core {
         gic::drop_priority(intid);
         if intid == gic::VIRTUAL_TIMER {
             // Stays active until the guest deactivates it.
-            self.virtual_timer();
+            match current {
+                Some(vcpu) => {
+                    let _ = vcpu.vm.state.lock().vgic.hardware_fired(vcpu.index);
+                }
+                None => self.virtual_timer(),
+            }
             return (Exit::VirtualTimer, Next::Continue);
         }
         let answer = match intid {
@@ -380,19 +397,23 @@ impl Core {
         mmio::receive();
     }
 
-    /// The virtual timer in the core has fired: an interrupt for the resident vCPU.
+    /// The virtual timer in the core has fired, and no guest runs: an interrupt for the resident vCPU, if
+    /// that waits. The timer of one that is off, or begins anew, is left from a life that is over.
+    #[inline(never)]
     fn virtual_timer(&self) {
-        let Some(resident) = self.resident else {
-            // Left behind by a VM that was reset.
-            timer::stop_virtual_timer(self.e2h);
-            gic::deactivate(gic::VIRTUAL_TIMER);
-            return;
-        };
-        let resident = resident.as_ptr();
-        // SAFETY: a resident vCPU lives as long as the hypervisor, and these fields never change.
-        let (vm, index) = unsafe { ((*resident).vm, (*resident).index) };
-        let effects = vm.state.lock().vgic.hardware_pending(index);
-        mmio::notify(vm, effects);
+        if let Some(resident) = self.resident {
+            let resident = resident.as_ptr();
+            // SAFETY: a resident vCPU lives as long as the hypervisor, and these fields never change.
+            let (vm, index) = unsafe { ((*resident).vm, (*resident).index) };
+            let mut state = vm.state.lock();
+            if state.on[index] && state.power_on[index].is_none() {
+                let effects = state.vgic.hardware_fired(index);
+                mmio::notify(vm, effects);
+                return;
+            }
+        }
+        timer::stop_virtual_timer(self.e2h);
+        gic::deactivate(gic::VIRTUAL_TIMER);
     }
 
     /// Adds up the counters, which are 32 bits wide, often enough: what ran since the last time ran

@@ -130,7 +130,8 @@ pub struct Vcpu {
 /// What is known of a vCPU's next entry before it is made.
 #[derive(Debug)]
 pub struct NextEntry {
-    /// How many of its list registers hold something.
+    /// How many of its list registers have to be looked at after its next exit, as
+    /// [`looked_at`](trapcast_hypervisor::vgic::Vgic::looked_at) says.
     pub lists: usize,
     /// Whether no registers are to be loaded early while an interrupt is pending.
     prompt: bool,
@@ -296,9 +297,8 @@ impl Vcpu {
         unsafe { gic::write_list_registers(&list[..core.list_registers.min(list.len())]) }
         // SAFETY: as above.
         unsafe { gic::write_ich_hcr(state.vgic.hcr(self.index)) }
-        self.next.lists = state.vgic.used(self.index);
-        gic::set_virtual_timer_active(core.number, state.vgic.hardware_active(self.index));
-        state.hardware_stale = state.hardware_stale.without(self.index);
+        self.next.lists = state.vgic.looked_at(self.index);
+        gic::set_virtual_timer_active(core.number, state.vgic.hardware_written(self.index));
         self.core = core;
     }
 
@@ -396,6 +396,9 @@ impl Core {
                 let evicted = self.switch.evict(&mut next.guest);
                 self.exchange(evicted);
                 next.reset(start);
+                let mut state = next.vm.state.lock();
+                // Its timer was reset, too. The load that follows sees to the effects.
+                let _ = state.vgic.hardware_seen(next.index, false);
             }
             // SAFETY: the resident vCPU was saved, and the caller enters this one.
             unsafe { next.load(self) }

@@ -12,7 +12,7 @@ use trapcast_hypervisor::{
     guest_image::ExecutionState,
     settings::VmSettings,
     stage2::{Ram, Stage2},
-    vgic::{MAX_VCPUS, VcpuSet, Vgic},
+    vgic::{MAX_VCPUS, Vgic},
     vpl011::Vpl011,
 };
 use trapcast_trace::report::MAX_CORES;
@@ -47,9 +47,6 @@ pub struct VmState {
     pub stage2: Stage2<'static>,
     /// For each vCPU, how it begins if it was turned on and has not begun.
     pub power_on: [Option<Start>; MAX_VCPUS],
-    /// vCPUs whose core does not know yet whether the physical interrupt of their virtual timer is
-    /// active.
-    pub hardware_stale: VcpuSet,
     /// Which vCPUs are on.
     pub on: [bool; MAX_VCPUS],
     /// It is about to be off, or to begin anew: none of its vCPUs can turn another one on.

@@ -10,9 +10,9 @@ use super::VcpuSet;
 pub struct Effects {
     /// vCPUs with an interrupt to take: one that waits in WFI must be woken.
     pub wake: VcpuSet,
-    /// vCPUs whose [`Vgic::hardware_active`](super::Vgic::hardware_active) may have changed. If one is
-    /// loaded, on whatever core, EL2 has to write that core's physical interrupt's active state anew,
-    /// under the lock.
+    /// vCPUs whose [`Vgic::hardware_active`](super::Vgic::hardware_active) may have changed. EL2 writes it
+    /// at once, under the lock, for the one that is loaded on the core that makes the call; for others,
+    /// before these are entered.
     pub hardware: VcpuSet,
     /// vCPUs whose live list registers are out of date: EL2 interrupts the cores that they are loaded
     /// on, so that they exit, are synced and flushed. It need not wait for that. A vCPU loaded on the

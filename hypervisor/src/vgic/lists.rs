@@ -57,6 +57,16 @@ impl Vgic {
         usize::from(self.cpus[vcpu].used)
     }
 
+    /// How many list registers EL2 has to look at after an exit: [`Vgic::used`], and one at least if it has
+    /// to look at the timer. It then calls [`Vgic::sync`].
+    #[inline(always)]
+    pub fn looked_at(&self, vcpu: usize) -> usize {
+        match self.used(vcpu) {
+            0 => usize::from(self.hardware_is_watched(vcpu)),
+            used => used,
+        }
+    }
+
     /// What the list registers have to hold while `vcpu` is loaded; 0 from [`Vgic::used`] on.
     #[inline(always)]
     pub fn list(&self, vcpu: usize) -> &[u64; MAX_LIST_REGISTERS] {
@@ -262,8 +272,17 @@ impl Vgic {
         let identity = lr::identity(intid, bank.priority[i], bank.group & bit != 0);
         let active = self.cpus[vcpu].active[b] & bit != 0;
         if b == 0 && bit == HARDWARE_BIT {
-            let state = if active { ACTIVE } else { PENDING };
-            return identity | lr::mapped(intid) | state;
+            if !active {
+                return identity | lr::mapped(intid) | PENDING;
+            }
+            // One that the guest made pending on top comes next: EL2 has to hear of the end, and deactivates
+            // the physical interrupt itself.
+            return identity
+                | ACTIVE
+                | match bank.latch & bit {
+                    0 => lr::mapped(intid),
+                    _ => EOI,
+                };
         }
         // While the line is high, the guest's deactivation has to come back here, for the interrupt
         // is pending again. When a device lowers its line this list register is made anew without

@@ -1,6 +1,6 @@
 //! Which vCPUs are in their guests, with list registers that the guests change, and who has to come out.
 
-use super::{MAX_VCPUS, VcpuSet, Vgic, list_register as lr, locate};
+use super::{HARDWARE_BIT, MAX_VCPUS, VcpuSet, Vgic, list_register as lr, locate};
 
 impl Vgic {
     /// `vcpu` is entered next. To be called under the lock under which [`Vgic::needs_flush`] said no,
@@ -31,9 +31,15 @@ impl Vgic {
 
     /// Interrupts of bank `b` whose state `vcpu` changes without a trace while it is in its guest.
     pub(super) fn holds(&self, vcpu: usize, b: usize) -> u32 {
+        let watched = match b == 0 && self.hardware_is_watched(vcpu) {
+            true => HARDWARE_BIT,
+            false => 0,
+        };
         self.listed(vcpu)
             .filter(|&(bank, _)| bank == b)
-            .fold(self.cpus[vcpu].active[b], |held, (_, bit)| held | bit)
+            .fold(self.cpus[vcpu].active[b] | watched, |held, (_, bit)| {
+                held | bit
+            })
     }
 
     /// Bank and bit of each interrupt in `vcpu`'s list registers.

@@ -9,16 +9,18 @@
 //! Nothing here touches hardware. EL2 passes register values in and writes values out. vCPUs of one VM
 //! run on several cores at once; each call is made under one lock per VM, whoever is in a guest:
 //!
-//! * after an exit, if [`Vgic::used`] is not 0: call [`Vgic::sync`], which reads that many list registers;
+//! * after an exit, if [`Vgic::looked_at`] is not 0: call [`Vgic::sync`], which reads the list registers
+//!   in use; then, if [`Vgic::hardware_is_watched`], look at the virtual timer and call
+//!   [`Vgic::hardware_seen`];
 //! * before an entry: if [`Vgic::needs_flush`], call [`Vgic::flush`], write what it says; then, under
 //!   the same lock, [`Vgic::entered`];
-//! * but an exit with [`Vgic::used`] 0 after which no call is made on the vCPU's behalf need not be
+//! * but an exit with [`Vgic::looked_at`] 0 after which no call is made on the vCPU's behalf need not be
 //!   known here: it is entered again as if it had been in its guest, unless a kick has come;
 //! * before the core does anything else than enter that vCPU again (another one, WFI, a wait for
 //!   another core): [`Vgic::left`]; with any call on its behalf, too, it spares a needless kick;
 //! * when another vCPU is loaded: write [`Vgic::list`] into all list registers that the core has, and
 //!   [`Vgic::hcr`]; give this core's physical virtual-timer interrupt the active state that
-//!   [`Vgic::hardware_active`] asks for. `ICH_VMCR_EL2` and `ICH_AP0R<n>_EL2`, `ICH_AP1R<n>_EL2`
+//!   [`Vgic::hardware_written`] says. `ICH_VMCR_EL2` and `ICH_AP0R<n>_EL2`, `ICH_AP1R<n>_EL2`
 //!   are the vCPU's too, and EL2's to save and restore. That is all that moves with a vCPU to another
 //!   core, which needs as many list registers as the first;
 //! * after any call: see to the [`Effects`]. A guest's access to a frame ([`Vgic::read`],
@@ -42,10 +44,13 @@
 //!    so each count stands for the highest-priority active interrupt without a list register.
 //! 5. **Something pending can always be delivered.** If any interrupt is pending, the one with the
 //!    highest priority has a list register (given two list registers; real cores have four or more).
-//! 6. **The hardware-mapped interrupt is pending or active, never both** (a list register with HW=1
-//!    must not be in both states), and while it is either, the physical interrupt is active in the core
-//!    that its vCPU is loaded on. It keeps its list register while it is active, so that the guest
-//!    itself deactivates it.
+//! 6. **The list register of the hardware-mapped interrupt is pending or active, never both**, as HW=1
+//!    asks. The physical interrupt is active in the core that its vCPU is loaded on while the virtual one
+//!    is pending by its line, or active after that; and inactive, so that it fires when the line rises,
+//!    while the virtual one is neither pending nor active. That keeps its list register while it is
+//!    active, so that the guest itself deactivates both.
+//! 7. **What is pending by its line goes with the line**, whether it is in a list register or not. Only
+//!    one that is pending in a list register of a guest that runs waits for that guest's next exit.
 //!
 //! Sources: Arm GIC architecture specification (IHI 0069), chapters 4, 6, 9 (register descriptions
 //! in 9.5 and 12); the list register rules are in `ICH_LR<n>_EL2` and `ICH_HCR_EL2`.
@@ -69,6 +74,7 @@ mod tests;
 pub use access::Frame;
 use bank::Bank;
 pub use effects::Effects;
+use hardware::Hardware;
 use list_register::{HCR_EN, MAX_LIST_REGISTERS};
 pub use vcpu_set::VcpuSet;
 
@@ -119,6 +125,8 @@ struct Cpu {
     routed: [u32; BANKS],
     /// `GICR_WAKER.ProcessorSleep`. It is shown to the guest and holds back no interrupt.
     asleep: bool,
+    /// What else is known of [`HARDWARE_INTID`].
+    hardware: Hardware,
 }
 
 impl Cpu {
@@ -140,6 +148,7 @@ impl Cpu {
             again: [0; BANKS],
             routed,
             asleep: true,
+            hardware: Hardware::NONE,
         }
     }
 }
@@ -226,7 +235,7 @@ impl Vgic {
             return Effects::default();
         };
         if intid == HARDWARE_INTID {
-            return self.hardware_pending(vcpu);
+            return self.hardware_write_pending(vcpu, true);
         }
         self.latch(vcpu, b, bit)
     }
@@ -244,8 +253,11 @@ impl Vgic {
         }
         self.set_active(vcpu, b, bit, false);
         self.cpus[vcpu].marked = true;
-        let mut effects = self.touched(vcpu, b, bit);
-        effects.hardware = VcpuSet::only_if(vcpu, intid == HARDWARE_INTID);
+        let mut effects = Effects::default();
+        if intid == HARDWARE_INTID {
+            effects = self.hardware_deactivated(vcpu);
+        }
+        effects |= self.touched(vcpu, b, bit);
         effects
     }
 

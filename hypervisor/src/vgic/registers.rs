@@ -111,6 +111,9 @@ impl Vgic {
         let value = match register.field {
             Field::Group => bank.group,
             Field::Enable { .. } => bank.enabled,
+            Field::Pending { .. } if b == 0 && self.hardware_is_high_and_active(vcpu) => {
+                bank.pending() | HARDWARE_BIT
+            }
             Field::Pending { .. } => bank.pending(),
             Field::Active { .. } => self.active_anywhere(vcpu, b),
             Field::Priority { first, count } => bank.priority[first..first + count]
@@ -165,10 +168,7 @@ impl Vgic {
         let mut mask = value;
         if b == 0 && value & HARDWARE_BIT != 0 {
             mask &= !HARDWARE_BIT;
-            effects = match set {
-                true => self.hardware_pending(vcpu),
-                false => self.hardware_retract(vcpu),
-            };
+            effects = self.hardware_write_pending(vcpu, set);
         }
         if set {
             effects |= self.latch(vcpu, b, mask);
@@ -179,9 +179,9 @@ impl Vgic {
     }
 
     fn write_active(&mut self, vcpu: usize, b: usize, mask: u32, set: bool) -> Effects {
+        let before = self.active_anywhere(vcpu, b);
         if set {
-            let inactive = mask & !self.active_anywhere(vcpu, b);
-            for i in bits(inactive) {
+            for i in bits(mask & !before) {
                 self.set_active(self.home(vcpu, b, i), b, 1 << i, true);
             }
         } else if b == 0 {
@@ -193,14 +193,12 @@ impl Vgic {
                 self.set_active(v, b, mask, false);
             }
         }
-        let mut effects = self.touched(vcpu, b, mask);
-        if b == 0 && mask & HARDWARE_BIT != 0 {
-            if set {
-                // Never pending and active: the line makes it pending again when it is deactivated.
-                self.cpus[vcpu].private.latch &= !HARDWARE_BIT;
-            }
-            effects.hardware = VcpuSet::only(vcpu);
+        let changed = before ^ self.active_anywhere(vcpu, b);
+        let mut effects = Effects::default();
+        if b == 0 && changed & HARDWARE_BIT != 0 {
+            effects = self.hardware_write_active(vcpu, set);
         }
+        effects |= self.touched(vcpu, b, mask);
         effects
     }
 

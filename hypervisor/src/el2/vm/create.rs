@@ -15,7 +15,7 @@ use trapcast_hypervisor::{
     modules::{Board, Guest as Module},
     settings::{MAX_VMS, Settings, VmSettings},
     stage2::{Frame, Ram, Stage2, Vmid, VmidWidth, Vtcr, frames_needed},
-    vgic::{MAX_VCPUS, VcpuSet, Vgic},
+    vgic::{MAX_VCPUS, Vgic},
     vpl011::Vpl011,
 };
 use trapcast_switch::Class;
@@ -148,7 +148,6 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],
             ending: false,
-            hardware_stale: VcpuSet::EMPTY,
             filling: [None; MAX_VCPUS],
         }),
     }))

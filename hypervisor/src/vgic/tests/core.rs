@@ -1,6 +1,7 @@
 //! A core's virtual CPU interface, as the hardware runs it on list registers, and EL2 around it.
 
-use super::{Effects, Vgic};
+use super::super::{Effects, HARDWARE_INTID, Vgic};
+use super::{ISACTIVER, read_bit};
 
 const PENDING: u64 = 1 << 62;
 const ACTIVE: u64 = 1 << 63;
@@ -18,6 +19,8 @@ pub(super) struct Core {
     pub(super) loaded: usize,
     /// The physical interrupt 27 is active.
     pub(super) physical_active: bool,
+    /// The lines of the vCPUs' virtual timers, of which the loaded one's is in the core.
+    pub(super) lines: Vec<bool>,
     /// Active priorities of each vCPU that it runs, the running one last.
     running: Vec<Vec<u8>>,
 }
@@ -37,6 +40,7 @@ impl Core {
             hcr: 0,
             loaded: 0,
             physical_active: false,
+            lines: vec![false; vgic.vcpus()],
             running: vec![Vec::new(); vgic.vcpus()],
         }
     }
@@ -48,17 +52,18 @@ impl Core {
     }
 
     /// At EL2: puts a vCPU into the core, without entering it.
-    pub(super) fn make_resident(&mut self, vgic: &Vgic, vcpu: usize) {
+    pub(super) fn make_resident(&mut self, vgic: &mut Vgic, vcpu: usize) {
         self.loaded = vcpu;
         let count = self.lrs.len();
         self.lrs.copy_from_slice(&vgic.list(vcpu)[..count]);
         self.hcr = vgic.hcr(vcpu);
-        self.physical_active = vgic.hardware_active(vcpu);
+        self.physical_active = vgic.hardware_written(vcpu);
     }
 
     /// At EL2: `vcpu`, which ran here, runs on `other` next.
     pub(super) fn hand_over(&mut self, vcpu: usize, other: &mut Self) {
         other.running[vcpu] = std::mem::take(&mut self.running[vcpu]);
+        other.lines[vcpu] = std::mem::take(&mut self.lines[vcpu]);
     }
 
     pub(super) fn enter(&mut self, vgic: &mut Vgic) {
@@ -73,18 +78,61 @@ impl Core {
             };
             self.lrs[..count].copy_from_slice(&vgic.list(self.loaded)[..count]);
             self.hcr = vgic.hcr(self.loaded);
+            if vgic.hardware_is_stale(self.loaded) {
+                self.physical_active = vgic.hardware_written(self.loaded);
+            }
         }
         vgic.entered(self.loaded);
         self.check(vgic);
         true
     }
 
-    pub(super) fn exit(&self, vgic: &mut Vgic) -> Effects {
-        let used = vgic.used(self.loaded);
-        if used == 0 {
+    /// The loaded vCPU comes out of its guest, and EL2 looks at what it has to.
+    pub(super) fn exit(&mut self, vgic: &mut Vgic) -> Effects {
+        if vgic.looked_at(self.loaded) == 0 {
             return Effects::default();
         }
-        vgic.sync(self.loaded, |n| self.lrs[..used][n], || self.hcr)
+        let used = vgic.used(self.loaded);
+        let mut effects = vgic.sync(self.loaded, |n| self.lrs[..used][n], || self.hcr);
+        if vgic.hardware_is_watched(self.loaded) {
+            effects |= vgic.hardware_seen(self.loaded, self.lines[self.loaded]);
+        }
+        self.apply(vgic, effects);
+        effects
+    }
+
+    /// At EL2: what effects ask of this core for the loaded vCPU.
+    pub(super) fn apply(&mut self, vgic: &mut Vgic, effects: Effects) {
+        if effects.hardware.contains(self.loaded) {
+            self.physical_active = vgic.hardware_written(self.loaded);
+        }
+    }
+
+    /// Whether the physical interrupt 27 is about to fire.
+    pub(super) fn can_fire(&self) -> bool {
+        self.lines[self.loaded] && !self.physical_active
+    }
+
+    /// The physical interrupt 27 fires, with its vCPU out of the guest.
+    pub(super) fn fire(&mut self, vgic: &mut Vgic) -> Effects {
+        assert!(self.can_fire());
+        self.physical_active = true;
+        vgic.hardware_fired(self.loaded)
+    }
+
+    /// The timer's line moves, and the physical interrupt fires if it can; the vCPU is in its guest.
+    pub(super) fn set_line(&mut self, vgic: &mut Vgic, high: bool) {
+        self.lines[self.loaded] = high;
+        self.fire_in_guest(vgic);
+    }
+
+    /// The physical interrupt fires, if it can, while the vCPU is in its guest.
+    pub(super) fn fire_in_guest(&mut self, vgic: &mut Vgic) {
+        if self.can_fire() {
+            let _ = self.exit(vgic);
+            let _ = self.fire(vgic);
+            self.enter(vgic);
+        }
     }
 
     /// What must hold at every entry.
@@ -96,7 +144,10 @@ impl Core {
             assert_eq!(valid.iter().filter(same).count(), 1, "listed twice: {i}");
             assert!(lr & HW == 0 || lr & STATE != STATE, "HW pending and active");
         }
-        assert_eq!(self.physical_active, vgic.hardware_active(self.loaded));
+        // One that the guest made pending itself becomes active without the physical one, which may fire.
+        let physical_active = vgic.hardware_active(self.loaded);
+        let active = read_bit(vgic, self.loaded, ISACTIVER, HARDWARE_INTID);
+        assert!(self.physical_active == physical_active || physical_active && active);
     }
 
     fn valid(&self) -> impl Iterator<Item = u64> {
@@ -147,9 +198,7 @@ impl Core {
         }
         let _ = self.exit(vgic);
         let effects = vgic.deactivate(self.loaded, intid);
-        if effects.hardware.contains(self.loaded) {
-            self.physical_active = vgic.hardware_active(self.loaded);
-        }
+        self.apply(vgic, effects);
         self.enter(vgic);
     }
 

@@ -1,9 +1,9 @@
 //! Delivery through list registers, one scenario at a time.
 
-use super::super::{Effects, HARDWARE_INTID, VcpuSet, Vgic};
+use super::super::{Effects, VcpuSet, Vgic};
 use super::machine::Machine;
 use super::{
-    ICACTIVER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, read_bit, sgi_frame, vgic_with, write_bit,
+    ICACTIVER, ISACTIVER, ISENABLER, ISPENDR, read_bit, sgi_frame, vgic_with, write_bit,
     write_priority,
 };
 
@@ -151,83 +151,6 @@ fn sgi_while_the_same_is_active_comes_after() {
     machine.end(3);
     machine.at_el2(|_| ());
     assert_eq!(machine.acknowledge(), None);
-}
-
-#[test]
-fn timer_is_mapped_and_deactivated_by_the_guest() {
-    let mut machine = Machine::new(1, &[HARDWARE_INTID], 4);
-    machine.core.physical_active = true;
-    let effects = machine.at_el2(|vgic| vgic.hardware_pending(0));
-    assert_eq!(effects.wake.bits(), 1);
-    // Pending, HW, Group 1, priority 0, pINTID 27, vINTID 27.
-    assert_eq!(machine.core.lrs[0], 0x7000_001b_0000_001b);
-    assert!(machine.vgic.hardware_is_pending(0));
-    assert_eq!(machine.acknowledge(), Some(27));
-    machine.at_el2(|vgic| {
-        assert!(vgic.hardware_active(0) && !vgic.hardware_is_pending(0));
-    });
-    machine.end(27);
-    assert!(!machine.core.physical_active);
-    let _ = machine.exit();
-    assert!(!machine.vgic.hardware_active(0));
-    assert!(!machine.vgic.needs_flush(0));
-}
-
-#[test]
-fn timer_follows_its_vcpu() {
-    let mut machine = Machine::new(2, &[HARDWARE_INTID], 4);
-    let effects = machine.at_el2(|vgic| vgic.hardware_pending(1));
-    assert_eq!(effects.hardware.bits(), 0b10);
-    assert_eq!(effects.wake.bits(), 0b10);
-    assert!(!machine.core.physical_active);
-    machine.switch_to(1);
-    assert!(machine.core.physical_active);
-    assert_eq!(machine.acknowledge(), Some(27));
-    machine.switch_to(0);
-    assert!(!machine.core.physical_active);
-    machine.switch_to(1);
-    assert!(machine.core.physical_active);
-    machine.end(27);
-    machine.at_el2(|_| ());
-}
-
-#[test]
-fn timer_is_never_pending_and_active() {
-    let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
-    let _ = vgic.hardware_pending(0);
-    let effects = write_bit(&mut vgic, 0, ISACTIVER, 27);
-    assert!(effects.hardware.contains(0));
-    assert!(!vgic.hardware_is_pending(0));
-    let _ = vgic.hardware_pending(0);
-    let _ = write_bit(&mut vgic, 0, ISPENDR, 27);
-    let _ = vgic.flush(0, 4);
-    assert_eq!(vgic.list(0)[0] >> 62, 0b10);
-}
-
-#[test]
-fn guest_clears_the_timer() {
-    for (set, clear) in [(ISPENDR, ICPENDR), (ISACTIVER, ICACTIVER)] {
-        let mut vgic = vgic_with(1, &[HARDWARE_INTID]);
-        let effects = write_bit(&mut vgic, 0, set, 27);
-        assert!(effects.hardware.contains(0) && vgic.hardware_active(0));
-        let effects = write_bit(&mut vgic, 0, clear, 27);
-        assert!(effects.hardware.contains(0) && !vgic.hardware_active(0));
-        assert_eq!(vgic.flush(0, 4), Some(0));
-    }
-}
-
-#[test]
-fn timer_that_was_reprogrammed_is_retracted() {
-    let mut machine = Machine::new(1, &[HARDWARE_INTID], 4);
-    machine.core.physical_active = true;
-    let _ = machine.at_el2(|vgic| vgic.hardware_pending(0));
-    let _ = machine.exit();
-    let effects = machine.vgic.hardware_retract(0);
-    assert!(effects.hardware.contains(0));
-    machine.core.physical_active = machine.vgic.hardware_active(0);
-    machine.core.enter(&mut machine.vgic);
-    assert_eq!(machine.acknowledge(), None);
-    assert!(machine.vgic.hardware_retract(0).hardware.is_empty());
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Calls that concern a vCPU in its guest: what is kicked, what waits, and what an exit then folds back.
 
-use super::super::{Effects, Frame, HARDWARE_INTID, VcpuSet, Vgic};
+use super::super::{Effects, Frame, VcpuSet, Vgic};
 use super::core::Core;
 use super::{
     ICACTIVER, ICENABLER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, sgi_frame, vgic_with, write_bit,
@@ -220,40 +220,6 @@ fn refused_entry_is_as_good_as_an_exit() {
     assert!(activate(&mut pair.vgic).is_err());
     assert!(!pair.core.try_enter(&mut pair.vgic));
     assert!(activate(&mut pair.vgic).is_ok());
-}
-
-#[test]
-fn another_vcpus_timer_is_changed_while_that_is_out() {
-    let mut pair = Pair::new(&[HARDWARE_INTID]);
-    pair.core.physical_active = true;
-    let _ = pair.core.exit(&mut pair.vgic);
-    let _ = pair.vgic.hardware_pending(0);
-    pair.core.enter(&mut pair.vgic);
-    let offset = sgi_frame(0, ICPENDR);
-    let clear = |vgic: &mut Vgic| vgic.write(1, Frame::Redistributors, offset, 4, 1 << 27);
-    assert_eq!(clear(&mut pair.vgic), Err(VcpuSet::only(0)));
-    let _ = pair.core.exit(&mut pair.vgic);
-    let effects = clear(&mut pair.vgic).expect("vCPU 0 is out");
-    assert_eq!(effects.hardware.bits(), 0b01);
-    pair.core.physical_active = pair.vgic.hardware_active(0);
-    pair.core.enter(&mut pair.vgic);
-    assert_eq!(pair.core.acknowledge(), None);
-}
-
-#[test]
-fn another_vcpus_timer_is_not_made_pending_while_it_is_handled() {
-    let mut pair = Pair::new(&[HARDWARE_INTID]);
-    pair.core.physical_active = true;
-    let _ = pair.core.exit(&mut pair.vgic);
-    let _ = pair.vgic.hardware_pending(0);
-    pair.core.enter(&mut pair.vgic);
-    assert_eq!(pair.core.acknowledge(), Some(HARDWARE_INTID));
-    let offset = sgi_frame(0, ISPENDR);
-    let set = |vgic: &mut Vgic| vgic.write(1, Frame::Redistributors, offset, 4, 1 << 27);
-    assert_eq!(set(&mut pair.vgic), Err(VcpuSet::only(0)));
-    let _ = pair.core.exit(&mut pair.vgic);
-    assert_eq!(set(&mut pair.vgic), Ok(Effects::default()));
-    assert!(!pair.vgic.hardware_is_pending(0));
 }
 
 /// Its end leaves a trace in `EOIcount` only.

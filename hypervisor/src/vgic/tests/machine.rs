@@ -27,6 +27,11 @@ impl Machine {
         machine
     }
 
+    /// The line of the loaded vCPU's virtual timer moves while that is in its guest.
+    pub(super) fn set_line(&mut self, high: bool) {
+        self.core.set_line(&mut self.vgic, high);
+    }
+
     /// Does something at EL2, after an exit and before the same vCPU's entry.
     pub(super) fn at_el2<T>(&mut self, act: impl FnOnce(&mut Vgic) -> T) -> T {
         let _ = self.exit();

@@ -8,6 +8,7 @@ mod model;
 mod overflow;
 mod registers;
 mod smp;
+mod timer;
 
 use proptest::test_runner::{Config, RngSeed};
 

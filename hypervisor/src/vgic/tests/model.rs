@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::super::{Effects, HARDWARE_INTID, Vgic};
 use super::core::{Core, IDLE};
 use super::{
-    ICENABLER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, cases, enabled_vgic, read_bit, write_bit,
-    write_priority,
+    ICACTIVER, ICENABLER, ICPENDR, ISACTIVER, ISENABLER, ISPENDR, cases, enabled_vgic, read_bit,
+    write_bit, write_priority,
 };
 
 /// SGIs, PPIs and SPIs, more than list registers; the ends of each range among them.
@@ -23,7 +23,11 @@ enum Step {
     Groups(u8),
     Route(u32, u32),
     EdgeTriggered(u32, bool),
+    /// The line of a vCPU's virtual timer; that of one that is not loaded can only rise, which shows when
+    /// it is.
     Timer(usize, bool),
+    /// A write of the active state of the virtual timer's interrupt.
+    ActivateTimer(usize, bool),
     Run(usize),
     Exit,
     Acknowledge,
@@ -43,7 +47,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0..8u8).prop_map(|groups| Step::Groups(groups | 2)),
         1 => (spi(), 0..4u32).prop_map(|(i, to)| Step::Route(i, to)),
         1 => (spi(), any::<bool>()).prop_map(|(i, b)| Step::EdgeTriggered(i, b)),
-        2 => (vcpu.clone(), any::<bool>()).prop_map(|(v, b)| Step::Timer(v, b)),
+        4 => (vcpu.clone(), any::<bool>()).prop_map(|(v, b)| Step::Timer(v, b)),
+        1 => (vcpu.clone(), any::<bool>()).prop_map(|(v, b)| Step::ActivateTimer(v, b)),
         2 => vcpu.prop_map(Step::Run),
         1 => Just(Step::Exit),
         8 => Just(Step::Acknowledge),
@@ -79,7 +84,7 @@ impl Ideal {
 
     fn pending(&mut self, vcpu: usize, intid: u32) -> bool {
         let interrupt = self.at(vcpu, intid);
-        interrupt.latch || !interrupt.edge && interrupt.line && intid != HARDWARE_INTID
+        interrupt.latch || !interrupt.edge && interrupt.line
     }
 
     fn next(&mut self, vcpu: usize) -> Option<u32> {
@@ -122,8 +127,8 @@ struct Bench {
     vgic: Vgic,
     core: Core,
     ideal: Ideal,
-    /// The timers' lines.
-    timers: [bool; 3],
+    /// Timers of vCPUs that are not loaded, and that have expired since.
+    due: [bool; 3],
 }
 
 impl Bench {
@@ -153,7 +158,7 @@ impl Bench {
             vgic,
             core,
             ideal,
-            timers: [false; 3],
+            due: [false; 3],
         }
     }
 
@@ -170,10 +175,7 @@ impl Bench {
                 "vCPU {v} is not woken"
             );
         }
-        let loaded = self.core.loaded;
-        if effects.hardware.contains(loaded) {
-            self.core.physical_active = self.vgic.hardware_active(loaded);
-        }
+        self.core.apply(&mut self.vgic, effects);
         self.compare();
         self.core.enter(&mut self.vgic);
     }
@@ -200,36 +202,21 @@ impl Bench {
         }
     }
 
-    /// Timers whose line is high fire unless the interrupt is on its way: the loaded vCPU's as a
-    /// physical interrupt, the others' as EL2 sees them expire.
-    fn fire_timers(&mut self) {
-        for vcpu in 0..3 {
-            let interrupt = self.ideal.at(vcpu, HARDWARE_INTID);
-            if !self.timers[vcpu] || interrupt.latch || interrupt.active_on.is_some() {
-                continue;
-            }
-            interrupt.latch = true;
-            let loaded = self.core.loaded == vcpu;
-            let _ = self.core.exit(&mut self.vgic);
-            if loaded {
-                assert!(!self.core.physical_active, "the interrupt could fire");
-                self.core.physical_active = true;
-            }
-            let _ = self.vgic.hardware_pending(vcpu);
-            self.core.enter(&mut self.vgic);
-        }
+    fn set_timer(&mut self, high: bool) {
+        let v = self.core.loaded;
+        self.ideal.at(v, HARDWARE_INTID).line = high;
+        self.core.set_line(&mut self.vgic, high);
     }
 
     fn step(&mut self, step: Step) {
         match step {
+            Step::Line(_, HARDWARE_INTID, _) => {}
             Step::Line(v, intid, high) => self.at_el2(|vgic, ideal| {
                 let interrupt = ideal.at(v, intid);
-                interrupt.latch |=
-                    intid != HARDWARE_INTID && interrupt.edge && high && !interrupt.line;
+                interrupt.latch |= interrupt.edge && high && !interrupt.line;
                 interrupt.line = high;
                 vgic.set_level(v, intid, high)
             }),
-            Step::Edge(_, HARDWARE_INTID) => {}
             Step::Edge(v, intid) => self.at_el2(|vgic, ideal| {
                 ideal.at(v, intid).latch = true;
                 vgic.set_pending(v, intid)
@@ -245,9 +232,7 @@ impl Bench {
                 write_bit(vgic, v, if on { ISENABLER } else { ICENABLER }, intid)
             }),
             Step::Pend(v, intid, on) => self.at_el2(|vgic, ideal| {
-                let interrupt = ideal.at(v, intid);
-                // The mapped interrupt is never pending and active.
-                interrupt.latch = on && (intid != HARDWARE_INTID || interrupt.active_on.is_none());
+                ideal.at(v, intid).latch = on;
                 write_bit(vgic, v, if on { ISPENDR } else { ICPENDR }, intid)
             }),
             Step::Groups(groups) => self.at_el2(|vgic, ideal| {
@@ -265,16 +250,30 @@ impl Bench {
                 let others = vgic.distributor_read(offset, 4) & !bit;
                 vgic.distributor_write(offset, 4, others | if on { bit } else { 0 })
             }),
-            Step::Timer(v, high) => self.timers[v] = high,
+            Step::Timer(v, high) if v == self.core.loaded => self.set_timer(high),
+            Step::Timer(v, high) => self.due[v] |= high,
+            Step::ActivateTimer(v, _) if self.ideal.handling[v].contains(&HARDWARE_INTID) => {}
+            Step::ActivateTimer(v, on) => self.at_el2(|vgic, ideal| {
+                ideal.at(v, HARDWARE_INTID).active_on = on.then_some(v);
+                let register = if on { ISACTIVER } else { ICACTIVER };
+                write_bit(vgic, v, register, HARDWARE_INTID)
+            }),
             Step::Run(v) => {
                 let _ = self.core.exit(&mut self.vgic);
                 self.vgic.left(self.core.loaded);
                 self.compare();
                 self.core.load(&mut self.vgic, v);
+                if std::mem::take(&mut self.due[v]) {
+                    self.set_timer(true);
+                }
             }
             Step::Exit => self.at_el2(|_, _| Effects::default()),
             Step::Acknowledge => {
                 let v = self.core.loaded;
+                if !self.ideal.at(v, HARDWARE_INTID).line {
+                    // A line that has fallen is seen at an exit.
+                    self.at_el2(|_, _| Effects::default());
+                }
                 let expected = self.ideal.acknowledge(v);
                 assert_eq!(
                     self.core.acknowledge(),
@@ -293,7 +292,7 @@ impl Bench {
             let _ = self.core.exit(&mut self.vgic);
             self.core.enter(&mut self.vgic);
         }
-        self.fire_timers();
+        self.core.fire_in_guest(&mut self.vgic);
     }
 }
 

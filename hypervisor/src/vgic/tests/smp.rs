@@ -32,6 +32,7 @@ enum Step {
     End(usize),
     Sgi(usize, u8, u32),
     Access(usize, Access),
+    Wait(usize),
     /// What happens to a core.
     Exit(usize),
     Interrupt(usize),
@@ -49,11 +50,12 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => (vcpu(), intid(), any::<bool>()).prop_map(|(v, i, b)| Step::Line(v, i, b)),
         4 => (vcpu(), intid()).prop_map(|(v, i)| Step::Edge(v, i)),
-        2 => (vcpu(), any::<bool>()).prop_map(|(v, b)| Step::Timer(v, b)),
+        4 => (vcpu(), any::<bool>()).prop_map(|(v, b)| Step::Timer(v, b)),
         10 => core().prop_map(Step::Acknowledge),
         8 => core().prop_map(Step::End),
         4 => (core(), 0..16u8, sgi).prop_map(|(k, to, i)| Step::Sgi(k, to, i)),
         8 => (core(), access()).prop_map(|(k, access)| Step::Access(k, access)),
+        2 => core().prop_map(Step::Wait),
         2 => core().prop_map(Step::Exit),
         6 => core().prop_map(Step::Interrupt),
         4 => core().prop_map(Step::Retry),
@@ -71,9 +73,9 @@ impl Vm {
             Step::Edge(v, intid) => {
                 self.edge(v, intid);
                 let effects = self.vgic.set_pending(v, intid);
-                self.apply(effects);
+                self.apply(None, effects);
             }
-            Step::Timer(v, high) => self.timers[v] = high,
+            Step::Timer(v, high) => self.timer(v, high),
             Step::Acknowledge(k) => drop(self.acknowledge(k)),
             Step::End(k) => drop(self.end(k)),
             Step::Sgi(k, to, intid) => {
@@ -84,7 +86,7 @@ impl Vm {
                 }
                 let value = u64::from(intid) << 24 | u64::from(to);
                 let effects = self.vgic.send_sgi(vcpu, value);
-                self.apply(effects);
+                self.apply(Some(k), effects);
             }
             Step::Access(k, access) => {
                 if self.guest(k).is_some() && (self.roomy || access.keeps_order()) {
@@ -93,6 +95,7 @@ impl Vm {
                     self.try_access(k);
                 }
             }
+            Step::Wait(k) => self.wait(k),
             Step::Exit(k) => self.exit(k),
             Step::Interrupt(k) => self.interrupt(k),
             Step::Retry(k) => self.try_access(k),
@@ -128,6 +131,16 @@ impl Vm {
                 assert!(slot.kicked || priority == self.truth.at(vcpu, intid).priority);
             }
         }
+        for vcpu in self
+            .slots
+            .iter()
+            .filter_map(|slot| slot.vcpu.filter(|_| slot.waits))
+        {
+            for intid in INTIDS {
+                let missed = self.truth.ends_a_wait(vcpu, intid);
+                assert!(!missed, "{intid} does not wake vCPU {vcpu}");
+            }
+        }
         for vcpu in (0..VCPUS).filter(|&vcpu| settled && self.slot_of(vcpu).is_none()) {
             let deliverable = INTIDS
                 .iter()
@@ -141,6 +154,8 @@ impl Vm {
     fn settle(&mut self) {
         for _ in 0..4 * CORES {
             for k in 0..CORES {
+                // WFI may end for nothing.
+                self.slots[k].waits = false;
                 self.step(Step::Interrupt(k));
                 self.step(Step::Retry(k));
                 self.step(Step::Enter(k));
@@ -171,7 +186,7 @@ impl Vm {
                 } else if let Some(intid) = self.acknowledge(k) {
                     idle = false;
                     match intid {
-                        HARDWARE_INTID => self.timers[vcpu] = false,
+                        HARDWARE_INTID => self.timer(vcpu, false),
                         _ => self.line(vcpu, intid, false),
                     }
                 }

@@ -106,18 +106,14 @@ impl Access {
         match self.kind {
             Kind::ReadPending | Kind::ReadActive => {}
             Kind::Enable(on) => interrupt.enabled = on,
-            Kind::Pend(true) if intid == HARDWARE_INTID => {
-                interrupt.latch |= interrupt.active_on.is_none();
-            }
+            Kind::Pend(true) if intid == HARDWARE_INTID => interrupt.latch = true,
             Kind::Pend(true) => vm.edge(vcpu, intid),
             Kind::Pend(false) => interrupt.latch = false,
-            Kind::Activate(false) => interrupt.active_on = None,
-            Kind::Activate(true) => {
+            Kind::Activate(set) => {
                 let target = interrupt.route as usize;
                 let target = if target < VCPUS { target } else { 0 };
                 let home = if intid < 32 { vcpu } else { target };
-                interrupt.active_on = interrupt.active_on.or(Some(home));
-                interrupt.latch &= intid != HARDWARE_INTID;
+                vm.truth.write_active(vcpu, intid, set, home);
             }
             Kind::Priority(priority) => interrupt.priority = priority,
             Kind::Route(to) => vm.truth.at_mut(0, self.spi()).route = to,
@@ -130,7 +126,7 @@ impl Access {
         let bank = INTIDS.iter().filter(|&&i| i / 32 == self.intid / 32);
         for &intid in bank {
             let expected = match self.kind {
-                Kind::ReadPending => vm.truth.pending(self.vcpu, intid),
+                Kind::ReadPending => vm.truth.reads_pending(self.vcpu, intid),
                 _ => vm.truth.at(self.vcpu, intid).active_on.is_some(),
             };
             assert_eq!(

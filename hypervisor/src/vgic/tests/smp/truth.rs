@@ -13,6 +13,10 @@ pub(super) struct Interrupt {
     /// An edge came while a list register was pending, in a guest: it is one with that if the guest
     /// comes out before its acknowledgement, and remains pending else.
     again: bool,
+    /// Of the virtual timer: EL2 knows that the line is high, and the guest has not acknowledged it.
+    fired: bool,
+    /// Of the virtual timer: the line when EL2 last looked, while the interrupt is active.
+    seen: bool,
     pub(super) priority: u8,
     pub(super) route: u32,
     pub(super) active_on: Option<usize>,
@@ -47,9 +51,41 @@ impl Truth {
 
     pub(super) fn pending(&self, vcpu: usize, intid: u32) -> bool {
         let interrupt = self.at(vcpu, intid);
-        interrupt.latch
-            || interrupt.again
-            || interrupt.line && !interrupt.edge && intid != HARDWARE_INTID
+        let line = match intid {
+            HARDWARE_INTID => interrupt.fired,
+            _ => interrupt.line && !interrupt.edge,
+        };
+        interrupt.latch || interrupt.again || line
+    }
+
+    /// Whether a guest reads that it is pending.
+    pub(super) fn reads_pending(&self, vcpu: usize, intid: u32) -> bool {
+        let interrupt = self.at(vcpu, intid);
+        self.pending(vcpu, intid) || interrupt.active_on.is_some() && interrupt.seen
+    }
+
+    /// Whether `vcpu`, which waits, should not: as [`Truth::deliverable`], but for the timer's line itself.
+    pub(super) fn ends_a_wait(&self, vcpu: usize, intid: u32) -> bool {
+        let line = intid == HARDWARE_INTID && self.at(vcpu, intid).line;
+        self.open(vcpu, intid) && (line || self.pending(vcpu, intid))
+    }
+
+    /// The physical timer interrupt has fired.
+    pub(super) fn fire(&mut self, vcpu: usize) {
+        let interrupt = self.at_mut(vcpu, HARDWARE_INTID);
+        interrupt.fired |= interrupt.active_on.is_none();
+    }
+
+    /// The guest writes the active state of an interrupt, which becomes active on `home`.
+    pub(super) fn write_active(&mut self, vcpu: usize, intid: u32, set: bool, home: usize) {
+        let interrupt = self.at_mut(vcpu, intid);
+        if set == interrupt.active_on.is_some() {
+            return;
+        }
+        interrupt.active_on = set.then_some(home);
+        if intid == HARDWARE_INTID {
+            core::mem::swap(&mut interrupt.fired, &mut interrupt.seen);
+        }
     }
 
     /// Whether `vcpu` may take `intid` as soon as it is pending.
@@ -77,6 +113,9 @@ impl Truth {
 
     /// `vcpu` comes out of its guest.
     pub(super) fn exit(&mut self, vcpu: usize) {
+        let timer = self.at_mut(vcpu, HARDWARE_INTID);
+        timer.fired &= timer.line;
+        timer.seen = timer.line && timer.active_on.is_some();
         for intid in 0..96 {
             let interrupt = self.at_mut(vcpu, intid);
             if interrupt.again && (intid < 32 || interrupt.route == vcpu as u32) {
@@ -103,6 +142,7 @@ impl Truth {
         let interrupt = self.at_mut(vcpu, intid);
         interrupt.latch = interrupt.again;
         interrupt.again = false;
+        interrupt.fired = false;
         interrupt.active_on = Some(vcpu);
     }
 
@@ -110,6 +150,7 @@ impl Truth {
         let intid = self.handling[vcpu].pop()?;
         let interrupt = self.at_mut(vcpu, intid);
         interrupt.active_on = interrupt.active_on.filter(|&on| on != vcpu);
+        interrupt.seen = false;
         Some(intid)
     }
 }

@@ -12,6 +12,8 @@ pub(super) struct Slot {
     pub(super) core: Core,
     pub(super) vcpu: Option<usize>,
     pub(super) in_guest: bool,
+    /// Its vCPU waits in WFI, loaded.
+    pub(super) waits: bool,
     /// An interrupt from another core has not been taken yet.
     pub(super) kicked: bool,
     /// The guest's access that waits for others to come out.
@@ -22,8 +24,8 @@ pub(super) struct Vm {
     pub(super) vgic: Vgic,
     pub(super) truth: Truth,
     pub(super) slots: Vec<Slot>,
-    /// The lines of the vCPUs' timers.
-    pub(super) timers: [bool; VCPUS],
+    /// The timers of vCPUs that are on no core, and that have expired since.
+    pub(super) due: [bool; VCPUS],
     /// The core that each vCPU ran on last.
     pub(super) home: [usize; VCPUS],
     /// Whether EL2 knows that a vCPU which is on no core has something to take.
@@ -55,6 +57,7 @@ impl Vm {
             core: Core::empty(&vgic, list_registers),
             vcpu: None,
             in_guest: false,
+            waits: false,
             kicked: false,
             access: None,
         });
@@ -62,7 +65,7 @@ impl Vm {
             slots: slots.collect(),
             vgic,
             truth,
-            timers: [false; VCPUS],
+            due: [false; VCPUS],
             home: [0; VCPUS],
             woken: [false; VCPUS],
             roomy: list_registers >= INTIDS.len(),
@@ -84,7 +87,8 @@ impl Vm {
 
     /// The vCPU on a core that is at EL2 and free to do something else.
     pub(super) fn at_el2(&self, k: usize) -> bool {
-        !self.slots[k].in_guest && self.slots[k].access.is_none()
+        let slot = &self.slots[k];
+        !slot.in_guest && !slot.waits && slot.access.is_none()
     }
 
     /// Whether `intid` is pending in a list register of a guest that runs.
@@ -96,14 +100,16 @@ impl Vm {
         })
     }
 
-    pub(super) fn apply(&mut self, effects: Effects) {
+    /// Sees to what a call asks for, that a device made, or the core `caller`.
+    pub(super) fn apply(&mut self, caller: Option<usize>, effects: Effects) {
         for vcpu in effects.wake {
             self.woken[vcpu] = true;
-        }
-        for vcpu in effects.hardware {
             if let Some(k) = self.slot_of(vcpu) {
-                self.slots[k].core.physical_active = self.vgic.hardware_active(vcpu);
+                self.slots[k].waits = false;
             }
+        }
+        if let Some(k) = caller {
+            self.slots[k].core.apply(&mut self.vgic, effects);
         }
         self.kick(effects.kick);
     }
@@ -128,44 +134,53 @@ impl Vm {
             self.edge(vcpu, intid);
         }
         let effects = self.vgic.set_level(vcpu, intid, high);
-        self.apply(effects);
+        self.apply(None, effects);
     }
 
     pub(super) fn exit(&mut self, k: usize) {
         let Some(vcpu) = self.guest(k) else { return };
-        let synced = self.vgic.used(vcpu) != 0;
         let effects = self.slots[k].core.exit(&mut self.vgic);
         self.slots[k].in_guest = false;
         self.truth.exit(vcpu);
-        self.apply(effects);
-        if synced && self.vgic.hardware_is_pending(vcpu) && !self.timers[vcpu] {
-            self.truth.at_mut(vcpu, HARDWARE_INTID).latch = false;
-            let effects = self.vgic.hardware_retract(vcpu);
-            self.apply(effects);
-        }
+        self.apply(Some(k), effects);
     }
 
     pub(super) fn enter(&mut self, k: usize) {
-        if self.slots[k].vcpu.is_none() || !self.at_el2(k) {
+        let Some(vcpu) = self.slots[k].vcpu.filter(|_| self.at_el2(k)) else {
             return;
-        }
+        };
         let entered = self.slots[k].core.try_enter(&mut self.vgic);
         self.slots[k].in_guest = entered;
         let somebody_waits = self.slots.iter().any(|slot| slot.access.is_some());
         assert!(entered || somebody_waits, "kept out for nobody");
+        let timer = self.truth.at(vcpu, HARDWARE_INTID);
+        let pending = timer.line || timer.latch;
+        let listed = |lr: &u64| *lr as u32 == HARDWARE_INTID && *lr & PENDING != 0;
+        let listed = self.slots[k].core.lrs.iter().any(listed);
+        assert!(!entered || !listed || pending, "the line of {vcpu} is low");
+    }
+
+    /// The guest executes WFI.
+    pub(super) fn wait(&mut self, k: usize) {
+        let Some(vcpu) = self.guest(k) else { return };
+        self.exit(k);
+        self.vgic.left(vcpu);
+        self.slots[k].waits = !self.vgic.has_pending(vcpu, OPEN);
     }
 
     pub(super) fn park(&mut self, k: usize) {
-        if self.at_el2(k)
+        if (self.at_el2(k) || self.slots[k].waits)
             && let Some(vcpu) = self.slots[k].vcpu.take()
         {
+            self.slots[k].waits = false;
             self.vgic.left(vcpu);
             self.woken[vcpu] = self.vgic.has_pending(vcpu, OPEN);
         }
     }
 
     pub(super) fn run(&mut self, k: usize, vcpu: usize) {
-        if !self.at_el2(k) || self.slot_of(vcpu).is_some() {
+        let free = self.at_el2(k) || self.slots[k].waits;
+        if !free || self.slot_of(vcpu).is_some() {
             return;
         }
         self.park(k);
@@ -173,30 +188,42 @@ impl Vm {
         if let Ok([old, new]) = self.slots.get_disjoint_mut([home, k]) {
             old.core.hand_over(vcpu, &mut new.core);
         }
-        self.slots[k].core.make_resident(&self.vgic, vcpu);
+        self.slots[k].core.make_resident(&mut self.vgic, vcpu);
         self.slots[k].vcpu = Some(vcpu);
+        if std::mem::take(&mut self.due[vcpu]) {
+            self.set_timer(k, vcpu, true);
+        }
     }
 
-    /// Timers whose line is high fire: in a guest as a physical interrupt, else as EL2 sees it.
+    fn set_timer(&mut self, k: usize, vcpu: usize, high: bool) {
+        self.slots[k].core.lines[vcpu] = high;
+        self.truth.at_mut(vcpu, HARDWARE_INTID).line = high;
+    }
+
+    /// Time passes, or the guest of `vcpu` sets its timer: only then its line can fall.
+    pub(super) fn timer(&mut self, vcpu: usize, high: bool) {
+        match self.slot_of(vcpu) {
+            Some(k) if high || self.slots[k].in_guest => self.set_timer(k, vcpu, high),
+            None => self.due[vcpu] |= high,
+            Some(_) => {}
+        }
+    }
+
+    /// Timers fire whose line is high, unless their core is at EL2 for its vCPU.
     pub(super) fn fire_timers(&mut self) {
-        let timers = self.timers;
-        for vcpu in (0..VCPUS).filter(|&vcpu| timers[vcpu]) {
-            match self.slot_of(vcpu) {
-                Some(k) if !self.slots[k].in_guest || self.slots[k].core.physical_active => {
-                    continue;
-                }
-                Some(k) => {
-                    self.exit(k);
-                    self.slots[k].core.physical_active = true;
-                }
-                None if self.vgic.hardware_active(vcpu) => continue,
-                None => {}
+        for k in 0..CORES {
+            let Slot {
+                in_guest, waits, ..
+            } = self.slots[k];
+            let Some(vcpu) = self.slots[k].vcpu.filter(|_| in_guest || waits) else {
+                continue;
+            };
+            if self.slots[k].core.can_fire() {
+                self.exit(k);
+                let effects = self.slots[k].core.fire(&mut self.vgic);
+                self.truth.fire(vcpu);
+                self.apply(Some(k), effects);
             }
-            let interrupt = self.truth.at_mut(vcpu, HARDWARE_INTID);
-            assert!(interrupt.active_on.is_none(), "the interrupt could fire");
-            interrupt.latch = true;
-            let effects = self.vgic.hardware_pending(vcpu);
-            self.apply(effects);
         }
     }
 
@@ -212,7 +239,7 @@ impl Vm {
                 .write(vcpu, frame, offset, size, value)
                 .map(|effects| {
                     access.write(self);
-                    self.apply(effects);
+                    self.apply(Some(k), effects);
                 }),
             None => (self.vgic.read(vcpu, frame, offset, size))
                 .map(|value| access.check_read(self, value)),
