@@ -12,7 +12,9 @@ const IMAGES: &[(&str, &str)] = &[
     ("firmware", "image.ld"),
     ("streaming", "image.ld"),
     ("hostile", "image.ld"),
+    ("timers", "image.ld"),
     ("checker32", "image32.ld"),
+    ("timers32", "image32.ld"),
 ];
 
 fn main() {
@@ -26,7 +28,7 @@ fn main() {
     let here = env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     let is_aarch32 = env::var("CARGO_CFG_TARGET_ARCH").as_deref() == Ok("arm");
     for &(image, script) in IMAGES {
-        if (image == "checker32") != is_aarch32 {
+        if (script == "image32.ld") != is_aarch32 {
             continue;
         }
         println!("cargo:rustc-link-arg-bin={image}=-T{here}/{script}");

@@ -16,6 +16,8 @@ const BENCH_KEYS: &str = "rounds, only, partner";
 
 /// The keys that [`Streaming`] knows.
 const STREAMING_KEYS: &str = "registers, seed, windows, fault";
+/// The keys that [`Timers`] knows.
+const TIMERS_KEYS: &str = "checks, seed, rounds";
 
 /// What the checker is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -230,6 +232,85 @@ impl<'a> Bench<'a> {
     }
 }
 
+/// What the guest `timers` is to do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timers {
+    /// `checks=NAME`: which checks.
+    pub checks: TimerChecks,
+    /// `seed=N`: where the generators start.
+    pub seed: u64,
+    /// `rounds=N`: how many, of those checks that go by chance.
+    pub rounds: u64,
+}
+
+/// Checks of the timers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TimerChecks {
+    /// `alone`: on one CPU.
+    Alone,
+    /// `pair`: on two, of which one looks at and changes the other's interrupts.
+    Pair,
+    /// `again`: on two, of which one is turned off and on, and all of which begin anew once: for a VM only.
+    Again,
+    /// `moves`: on all CPUs, waits of any length, while the hypervisor moves these from core to core.
+    Moves,
+    /// `values`: any values in the registers.
+    Values,
+    /// `binary-point`: one that ends QEMU, if no hypervisor is in its way.
+    BinaryPoint,
+}
+
+impl TimerChecks {
+    const NAMES: [(&str, Self); 6] = [
+        ("alone", Self::Alone),
+        ("pair", Self::Pair),
+        ("again", Self::Again),
+        ("moves", Self::Moves),
+        ("values", Self::Values),
+        ("binary-point", Self::BinaryPoint),
+    ];
+}
+
+impl Timers {
+    /// What a guest without bootargs does.
+    pub const DEFAULT: Self = Self {
+        checks: TimerChecks::Alone,
+        seed: 1,
+        rounds: 1000,
+    };
+
+    /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
+    ///
+    /// # Errors
+    ///
+    /// Names the first word that cannot be followed.
+    pub fn parse(bootargs: &str) -> Result<Self, Error<'_>> {
+        let mut settings = Self::DEFAULT;
+        for word in bootargs.split_ascii_whitespace() {
+            match word.split_once('=') {
+                Some(("checks", name)) => {
+                    let known = TimerChecks::NAMES.iter().find(|(known, _)| *known == name);
+                    settings.checks = known.ok_or(Error::Checks(name))?.1;
+                }
+                Some(("seed", value)) => settings.seed = number("seed", value)?,
+                Some(("rounds", value)) => settings.rounds = number("rounds", value)?,
+                _ => return Err(Error::Word(word, TIMERS_KEYS)),
+            }
+        }
+        Ok(settings)
+    }
+}
+
+impl fmt::Display for Timers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = TimerChecks::NAMES
+            .iter()
+            .find(|(_, checks)| *checks == self.checks);
+        let name = name.map_or("", |(name, _)| name);
+        write!(f, "checks={name} seed={} rounds={}", self.seed, self.rounds)
+    }
+}
+
 pub(crate) fn number<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
     value.parse().map_err(|_| Error::Number(key, value))
 }
@@ -266,6 +347,8 @@ pub enum Error<'a> {
     Kinds(&'a str),
     /// No registers have this name.
     Use(&'a str),
+    /// No checks have this name.
+    Checks(&'a str),
     /// A word with an unknown key; the known ones.
     Word(&'a str, &'static str),
 }
@@ -307,6 +390,12 @@ impl fmt::Display for Error<'_> {
                     write!(f, "{name}, ")?;
                 }
                 f.write_str("and not reset alone")
+            }
+            Self::Checks(name) => {
+                write!(
+                    f,
+                    "checks=\"{name}\"; give alone, pair, again, moves, values or binary-point"
+                )
             }
             Self::Use(name) => write!(f, "partner=\"{name}\"; give none, fp or sve"),
             Self::Word(word, known) => write!(f, "unknown word \"{word}\"; one of {known}"),

@@ -22,6 +22,8 @@ pub mod plan;
 pub mod rng;
 pub mod rounds;
 pub mod statistics;
+#[cfg(target_os = "none")]
+pub mod timers;
 pub mod vectors;
 
 /// The configuration of all property tests: the same cases in every run.

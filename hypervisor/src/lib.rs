@@ -7,6 +7,7 @@ pub mod disturbance;
 pub mod guest_fdt;
 pub mod guest_image;
 pub mod modules;
+pub mod physical_timer;
 pub mod run_queue;
 pub mod settings;
 pub mod slots;

@@ -38,7 +38,7 @@ pub enum Expected {
     Features,
     /// The last line of the bare-metal guest of this name.
     Guest(&'static str),
-    /// Its last lines on so many vCPUs.
+    /// So many last lines of the bare-metal guest of this name: one of each vCPU, or of each of its lives.
     Guests(&'static str, u32),
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
@@ -64,7 +64,7 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
             Expected::Checkers(vcpus) => findings.program(vm, &lines, "checker", *vcpus),
             Expected::Features => findings.program(vm, &lines, "features", 1),
             Expected::Guest(name) => findings.program(vm, &lines, name, 1),
-            Expected::Guests(name, vcpus) => findings.program(vm, &lines, name, *vcpus),
+            Expected::Guests(name, lasts) => findings.program(vm, &lines, name, *lasts),
             Expected::LinuxScript => {
                 findings.program(vm, &lines, "linux", 1);
                 findings.program(vm, &lines, "linux-simd", 1);

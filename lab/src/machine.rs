@@ -271,7 +271,8 @@ fn costs_setting(costs: &Costs) -> String {
     format!("costs={trap},{probe},{save},{load},{gate},{isb}")
 }
 
-/// The command line of the same board with a kernel at EL1 and no hypervisor.
+/// The command line of the same board, with as many cores as the VM has vCPUs, with a kernel at EL1 and no
+/// hypervisor.
 ///
 /// # Errors
 /// Where the machine has no memory for the board's RAM.
@@ -279,8 +280,9 @@ pub fn prepare_without_hypervisor(cpu: Cpu, icount: bool, vm: &Vm) -> Result<Pre
     let ram = MemoryFile::zeroed(vm.memory)?;
     let mut arguments = board_arguments(cpu, &ram, vm.memory, "stdio");
     if icount {
-        arguments.extend(counted(1));
+        arguments.extend(counted(vm.vcpus));
     }
+    arguments.extend(["-smp".into(), vm.vcpus.to_string().into()]);
     // EL2 stays out: nothing is there to run at it.
     arguments[1] = arguments[1]
         .to_string_lossy()

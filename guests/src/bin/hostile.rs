@@ -25,7 +25,7 @@ mod guest {
     use trapcast_guests::hostile::several::{Common, Others};
     use trapcast_guests::hostile::values::Map;
     use trapcast_guests::hostile::{Kind, interrupts};
-    use trapcast_guests::println;
+    use trapcast_guests::{println, read_sysreg};
 
     /// Operations of vCPU 0 from one look at the other vCPUs to the next.
     const OPERATIONS_PER_LOOK: u64 = 256;
@@ -69,6 +69,7 @@ mod guest {
             map,
             user,
         } = common;
+        let begin = read_sysreg!("cntvct_el0");
         let each = operations / map.vcpus;
         if map.vcpus > 1 {
             kinds = kinds.without(Kind::User);
@@ -91,7 +92,7 @@ mod guest {
         hostile.settle();
         interrupts::enable_console();
         tally += hostile.tally;
-        let resets = resets(kinds);
+        let resets = resets(kinds, begin);
         let end = if resets { "reset" } else { "done" };
         println!("{end} seed={seed} {tally}");
         others.run_wild(&mut hostile);

@@ -2,7 +2,7 @@
 //!
 //! Source: Arm DEN 0022, "Power State Coordination Interface", CPU_ON and CPU_OFF.
 
-use core::arch::global_asm;
+use core::arch::{asm, global_asm};
 use core::cell::UnsafeCell;
 use core::ptr;
 use core::sync::atomic::{AtomicBool, Ordering};
@@ -53,6 +53,13 @@ unsafe extern "C" {
 #[inline(always)]
 pub fn current() -> usize {
     read_sysreg!("mpidr_el1") as usize % MAX_CPUS
+}
+
+/// Lets another CPU run, where an emulator runs one at a time.
+#[inline(always)]
+pub fn give_way() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
 }
 
 /// Does `work` on `count` CPUs, this one and others that are off, each of which gets its number.

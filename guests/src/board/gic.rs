@@ -15,6 +15,8 @@ pub const DISTRIBUTOR: usize = 0x0800_0000;
 pub const GICD_IIDR: usize = DISTRIBUTOR + 0x008;
 /// INTID of the virtual timer.
 pub const VIRTUAL_TIMER: u32 = 27;
+/// INTID of the physical timer.
+pub const PHYSICAL_TIMER: u32 = 30;
 /// INTID of the SGI that a guest sends.
 pub const SGI: u32 = 1;
 /// INTIDs from here to 1023 are special; 1023 says that nothing is pending.
@@ -60,8 +62,28 @@ pub fn enable() {
     enable_cpu();
 }
 
-/// Turns this CPU's part of the GIC on, with the virtual timer's interrupt and the SGI in group 1,
-/// and unmasks IRQs.
+/// Lets Group 1 through the distributor, or nothing.
+pub fn enable_groups(on: bool) {
+    write(GICD_CTLR, if on { ARE_GRP1 } else { ARE_GRP1 & !0b10 });
+    while read(GICD_CTLR) & RWP != 0 {}
+}
+
+/// Reads a register of the SGI frame of CPU `cpu`'s redistributor.
+#[must_use]
+pub fn read_private(cpu: usize, register: usize) -> u32 {
+    read(REDISTRIBUTOR + cpu * REDISTRIBUTOR_BYTES + SGI_FRAME + register)
+}
+
+/// Writes a register of the SGI frame of CPU `cpu`'s redistributor.
+pub fn write_private(cpu: usize, register: usize, value: u32) {
+    write(
+        REDISTRIBUTOR + cpu * REDISTRIBUTOR_BYTES + SGI_FRAME + register,
+        value,
+    );
+}
+
+/// Turns this CPU's part of the GIC on, with the timers' interrupts and the SGI in group 1, of which the
+/// physical timer's stays disabled, and unmasks IRQs.
 pub fn enable_cpu() {
     let redistributor = REDISTRIBUTOR + cpus::current() * REDISTRIBUTOR_BYTES;
     let read = |register| read(redistributor + register);
@@ -70,8 +92,11 @@ pub fn enable_cpu() {
     while read(GICR_WAKER) & CHILDREN_ASLEEP != 0 {}
 
     let interrupts = 1 << VIRTUAL_TIMER | 1 << SGI;
-    write(GICR_IGROUPR0, read(GICR_IGROUPR0) | interrupts);
-    for interrupt in [VIRTUAL_TIMER, SGI] {
+    write(
+        GICR_IGROUPR0,
+        read(GICR_IGROUPR0) | interrupts | 1 << PHYSICAL_TIMER,
+    );
+    for interrupt in [VIRTUAL_TIMER, PHYSICAL_TIMER, SGI] {
         let register = GICR_IPRIORITYR + (interrupt as usize & !3);
         let shift = interrupt % 4 * 8;
         let others = read(register) & !(0xff << shift);

@@ -36,6 +36,7 @@ pub mod mmu;
 pub mod modes;
 #[cfg(target_arch = "aarch64")]
 pub mod pmu;
+pub mod ppi;
 #[cfg_attr(target_arch = "arm", path = "aarch32/psci.rs")]
 pub mod psci;
 #[cfg(target_arch = "aarch64")]

@@ -1,9 +1,9 @@
 //! A second CPU that answers SGIs: it takes each one and says how many instructions EL2 has spent on
 //! its core so far.
 
-use core::arch::asm;
 use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
+use super::cpus::give_way;
 use super::{entry, gic, pmu};
 
 /// Its number, which is its affinity.
@@ -60,11 +60,4 @@ fn wait_for(enough: impl Fn(u64) -> bool) -> u64 {
         }
         give_way();
     }
-}
-
-/// Lets the other CPU run, where an emulator runs one at a time.
-#[inline(always)]
-fn give_way() {
-    // SAFETY: a hint.
-    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
 }

@@ -85,10 +85,13 @@ pub fn set_timer(ticks: u64) {
     }
 }
 
-/// Stops the virtual timer.
+/// Stops both timers.
 pub fn stop_timer() {
-    // SAFETY: disables it.
-    unsafe { write_sysreg!("cntv_ctl_el0", 0) };
+    // SAFETY: disables them.
+    unsafe {
+        write_sysreg!("cntv_ctl_el0", 0);
+        write_sysreg!("cntp_ctl_el0", 0);
+    }
 }
 
 /// Makes some interrupt pending for vCPU `vcpu`: the timer's in the past, SGIs, the UART's level, or

@@ -69,6 +69,8 @@ const fn cp15(opc1: u8, crn: u8, crm: u8, opc2: u8) -> SystemRegister {
         (0, 0, 3, 0..=2) => RESERVED_ID,
         // ACTLR2 is the upper half of ACTLR_EL1, of which nothing does anything here.
         (0, 1, 0, 3) => SystemRegister::new(3, 0, 1, 0, 1),
+        // CNTP_TVAL and CNTP_CTL.
+        (0, 14, 2, 0 | 1) => SystemRegister::new(3, 3, 14, 2, opc2),
         // Operations on caches are System instructions.
         (_, 7, ..) => SystemRegister::new(1, opc1, crn, crm, opc2),
         _ => SystemRegister::new(3, opc1, crn, crm, opc2),
@@ -80,7 +82,10 @@ const fn pair(is_cp15: bool, opc1: u8, crm: u8) -> SystemRegister {
     match (is_cp15, opc1, crm) {
         // ICC_SGI1R, ICC_ASGI1R, ICC_SGI0R.
         (true, 0..=2, 12) => SystemRegister::new(3, 0, 12, 11, 5 + opc1),
-        // The physical timer, which a guest has not: no register of this name is there.
+        // CNTPCT and CNTP_CVAL.
+        (true, 0, 14) => SystemRegister::new(3, 3, 14, 0, 1),
+        (true, 2, 14) => SystemRegister::new(3, 3, 14, 2, 2),
+        // No register of this name is there.
         (true, ..) => SystemRegister::new(3, 1, 0, crm, opc1 & 0b111),
         // DBGDRAR and DBGDSAR.
         (false, ..) => SystemRegister::new(2, opc1 & 0b111, crm, 0, 0),
@@ -136,9 +141,23 @@ mod tests {
             assert_eq!(found.register, SystemRegister::new(3, 0, 12, 11, op2));
             assert_eq!((found.rt, found.rt2, found.read), (5, Some(18), false));
         }
-        // CNTP_CVAL is no register that anybody answers.
-        let timer = access(ExceptionClass::CP15_64, 2 << 16 | 14 << 1).register;
+        // CNTHP_CVAL is no register that anybody answers.
+        let timer = access(ExceptionClass::CP15_64, 6 << 16 | 14 << 1).register;
         assert_eq!((timer.op0(), timer.op1(), timer.crn()), (3, 1, 0));
+    }
+
+    #[test]
+    fn physical_timer_and_counter_are_those_of_aarch64() {
+        for (opc2, register) in [(0, (2, 0)), (1, (2, 1))] {
+            let found = access(ExceptionClass::CP15_32, single([0, 3, 14, 2, opc2], 0));
+            let (crm, op2) = register;
+            assert_eq!(found.register, SystemRegister::new(3, 3, 14, crm, op2));
+        }
+        for (opc1, (crm, op2)) in [(0, (0, 1)), (2, (2, 2))] {
+            let found = access(ExceptionClass::CP15_64, opc1 << 16 | 14 << 1 | 1);
+            assert_eq!(found.register, SystemRegister::new(3, 3, 14, crm, op2));
+            assert!(found.read && found.rt2.is_some());
+        }
     }
 
     #[test]

@@ -288,7 +288,7 @@ fn has_vhe() -> bool {
 unsafe fn init_guest_controls(e2h: bool) {
     // SAFETY: EL1 does not run yet.
     unsafe {
-        // EL1 may read the physical counter, and not touch the physical timer. The bits stand
+        // EL1 may read the physical counter; its accesses to the physical timer trap. The bits stand
         // elsewhere with E2H = 1.
         msr!("cnthctl_el2", if e2h { 1 << 10 } else { 1 });
         msr!("cntvoff_el2", 0);

@@ -143,18 +143,20 @@ pub fn wait(vcpu: &Vcpu, core: &Core) -> Next {
     if state.vgic.has_pending(vcpu.index, gic::read_vmcr()) {
         return Next::Continue;
     }
-    let mut deadline = vcpu.timer_deadline(core.e2h, true);
-    if deadline <= timer::now() {
-        if !state.vgic.hardware_active(vcpu.index) {
-            // Its interrupt is about to come.
+    let physical = vcpu.physical_timer.deadline();
+    let mut deadline = timer::virtual_deadline(core.e2h).min(physical);
+    let now = timer::now();
+    if deadline <= now {
+        if physical <= now || !state.vgic.hardware_active(vcpu.index) {
+            // Its interrupt is about to come, or that of EL2's timer for the physical one.
             return if gic::interrupt_is_pending() {
                 Next::Continue
             } else {
                 Next::Schedule
             };
         }
-        // It has come, and the guest has disabled, masked or not ended it.
-        deadline = scheduler::NEVER;
+        // The virtual one's has come, and the guest has disabled, masked or not ended it.
+        deadline = physical;
     }
     let is_quiet = {
         let mut scheduler = scheduler::lock();

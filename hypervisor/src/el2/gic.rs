@@ -241,6 +241,15 @@ pub fn read_vmcr() -> u64 {
     mrs!("s3_4_c12_c11_7")
 }
 
+/// Writes ICH_VMCR_EL2 back, before a list register is to be pending. QEMU (7.2 and later) takes 8 for a
+/// binary point that a guest writes to ICC_BPR1_EL1, keeps three bits of it, 0, and ends at an assertion when
+/// it next compares priorities (`icv_bpr_write`, `icv_gprio_mask`); a write here has it set the least one.
+#[inline(always)]
+pub fn repair_vmcr() {
+    // SAFETY: the value that is there; a binary point below the least one is the least one.
+    unsafe { msr!("s3_4_c12_c11_7", read_vmcr()) }
+}
+
 /// The state of the virtual CPU interface that is not in list registers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CpuInterface {

@@ -7,8 +7,8 @@ use ::core::{
 };
 
 use alloc::vec::Vec;
+use trapcast_hypervisor::{physical_timer, vgic::Effects};
 use trapcast_switch::Gate;
-use trapcast_hypervisor::vgic::Effects;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
@@ -100,7 +100,7 @@ impl Core {
             drop(scheduler);
             return self.leave(vcpu);
         }
-        let deadline = self.deadline(&scheduler, timer::now());
+        let deadline = self.deadline(&scheduler, timer::now(), vcpu);
         drop(scheduler);
         timer::set_deadline(deadline);
         set_wfe_trap(self.turn.shared);
@@ -177,6 +177,7 @@ impl Core {
     /// among it.
     #[inline(always)]
     fn write_flushed(&self, vcpu: &mut Vcpu, state: &mut VmState, count: usize) {
+        gic::repair_vmcr();
         // SAFETY: `flush` names no more registers than the core has; this vCPU is entered.
         unsafe { gic::write_list_registers(&state.vgic.list(vcpu.index)[..count]) }
         // SAFETY: as above.
@@ -215,7 +216,7 @@ impl Core {
             drop(scheduler);
             return self.leave(vcpu);
         }
-        let deadline = self.deadline(&scheduler, now);
+        let deadline = self.deadline(&scheduler, now, vcpu);
         drop(scheduler);
         timer::set_deadline(deadline);
         set_wfe_trap(self.turn.shared);
@@ -264,11 +265,11 @@ impl Core {
             let next = scheduler.turn(self.number, put.take(), self.turn.last, now, cores::call);
             if let Some(Listed(mut next)) = next {
                 self.turn.slice_end = now + self.turn.slice;
-                let deadline = self.deadline(&scheduler, now);
-                drop(scheduler);
-                timer::set_deadline(deadline);
                 // SAFETY: a vCPU lives as long as the hypervisor; this core has taken it.
                 let vcpu = unsafe { next.as_mut() };
+                let deadline = self.deadline(&scheduler, now, vcpu);
+                drop(scheduler);
+                timer::set_deadline(deadline);
                 self.turn.last = vcpu.slot;
                 self.make_resident(vcpu);
                 set_wfe_trap(self.turn.shared);
@@ -287,10 +288,11 @@ impl Core {
         }
     }
 
-    /// When the core has to look after others than the vCPU that it runs: at the end of the time slice
-    /// if others wait for the core, at the first deadline of those that wait for it, and in a second
-    /// at the latest, as the instruction counters are 32 bits wide.
-    fn deadline(&mut self, scheduler: &Scheduler, now: u64) -> u64 {
+    /// When the core has to look after something else than the guest of `vcpu`, which it runs: at the end
+    /// of the time slice if others wait for the core, at the first deadline of those that wait for it, when
+    /// the physical timer of `vcpu` expires, and in a second at the latest, as the instruction counters are
+    /// 32 bits wide.
+    fn deadline(&mut self, scheduler: &Scheduler, now: u64, vcpu: &Vcpu) -> u64 {
         self.turn.shared = scheduler.has_other(self.number);
         let slice_end = if self.turn.shared {
             self.turn.slice_end
@@ -299,6 +301,7 @@ impl Core {
         };
         slice_end
             .min(scheduler.first_wake(self.number, None))
+            .min(vcpu.physical_timer.deadline())
             .min(now + self.turn.second)
     }
 
@@ -310,10 +313,14 @@ impl Core {
         }
     }
 
-    /// The number of the vCPU whose virtual timer is in the core and interrupts by itself.
+    /// The number of the vCPU whose virtual timer is in the core and interrupts by itself, if it does not
+    /// wait for its physical timer, too.
     fn resident_slot(&self) -> Option<usize> {
-        // SAFETY: a resident vCPU lives as long as the hypervisor; the slot does not change.
-        self.resident.map(|vcpu| unsafe { (*vcpu.as_ptr()).slot })
+        let resident = self.resident?.as_ptr();
+        // SAFETY: a resident vCPU lives as long as the hypervisor; the slot does not change, and its
+        // physical timer does only while it runs, which it does on this core as long as it is resident.
+        let (slot, deadline) = unsafe { ((*resident).slot, (*resident).physical_timer.deadline()) };
+        (deadline == NEVER).then_some(slot)
     }
 
     /// Waits for an interrupt, with nothing to run, or until `deadline`.
@@ -342,7 +349,7 @@ impl Core {
 
     /// Takes the pending physical interrupt, if there is one. Returns its kind and what becomes of
     /// `current`, the vCPU that it interrupted, if one ran.
-    pub fn interrupt(&mut self, current: Option<&Vcpu>) -> (Exit, Next) {
+    pub fn interrupt(&mut self, current: Option<&mut Vcpu>) -> (Exit, Next) {
         let intid = gic::acknowledge();
         self.intid = intid;
         if intid >= gic::FIRST_SPECIAL {
@@ -366,6 +373,11 @@ impl Core {
                 // Behind a closed gate no guest could reach the host's registers.
                 if self.is_open() {
                     self.check_canary();
+                }
+                if let Some(vcpu) = current
+                    && vcpu.physical_timer.deadline() != NEVER
+                {
+                    self.look_at_physical_timer(vcpu);
                 }
                 (Exit::HypervisorTimer, self.time_is_up())
             }
@@ -395,6 +407,17 @@ impl Core {
             self.tell_where();
         }
         mmio::receive();
+    }
+
+    /// The physical timer of `vcpu`, which has just come out, may have expired.
+    #[cold]
+    #[inline(never)]
+    fn look_at_physical_timer(&self, vcpu: &mut Vcpu) {
+        let high = vcpu.physical_timer.look(timer::now());
+        let mut state = vcpu.vm.state.lock();
+        state.vgic.left(vcpu.index);
+        let effects = (state.vgic).set_level(vcpu.index, physical_timer::INTID, high);
+        mmio::apply(vcpu.vm, vcpu.index, self, &mut state, effects);
     }
 
     /// The virtual timer in the core has fired, and no guest runs: an interrupt for the resident vCPU, if

@@ -1,11 +1,11 @@
 //! A guest's accesses to system registers that trap.
 
-use ::core::array;
+use ::core::{array, sync::atomic::Ordering};
 
 use trapcast_hypervisor::{
     aarch32::{self, CoprocessorAccess},
     guest_image::ExecutionState,
-    id_registers,
+    id_registers, physical_timer,
     settings::VmSettings,
     syndrome::{Syndrome, SystemRegister, SystemRegisterAccess},
     vgic::{Effects, Vgic},
@@ -19,6 +19,7 @@ use super::{
     mmio::{apply, register, set_register},
     register_file::Vectors,
     registers::has_pauth,
+    timer,
     vcpu::Vcpu,
 };
 use crate::{mrs, msr};
@@ -40,6 +41,8 @@ const ICC_SGI0R_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 11, 7);
 const ICC_SRE_EL1: SystemRegister = SystemRegister::new(3, 0, 12, 12, 5);
 /// DIB, DFB and SRE, all RAO/WI: there is nothing but system registers.
 const ICC_SRE_VALUE: u64 = 0b111;
+/// The physical counter, which QEMU 7.2 lets trap from EL0 with CNTHCTL_EL2.EL1PCTEN set, if E2H is 0.
+const CNTPCT_EL0: SystemRegister = SystemRegister::new(3, 3, 14, 0, 1);
 /// DC ISW, DC CSW and DC CISW: cache maintenance by set and way.
 const DC_ISW: SystemRegister = SystemRegister::new(1, 0, 7, 6, 2);
 const DC_CSW: SystemRegister = SystemRegister::new(1, 0, 7, 10, 2);
@@ -149,7 +152,11 @@ fn read_other(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
             Some(SMIDR_IMPLEMENTER & mrs!("s3_1_c0_c0_6"))
         }
         ICC_SRE_EL1 => Some(ICC_SRE_VALUE),
-        _ => debug::read(vcpu, register),
+        CNTPCT_EL0 => Some(timer::now()),
+        _ => match physical_timer::Register::decode(register) {
+            Some(register) => Some(vcpu.physical_timer.read(register, timer::now())),
+            None => debug::read(vcpu, register),
+        },
     }
 }
 
@@ -176,9 +183,26 @@ fn write_other(vcpu: &mut Vcpu, core: &Core, register: SystemRegister, value: u6
         // What it is for, cleaning all of a cache, is not a guest's to do, and the board's caches
         // are coherent.
         DC_ISW | DC_CSW | DC_CISW => {}
-        _ => return debug::write(vcpu, register, value),
+        _ => match physical_timer::Register::decode(register) {
+            Some(register) => write_physical_timer(vcpu, core, register, value),
+            None => return debug::write(vcpu, register, value),
+        },
     }
     true
+}
+
+fn write_physical_timer(
+    vcpu: &mut Vcpu,
+    core: &Core,
+    register: physical_timer::Register,
+    value: u64,
+) {
+    let high = (vcpu.physical_timer).write(register, value, timer::now());
+    change_vgic(vcpu, core, |vgic| {
+        vgic.set_level(vcpu.index, physical_timer::INTID, high)
+    });
+    // EL2's timer is set anew before the entry.
+    core.changed.store(true, Ordering::Relaxed);
 }
 
 #[inline(always)]

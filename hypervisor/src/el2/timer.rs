@@ -1,6 +1,10 @@
 //! The EL2 physical timer, and the deadline of a guest's virtual timer.
+//!
+//! CNTVOFF_EL2 is 0 for every guest, so that all counts are those of the physical counter. QEMU 7.2 adds it
+//! to CNTV_CVAL_EL0 modulo 2^64 (`gt_recalc_timer`): with any other offset a guest could make that sum wrap,
+//! by all ones for one, and QEMU's own timer would expire in the past for ever, for all VMs.
 
-use super::{registers::El1, scheduler::NEVER};
+use super::scheduler::NEVER;
 use crate::{mrs, msr};
 
 /// CNT*_CTL_EL0.ENABLE and IMASK.
@@ -49,24 +53,15 @@ pub fn virtual_timer_fires(e2h: bool) -> bool {
     ctl & (ENABLE | IMASK | ISTATUS) == ENABLE | ISTATUS
 }
 
-/// Returns when, by the physical counter, the virtual timer in the core will interrupt.
-pub fn virtual_deadline(e2h: bool, offset: u64) -> u64 {
+/// Returns when the virtual timer in the core will interrupt.
+pub fn virtual_deadline(e2h: bool) -> u64 {
     let (ctl, cval) = if e2h {
         (mrs!("s3_5_c14_c3_1"), mrs!("s3_5_c14_c3_2"))
     } else {
         (mrs!("cntv_ctl_el0"), mrs!("cntv_cval_el0"))
     };
-    deadline(ctl, cval, offset)
-}
-
-/// Returns when a virtual timer that is not in a core would interrupt.
-pub fn saved_deadline(el1: &El1, offset: u64) -> u64 {
-    deadline(el1.cntv_ctl, el1.cntv_cval, offset)
-}
-
-fn deadline(ctl: u64, cval: u64, offset: u64) -> u64 {
     if ctl & (ENABLE | IMASK) == ENABLE {
-        cval.saturating_add(offset)
+        cval
     } else {
         NEVER
     }

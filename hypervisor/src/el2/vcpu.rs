@@ -4,7 +4,12 @@ use ::core::ptr::NonNull;
 
 use trapcast_forecast::{Forecaster, Prices, Resume, Scheme};
 use trapcast_fpsimd::Fpexc;
-use trapcast_hypervisor::{aarch32, debug::DebugRegisters, guest_image::ExecutionState};
+use trapcast_hypervisor::{
+    aarch32,
+    debug::DebugRegisters,
+    guest_image::ExecutionState,
+    physical_timer::{self, PhysicalTimer},
+};
 use trapcast_switch::{Class, ClassCounts, Guest, Tally};
 use trapcast_trace::report::{ClassReport, Exit, VcpuReport, WindowReport};
 
@@ -107,6 +112,8 @@ pub struct Vcpu {
     el1: El1,
     el1_aarch32: El1Aarch32,
     interface: CpuInterface,
+    /// Its physical timer, which EL2 emulates.
+    pub physical_timer: PhysicalTimer,
     /// What is known of its next entry.
     pub next: NextEntry,
     /// Its VM.
@@ -200,6 +207,7 @@ impl Vcpu {
             el1_aarch32: El1Aarch32::default(),
             extensions: Extensions::new(vm.vectors.sme.is_some()),
             interface: CpuInterface::default(),
+            physical_timer: PhysicalTimer::RESET,
             next: NextEntry {
                 lists: 0,
                 prompt: vm.settings.prompt,
@@ -236,6 +244,7 @@ impl Vcpu {
         self.extensions.reset();
         self.interface = CpuInterface::default();
         self.debug = DebugRegisters::RESET;
+        self.physical_timer = PhysicalTimer::RESET;
         // SAFETY: the state machine has evicted this vCPU, so no core uses its area.
         unsafe { self.guest.context().file() }.reset();
     }
@@ -280,7 +289,6 @@ impl Vcpu {
             msr!("vmpidr_el2", 1 << 31 | self.index as u64);
             msr!("vtcr_el2", self.vm.vtcr);
             msr!("vttbr_el2", self.vm.vttbr);
-            msr!("cntvoff_el2", self.vm.counter_offset());
             self.el1.load(core.e2h);
             if self.aarch32 {
                 self.el1_aarch32.load();
@@ -300,17 +308,6 @@ impl Vcpu {
         self.next.lists = state.vgic.looked_at(self.index);
         gic::set_virtual_timer_active(core.number, state.vgic.hardware_written(self.index));
         self.core = core;
-    }
-
-    /// Returns when its virtual timer interrupts, by the physical counter; `resident` says whether
-    /// the timer is in the core.
-    pub fn timer_deadline(&self, e2h: bool, resident: bool) -> u64 {
-        let offset = self.vm.counter_offset();
-        if resident {
-            timer::virtual_deadline(e2h, offset)
-        } else {
-            timer::saved_deadline(&self.el1, offset)
-        }
     }
 
     /// Copies what was counted to where the lab reads it. `owner` says whether its FP/SIMD registers
@@ -397,8 +394,9 @@ impl Core {
                 self.exchange(evicted);
                 next.reset(start);
                 let mut state = next.vm.state.lock();
-                // Its timer was reset, too. The load that follows sees to the effects.
+                // Its timers were reset, too. The load that follows sees to the effects.
                 let _ = state.vgic.hardware_seen(next.index, false);
+                let _ = (state.vgic).set_level(next.index, physical_timer::INTID, false);
             }
             // SAFETY: the resident vCPU was saved, and the caller enters this one.
             unsafe { next.load(self) }

@@ -4,7 +4,7 @@ mod create;
 
 use ::core::{
     slice,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 use arrayvec::ArrayVec;
@@ -27,7 +27,6 @@ use super::{
     scheduler,
     sysreg::isb,
     system_registers::IdRegisters,
-    timer,
     wait::Lock,
 };
 use crate::{mrs, msr};
@@ -95,8 +94,6 @@ pub struct Vm {
     segments: ArrayVec<Segment, 3>,
     /// How vCPU 0 begins.
     start: Start,
-    /// CNTVOFF_EL2: the physical counter when the VM began.
-    counter_offset: AtomicU64,
     /// Whether a vCPU is resetting it.
     resetting: AtomicBool,
     /// For each core, which of its vCPUs ran there last.
@@ -104,11 +101,6 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// Returns CNTVOFF_EL2, in ticks.
-    pub fn counter_offset(&self) -> u64 {
-        self.counter_offset.load(Ordering::Relaxed)
-    }
-
     /// Starts the VM, or starts it again: nothing in its memory, vCPU 0 on. vCPU `except` is the one
     /// that asked for it, on this core.
     pub fn reset(&self, core: &mut Core, except: Option<usize>) {
@@ -127,7 +119,6 @@ impl Vm {
         core.resident = core
             .resident
             .filter(|vcpu| unsafe { (*vcpu.as_ptr()).vm.number } != self.number);
-        self.counter_offset.store(timer::now(), Ordering::Relaxed);
         let mut state = self.state.lock();
         state.stage2.unmap_all();
         self.invalidate_tlb();

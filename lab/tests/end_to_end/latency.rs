@@ -98,7 +98,9 @@ fn eager_is_late(paths: &Paths) -> Outcomes {
         for share in [0.1, 0.5, 0.99] {
             let [eager, owner] =
                 [&eager, &owner].map(|(masked, delay)| [masked, delay].map(|h| h.quantile(share)));
-            check(eager[0] > owner[0] && eager[1] > owner[1], || {
+            // The bins of stretches are a quarter of an octave wide: the longest may share one.
+            let longer = eager[0] > owner[0] || share > 0.9 && eager[0] == owner[0];
+            check(longer && eager[1] > owner[1], || {
                 format!("{workload}: at {share}, {eager:?} and {owner:?}")
             })?;
         }

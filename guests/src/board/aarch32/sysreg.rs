@@ -4,22 +4,39 @@
 /// Reads the System register of this name, 32 or 64 bits wide, as a number of 64 bits.
 #[macro_export]
 macro_rules! read_sysreg {
-    ("cntfrq_el0") => { $crate::read_coprocessor!("p15, 0, {}, c14, c0, 0") };
-    ("icc_iar1_el1") => { $crate::read_coprocessor!("p15, 0, {}, c12, c12, 0") };
-    ("cntvct_el0") => {{
-        let (low, high): (u32, u32);
-        // SAFETY: reads a counter.
-        unsafe {
-            core::arch::asm!(
-                "isb",
-                "mrrc p15, 1, {}, {}, c14",
-                out(reg) low,
-                out(reg) high,
-                options(nostack, preserves_flags),
-            );
-        }
-        u64::from(high) << 32 | u64::from(low)
-    }};
+    ("cntfrq_el0") => {
+        $crate::read_coprocessor!("p15, 0, {}, c14, c0, 0")
+    };
+    ("icc_iar1_el1") => {
+        $crate::read_coprocessor!("p15, 0, {}, c12, c12, 0")
+    };
+    ("isr_el1") => {
+        $crate::read_coprocessor!("p15, 0, {}, c12, c1, 0")
+    };
+    ("cntv_ctl_el0") => {
+        $crate::read_coprocessor!("p15, 0, {}, c14, c3, 1")
+    };
+    ("cntv_tval_el0") => {
+        $crate::read_coprocessor!("p15, 0, {}, c14, c3, 0")
+    };
+    ("cntp_ctl_el0") => {
+        $crate::read_coprocessor!("p15, 0, {}, c14, c2, 1")
+    };
+    ("cntp_tval_el0") => {
+        $crate::read_coprocessor!("p15, 0, {}, c14, c2, 0")
+    };
+    ("cntpct_el0") => {
+        $crate::read_coprocessor_pair!("p15, 0, {}, {}, c14")
+    };
+    ("cntvct_el0") => {
+        $crate::read_coprocessor_pair!("p15, 1, {}, {}, c14")
+    };
+    ("cntp_cval_el0") => {
+        $crate::read_coprocessor_pair!("p15, 2, {}, {}, c14")
+    };
+    ("cntv_cval_el0") => {
+        $crate::read_coprocessor_pair!("p15, 3, {}, {}, c14")
+    };
 }
 
 /// Writes a value to the System register of this name and makes it take effect (`ISB`).
@@ -45,6 +62,18 @@ macro_rules! write_sysreg {
     ("cntv_ctl_el0", $value:expr) => {
         $crate::write_coprocessor!("p15, 0, {}, c14, c3, 1", $value)
     };
+    ("cntv_tval_el0", $value:expr) => {
+        $crate::write_coprocessor!("p15, 0, {}, c14, c3, 0", $value)
+    };
+    ("cntp_ctl_el0", $value:expr) => {
+        $crate::write_coprocessor!("p15, 0, {}, c14, c2, 1", $value)
+    };
+    ("cntp_tval_el0", $value:expr) => {
+        $crate::write_coprocessor!("p15, 0, {}, c14, c2, 0", $value)
+    };
+    ("cntp_cval_el0", $value:expr) => {
+        $crate::write_coprocessor_pair!("p15, 2, {}, {}, c14", $value)
+    };
     ("icc_sgi1r_el1", $value:expr) => {
         $crate::write_coprocessor_pair!("p15, 0, {}, {}, c12", $value)
     };
@@ -67,6 +96,25 @@ macro_rules! read_coprocessor {
             );
         }
         u64::from(value)
+    }};
+}
+
+/// Reads what MRRC of these operands reads, a counter or a timer's deadline, after an `ISB`.
+#[macro_export]
+macro_rules! read_coprocessor_pair {
+    ($operands:literal) => {{
+        let (low, high): (u32, u32);
+        // SAFETY: as for `read_coprocessor!`.
+        unsafe {
+            core::arch::asm!(
+                "isb",
+                concat!("mrrc ", $operands),
+                out(reg) low,
+                out(reg) high,
+                options(nostack, preserves_flags),
+            );
+        }
+        u64::from(high) << 32 | u64::from(low)
     }};
 }
 

@@ -4,7 +4,7 @@ use ::core::{
     ops::Range,
     ptr::NonNull,
     slice,
-    sync::atomic::{AtomicBool, AtomicU64, AtomicUsize},
+    sync::atomic::{AtomicBool, AtomicUsize},
 };
 
 use alloc::{boxed::Box, vec::Vec};
@@ -138,7 +138,6 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
             entry: layout.entry(),
             arguments: image.execution_state.boot_arguments(layout.fdt.start),
         },
-        counter_offset: AtomicU64::new(0),
         resetting: AtomicBool::new(false),
         last: [const { AtomicUsize::new(0) }; MAX_CORES],
         state: Lock::new(VmState {
