@@ -12,6 +12,7 @@ const IMAGES: &[(&str, &str)] = &[
     ("firmware", "image.ld"),
     ("streaming", "image.ld"),
     ("hostile", "image.ld"),
+    ("reader", "image.ld"),
     ("timers", "image.ld"),
     ("checker32", "image32.ld"),
     ("timers32", "image32.ld"),

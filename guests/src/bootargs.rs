@@ -19,6 +19,9 @@ const STREAMING_KEYS: &str = "registers, seed, windows, fault";
 /// The keys that [`Timers`] knows.
 const TIMERS_KEYS: &str = "checks, seed, rounds";
 
+/// The keys that [`Reader`] knows.
+const READER_KEYS: &str = "bytes, no-fifos";
+
 /// What the checker is to do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Checker {
@@ -311,6 +314,37 @@ impl fmt::Display for Timers {
     }
 }
 
+/// What the reader is to read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Reader {
+    /// `bytes=N`: how many bytes.
+    pub bytes: u64,
+    /// `no-fifos`: the UART holds one byte.
+    pub fifos: bool,
+}
+
+impl Reader {
+    /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
+    ///
+    /// # Errors
+    ///
+    /// Names the first word that cannot be followed.
+    pub fn parse(bootargs: &str) -> Result<Self, Error<'_>> {
+        let mut settings = Self {
+            bytes: 1000,
+            fifos: true,
+        };
+        for word in bootargs.split_ascii_whitespace() {
+            match word.split_once('=') {
+                Some(("bytes", value)) => settings.bytes = number("bytes", value)?,
+                None if word == "no-fifos" => settings.fifos = false,
+                _ => return Err(Error::Word(word, READER_KEYS)),
+            }
+        }
+        Ok(settings)
+    }
+}
+
 pub(crate) fn number<'a>(key: &'static str, value: &'a str) -> Result<u64, Error<'a>> {
     value.parse().map_err(|_| Error::Number(key, value))
 }
@@ -459,6 +493,21 @@ mod tests {
         };
         let bootargs = "only=hvc-null rounds=5 partner=fp";
         assert_eq!(Bench::parse(bootargs), Ok(expected));
+    }
+
+    #[test]
+    fn every_reader_key_counts() {
+        let expected = Reader {
+            bytes: 7,
+            fifos: false,
+        };
+        assert_eq!(Reader::parse("no-fifos bytes=7"), Ok(expected));
+        assert_eq!(Reader::parse("").map(|settings| settings.fifos), Ok(true));
+        let error = Reader::parse("fifos=on").map_err(|error| format!("{error}"));
+        assert_eq!(
+            error,
+            Err("unknown word \"fifos=on\"; one of bytes, no-fifos".into())
+        );
     }
 
     #[test]

@@ -16,4 +16,5 @@ pub mod vgic;
 
 pub mod id_registers;
 pub mod syndrome;
+pub mod terminal;
 pub mod vpl011;

@@ -154,17 +154,23 @@ impl Vpl011 {
         None
     }
 
-    /// A byte for the guest; false if the receive FIFO is full, and the byte has to be kept.
-    pub fn receive(&mut self, byte: u8) -> bool {
-        if self.fifo.len >= self.depth() {
-            return false;
+    /// Whether the receive FIFO has room for a byte.
+    #[inline]
+    pub const fn has_room(&self) -> bool {
+        self.fifo.len < self.depth()
+    }
+
+    /// A byte for the guest. One for which there is no room is lost, as on the wire: whoever can keep it asks
+    /// [`Vpl011::has_room`] first.
+    pub fn receive(&mut self, byte: u8) {
+        if !self.has_room() {
+            return;
         }
         self.fifo.push(byte);
         self.ris |= INT_RT;
         if self.fifo.len >= self.trigger() {
             self.ris |= INT_RX;
         }
-        true
     }
 
     /// The level of the interrupt line (`UARTINTR`).
@@ -179,7 +185,6 @@ impl Vpl011 {
         if self.cr & CR_LBE == 0 {
             return Some(byte);
         }
-        // A byte that overruns is lost, as on the wire.
         self.receive(byte);
         None
     }
@@ -216,7 +221,7 @@ impl Vpl011 {
         if self.fifo.len == 0 {
             flags |= FR_RXFE;
         }
-        if self.fifo.len >= self.depth() {
+        if !self.has_room() {
             flags |= FR_RXFF;
         }
         flags

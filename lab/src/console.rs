@@ -1,6 +1,6 @@
 //! What the guests and the hypervisor said on the console, and what it means.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use trapcast_trace::record::MARK;
 
@@ -56,7 +56,8 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
     let console = &console.replace(char::from(MARK), "");
     let mut findings = Findings::default();
     for (vm, expected) in vms.iter().enumerate() {
-        let lines: Vec<&str> = lines_of(console, vm, vms.len()).collect();
+        let lines = lines_of(console, vm, vms.len());
+        let lines: Vec<&str> = lines.iter().map(|line| &**line).collect();
         let before = findings.failures.len();
         match expected {
             Expected::Checker => findings.program(vm, &lines, "checker", 1),
@@ -92,13 +93,24 @@ pub fn findings(console: &str, vms: &[Expected]) -> Findings {
     findings
 }
 
-/// The lines of one VM, without the tag that tells several VMs apart.
-fn lines_of(console: &str, vm: usize, vms: usize) -> impl Iterator<Item = &str> {
-    let tag = (vms > 1).then(|| format!("[vm{vm}] "));
-    console.lines().filter_map(move |line| match &tag {
-        Some(tag) => line.strip_prefix(tag.as_str()),
-        None => Some(line),
-    })
+/// The lines of one VM, without the tag that tells several VMs apart. A line that another VM has interrupted goes
+/// on behind a tag with a plus sign.
+fn lines_of(console: &str, vm: usize, vms: usize) -> Vec<Cow<'_, str>> {
+    if vms == 1 {
+        return console.lines().map(Cow::Borrowed).collect();
+    }
+    let (begins, goes_on) = (format!("[vm{vm}] "), format!("[vm{vm}+] "));
+    let mut lines: Vec<Cow<'_, str>> = Vec::new();
+    for shown in console.lines() {
+        if let Some(line) = shown.strip_prefix(&begins) {
+            lines.push(line.into());
+        } else if let Some(rest) = shown.strip_prefix(&goes_on)
+            && let Some(line) = lines.last_mut()
+        {
+            *line += rest;
+        }
+    }
+    lines
 }
 
 /// The number that stands behind `key=` in a line.
@@ -240,6 +252,18 @@ mod tests {
         let found = findings(console, &[Expected::LinuxScript, Expected::Checker]);
         assert_eq!(found.guest_mismatches, 7);
         assert_eq!(found.failures, ["vm1: stopped: stage-2 fault at 0x0"]);
+    }
+
+    #[test]
+    fn a_line_that_was_interrupted_is_put_together() {
+        let console = "[vm1] checker: done used=5\n\
+                       [vm0] checker: done used=1 mism\n\
+                       [vm1+]  mismatches=1\n\
+                       trapcast: vm1: powered off\n\
+                       [vm0+] atches=2\n";
+        let found = findings(console, &[Expected::Checker; 2]);
+        assert_eq!(found.failures, [""; 0]);
+        assert_eq!((found.guest_mismatches, found.guest_used), (3, 6));
     }
 
     #[test]

@@ -13,6 +13,12 @@ use super::cpus;
 const UARTDR: usize = 0x0900_0000;
 const UARTFR: usize = 0x0900_0018;
 const UARTCR: usize = 0x0900_0030;
+const UARTLCR_H: usize = 0x0900_002c;
+/// UARTLCR_H: eight bits, and FEN, the FIFOs enabled.
+const WLEN_8: u32 = 0b11 << 5;
+const FEN: u32 = 1 << 4;
+/// UARTFR: the receive FIFO is empty.
+const RXFE: u32 = 1 << 4;
 /// UARTFR: the transmit FIFO is full.
 const TXFF: u32 = 1 << 5;
 /// UARTCR: enable, and enable transmission.
@@ -51,6 +57,16 @@ pub fn print_line(line: fmt::Arguments<'_>) {
 /// records and not on the console.
 pub fn mark() {
     write(UARTDR, 0x02);
+}
+
+/// Turns the FIFOs on or off.
+pub fn set_fifos(on: bool) {
+    write(UARTLCR_H, if on { WLEN_8 | FEN } else { WLEN_8 });
+}
+
+/// Reads a byte that has come, if there is one.
+pub fn receive() -> Option<u8> {
+    (read(UARTFR) & RXFE == 0).then(|| read(UARTDR) as u8)
 }
 
 /// Prints one line with the name of the program in front.

@@ -41,9 +41,15 @@ pub fn set_at(count: u64) {
 /// Blocks at EL1 by WFI until the timer has fired, [`WAIT_MICROSECONDS`] from now.
 #[inline(always)]
 pub fn wait() {
+    wait_for(WAIT_MICROSECONDS);
+}
+
+/// Blocks at EL1 by WFI until the timer has fired, in so many microseconds from now.
+#[inline(always)]
+pub fn wait_for(microseconds: u64) {
     // Masked until after the WFI: an interrupt before it would leave nothing to wake it up.
     gic::mask();
-    set(WAIT_MICROSECONDS);
+    set(microseconds);
     while !fired() {
         // SAFETY: waits; a pending interrupt ends it although it is masked.
         unsafe { asm!("wfi", options(nostack, preserves_flags)) };

@@ -1,39 +1,36 @@
-//! The host's console: its own lines, and the output of its VMs, told apart by line.
+//! The host's console: the board's UART, with the terminal that its VMs and EL2 share ([`Terminal`]).
+//!
+//! EL2 never waits for the UART while a guest runs: what does not fit into its FIFO waits in memory, and
+//! goes on by the transmit interrupt. A VM whose byte finds no room there keeps it and tries again. A
+//! stretch of sending is as long as the FIFO is deep; then EL2 looks for an interrupt.
 
 use ::core::{fmt, fmt::Write, ptr::NonNull};
 
-use alloc::{collections::VecDeque, vec, vec::Vec};
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
-use arrayvec::ArrayVec;
 use safe_mmio::UniqueMmioPointer;
+use trapcast_hypervisor::terminal::Terminal;
 
-use super::{memory::UART, wait::Lock};
+use super::{
+    gic,
+    memory::UART,
+    meter::Meter,
+    wait::{Guard, Lock},
+};
 
-/// A line of a VM that is longer is shown in pieces.
-const LINE: usize = 512;
+/// Bytes that the UART's FIFOs hold.
+const FIFO: usize = 32;
 
-/// How much of what is typed to a VM waits for it, as in a terminal; with several VMs the rest is lost.
-const WAITING: usize = 4096;
-
-/// The key that, before a digit, says which VM is typed to: Ctrl-].
-const ESCAPE: u8 = 0x1d;
+/// Bytes that a line of EL2's own seldom exceeds.
+const LINE: usize = 80;
 
 /// The UART's interrupts for bytes that were typed.
 const RECEIVE: Interrupts = Interrupts::RXI.union(Interrupts::RTI);
 
 struct Console {
     uart: Uart<'static>,
-    /// Whether lines are told apart: with more than one VM.
-    tagged: bool,
-    /// What each VM has sent of a line; empty with one VM.
-    lines: Vec<ArrayVec<u8, LINE>>,
-    /// Whether the last byte sent ended a line.
-    at_start: bool,
-    /// The VM that is typed to, and whether the escape key was the last one.
-    focus: usize,
-    escaped: bool,
-    /// What was typed to each VM while it had no room.
-    waiting: Vec<VecDeque<u8>>,
+    terminal: Terminal,
+    /// The interrupts that the UART may raise.
+    enabled: Interrupts,
 }
 
 static CONSOLE: Lock<Option<Console>> = Lock::new(None);
@@ -46,17 +43,13 @@ pub unsafe fn init() {
     // SAFETY: nobody else has a pointer to the UART.
     let registers =
         unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(UART as *mut PL011Registers)) };
-    let mut uart = Uart::new(registers);
-    uart.set_interrupt_masks(RECEIVE);
-    *CONSOLE.lock() = Some(Console {
-        uart,
-        tagged: false,
-        lines: Vec::new(),
-        at_start: true,
-        focus: 0,
-        escaped: false,
-        waiting: Vec::new(),
-    });
+    let mut console = Console {
+        uart: Uart::new(registers),
+        terminal: Terminal::new(),
+        enabled: Interrupts::empty(),
+    };
+    console.enable(RECEIVE);
+    *CONSOLE.lock() = Some(console);
 }
 
 /// Makes the console usable for a panic, whoever was using it.
@@ -67,157 +60,191 @@ pub fn force_unlock() {
 
 /// Tells the lines of `vms` VMs apart, if there are several.
 pub fn expect_vms(vms: usize) {
-    with(|console| {
-        console.tagged = vms > 1;
-        console.waiting = (0..vms).map(|_| VecDeque::with_capacity(WAITING)).collect();
-        if console.tagged {
-            console.lines = vec![ArrayVec::new(); vms];
-        }
-    });
+    with(|console| console.terminal.expect_vms(vms));
 }
 
-/// Prints a byte that a VM sent.
-pub fn send(vm: usize, byte: u8) {
-    with(|console| console.send(vm, byte));
+/// Takes a byte that a VM sends; `false` if there is no room for it: the VM has to try again. To be
+/// followed by [`transmit`].
+pub fn send(vm: usize, byte: u8) -> bool {
+    with(|console| console.terminal.send(vm, byte))
 }
 
 /// Shows what a VM that now waits has of a line, such as a prompt.
+#[inline]
 pub fn show_prompt(vm: usize) {
     with(|console| {
-        if console.lines.get(vm).is_some_and(|line| !line.is_empty()) {
-            console.show_line(vm);
+        if console.terminal.has_prompt(vm) {
+            console.show_prompt(vm);
         }
     });
 }
 
-/// Shows what all VMs have of a line, and ends it.
+/// Sends what waits, until there is nothing more, the UART is full, or an interrupt is pending; the rest goes
+/// by the UART's interrupt.
+pub fn transmit(meter: &mut Meter) {
+    while with(|console| console.transmit(FIFO)) {
+        meter.looked_for_interrupt();
+        if gic::interrupt_is_pending() {
+            return with(|console| console.begin(0));
+        }
+    }
+}
+
+/// Sends all that waits, with what VMs have of lines, and ends the last one.
 pub fn flush() {
     with(|console| {
-        for vm in 0..console.lines.len() {
-            if !console.lines[vm].is_empty() {
-                console.show_line(vm);
-            }
+        console.drain();
+        for vm in 0..console.terminal.vms() {
+            console.terminal.show_prompt(vm);
+            console.drain();
         }
-        console.end_line();
+        let end = console.terminal.line_end();
+        console.terminal.say(end);
+        console.drain();
     });
 }
 
-/// Keeps a byte for VM `vm`, which has no room for it, in front of all that waits. With one VM the UART
-/// stops to interrupt: what is typed from then on waits in it, or where its sender has it.
-pub fn hold(vm: usize, byte: u8) {
+/// Takes what was typed from the UART, as much as its FIFO holds, and returns the VM that it is for, if any.
+/// What is for another one is left for the next call, and what there is no room for stays in the UART until
+/// there is.
+pub fn take_keys() -> Option<usize> {
     with(|console| {
-        console.waiting[vm].push_front(byte);
-        if !console.tagged {
-            console.uart.set_interrupt_masks(Interrupts::empty());
-        }
-    });
-}
-
-/// Takes the first byte that waits for VM `vm`, which has read one.
-pub fn take_waiting(vm: usize) -> Option<u8> {
-    with(|console| console.waiting[vm].pop_front())
-}
-
-/// Lets the UART interrupt again, as nothing waits.
-pub fn resume() {
-    with(|console| console.uart.set_interrupt_masks(RECEIVE));
-}
-
-/// Takes a byte that was typed, if there is one that a VM may have now: its number, and the byte. What is
-/// typed to a VM for which bytes wait waits behind them.
-pub fn typed() -> Option<(usize, u8)> {
-    with(|console| {
-        loop {
-            let focus = console.focus;
-            let waits = console
-                .waiting
-                .get(focus)
-                .is_some_and(|bytes| !bytes.is_empty());
-            if waits && !console.tagged {
-                return None;
+        let mut vm = None;
+        for _ in 0..FIFO {
+            if !console.terminal.wants_keys() {
+                console.enable(console.enabled - RECEIVE);
+                break;
             }
-            let byte = console.uart.read_word().unwrap_or(None)?;
-            if ::core::mem::take(&mut console.escaped) && byte.is_ascii_digit() {
-                console.focus = usize::from(byte - b'0');
-            } else if byte == ESCAPE && console.tagged {
-                console.escaped = true;
-            } else if !waits {
-                return Some((focus, byte));
-            } else if console.waiting[focus].len() < WAITING {
-                console.waiting[focus].push_back(byte);
+            match console.uart.read_word() {
+                Ok(Some(byte)) => {
+                    let focus = console.terminal.type_key(byte);
+                    if vm.is_some() && focus.is_none() {
+                        break;
+                    }
+                    vm = focus;
+                }
+                Ok(None) => break,
+                // Of a byte that came damaged nothing is known.
+                Err(_) => {}
             }
         }
+        vm
     })
 }
 
+/// Takes the first byte that waits for VM `vm`.
+pub fn next_typed(vm: usize) -> Option<u8> {
+    with(|console| {
+        let byte = console.terminal.next_typed(vm);
+        console.listen();
+        byte
+    })
+}
+
+/// Forgets what was typed to VM `vm`, which is off for good.
+pub fn forget_typed(vm: usize) {
+    with(|console| {
+        console.terminal.forget_typed(vm);
+        console.listen();
+    });
+}
+
+#[inline(always)]
 fn with<T: Default>(action: impl FnOnce(&mut Console) -> T) -> T {
-    CONSOLE.lock().as_mut().map(action).unwrap_or_default()
+    let mut console: Guard<Option<Console>> = CONSOLE.lock();
+    console.as_mut().map(action).unwrap_or_default()
 }
 
 impl Console {
-    fn byte(&mut self, byte: u8) {
-        put(&mut self.uart, byte);
-        self.at_start = byte == b'\n';
-    }
-
-    fn end_line(&mut self) {
-        if !self.at_start {
-            self.byte(b'\r');
-            self.byte(b'\n');
+    fn enable(&mut self, interrupts: Interrupts) {
+        if self.enabled != interrupts {
+            self.enabled = interrupts;
+            self.uart.set_interrupt_masks(interrupts);
         }
     }
 
-    fn send(&mut self, vm: usize, byte: u8) {
-        if !self.tagged {
-            self.byte(byte);
-            return;
-        }
-        if byte != b'\r' {
-            self.lines[vm].push(byte);
-        }
-        if byte == b'\n' || self.lines[vm].is_full() {
-            self.show_line(vm);
+    /// Takes bytes from the UART again, if there is room for them.
+    fn listen(&mut self) {
+        if !self.enabled.contains(RECEIVE) && self.terminal.wants_keys() {
+            self.enable(self.enabled | RECEIVE);
         }
     }
 
-    fn show_line(&mut self, vm: usize) {
-        self.end_line();
-        // Ignored: writing to the UART cannot fail.
-        let _ = write!(self, "[vm{vm}] ");
-        let line = &mut self.lines[vm];
-        // With interrupts masked all along: so nothing else is done for each byte.
-        for &byte in line.iter() {
-            if byte == b'\n' {
-                put(&mut self.uart, b'\r');
+    #[cold]
+    #[inline(never)]
+    fn show_prompt(&mut self, vm: usize) {
+        self.terminal.show_prompt(vm);
+        self.begin(FIFO);
+    }
+
+    /// Sends `most` bytes, or what the UART has room for; if it has none, it interrupts when it has. Returns
+    /// whether more wait and there may be room.
+    fn transmit(&mut self, most: usize) -> bool {
+        let mut sent = 0;
+        let mut full = false;
+        for &byte in self.terminal.output().iter().take(most) {
+            full = self.uart.is_tx_fifo_full();
+            if full {
+                break;
             }
-            put(&mut self.uart, byte);
+            self.uart.write_word(byte);
+            sent += 1;
         }
-        self.at_start = line.last() == Some(&b'\n');
-        line.clear();
+        self.terminal.sent(sent);
+        let more = !self.terminal.output().is_empty();
+        if full {
+            self.enable(self.enabled | Interrupts::TXI);
+        } else if !more {
+            self.enable(self.enabled - Interrupts::TXI);
+        }
+        more && !full
     }
-}
 
-/// Sends a byte as soon as the UART has room for it.
-fn put(uart: &mut Uart, byte: u8) {
-    while uart.is_tx_fifo_full() {}
-    uart.write_word(byte);
+    /// Sends `most` bytes now, and what is left by the UART's interrupt.
+    fn begin(&mut self, most: usize) {
+        if self.transmit(most) {
+            self.enable(self.enabled | Interrupts::TXI);
+        }
+    }
+
+    /// Sends all that waits, as fast as the UART takes it.
+    fn drain(&mut self) {
+        loop {
+            let output = self.terminal.output();
+            for &byte in output {
+                while self.uart.is_tx_fifo_full() {}
+                self.uart.write_word(byte);
+            }
+            match output.len() {
+                0 => return,
+                sent => self.terminal.sent(sent),
+            }
+        }
+    }
 }
 
 impl Write for Console {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for byte in text.bytes() {
-            self.byte(byte);
+        let mut text = text.as_bytes();
+        loop {
+            text = &text[self.terminal.say(text)..];
+            if text.is_empty() {
+                return Ok(());
+            }
+            // More at once than is kept free for it.
+            self.drain();
         }
-        Ok(())
     }
 }
 
 /// Prints a line of the hypervisor's own.
 pub fn say_line(line: fmt::Arguments) {
     with(|console| {
-        console.end_line();
-        // Ignored: writing to the UART cannot fail.
+        let end = console.terminal.line_end();
+        console.terminal.say(end);
+        // Ignored: writing cannot fail.
         let _ = write!(console, "trapcast: {line}\r\n");
+        console.begin(LINE);
     });
 }
 

@@ -14,7 +14,7 @@ use super::{
     gic, inject, scheduler,
     vcpu::Vcpu,
     vm::{Vm, VmState},
-    wait::{Lock, spin_loop},
+    wait::spin_loop,
 };
 use crate::mrs;
 
@@ -39,9 +39,12 @@ pub fn data_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exit, Next
         && let Some(access) = access(vcpu, abort)
         && let Some((device, offset)) = device(vcpu.vm, ipa)
     {
-        emulate(vcpu, core, device, offset, access);
-        skip_instruction();
-        return (Exit::Mmio, Next::Continue);
+        if emulate(vcpu, core, device, offset, access) {
+            skip_instruction();
+            return (Exit::Mmio, Next::Continue);
+        }
+        // Others may run meanwhile; then it makes the access again.
+        return (Exit::Mmio, Next::Schedule);
     }
     memory_abort(vcpu, core, abort, false)
 }
@@ -102,9 +105,13 @@ fn device(vm: &Vm, ipa: u64) -> Option<(Device, u64)> {
     })
 }
 
-fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access: Access) {
+/// Makes an access to a device; `false` if it has to wait and was not made.
+fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access: Access) -> bool {
     match device {
-        Device::Gic(frame) => emulate_gic(vcpu, core, frame, offset, access),
+        Device::Gic(frame) => {
+            emulate_gic(vcpu, core, frame, offset, access);
+            true
+        }
         Device::Uart => emulate_uart(vcpu, core, offset, access),
     }
 }
@@ -155,25 +162,35 @@ fn call_out(vcpu: &Vcpu, core: &mut Core, live: VcpuSet) {
     spin_loop();
 }
 
-fn emulate_uart(vcpu: &mut Vcpu, core: &mut Core, offset: u64, access: Access) {
-    let mut state = vcpu.vm.state.lock();
-    let size = access.size;
+/// An access to the virtual UART; see [`emulate`].
+fn emulate_uart(vcpu: &mut Vcpu, core: &mut Core, offset: u64, access: Access) -> bool {
+    let vm = vcpu.vm;
+    let mut state = vm.state.lock();
+    let mut sent = None;
     if access.write {
         let value = access.stored(register(vcpu, access.register));
-        match state.uart.write(offset, size, value as u32) {
-            Some(MARK) => core.recorder.marked(),
-            Some(byte) => console::send(vcpu.vm.number, byte),
-            None => {}
-        }
-        let effects = update_uart_line(&mut state);
-        apply(vcpu.vm, vcpu.index, core, &mut state, effects);
+        sent = state.uart.write(offset, access.size, value as u32);
     } else {
-        let value = state.uart.read(offset, size);
-        let effects = update_uart_line(&mut state);
-        apply(vcpu.vm, vcpu.index, core, &mut state, effects);
-        drop(state);
-        receive_waiting(vcpu.vm);
+        let value = state.uart.read(offset, access.size);
         set_register(vcpu, access.register, access.loaded(value.into()));
+    }
+    if state.typed {
+        deliver(vm, &mut state);
+    }
+    let effects = update_uart_line(&mut state);
+    apply(vm, vcpu.index, core, &mut state, effects);
+    drop(state);
+    match sent {
+        None => true,
+        Some(MARK) => {
+            core.recorder.marked();
+            true
+        }
+        Some(byte) => {
+            let taken = console::send(vm.number, byte);
+            console::transmit(&mut core.meter);
+            taken
+        }
     }
 }
 
@@ -219,48 +236,28 @@ pub fn notify(vm: &Vm, effects: Effects) {
     scheduler::kick(vm.number, effects.kick);
 }
 
-/// Held from taking a byte to giving it, so that no two cores change their order. Taken before a VM's
-/// lock.
-static RECEIVING: Lock<()> = Lock::new(());
-
-/// Gives what was typed to the VM that it was typed to.
+/// Takes what was typed, and gives it to the VM that it was typed to.
 pub fn receive() {
-    let _receiving = RECEIVING.lock();
-    while let Some((number, byte)) = console::typed() {
-        if let Some(vm) = scheduler::vm_that_is_on(number) {
-            give(vm, byte);
-        }
-    }
-}
-
-/// Passes what waits for `vm`, which has read a byte, on to it.
-fn receive_waiting(vm: &Vm) {
-    let receiving = RECEIVING.lock();
-    let mut gave = false;
-    while let Some(byte) = console::take_waiting(vm.number) {
-        gave = true;
-        if !give(vm, byte) {
-            return;
-        }
-    }
-    if gave {
-        console::resume();
-        drop(receiving);
-        receive();
-    }
-}
-
-/// Gives a VM's UART a byte, or keeps it and returns false if that is full.
-fn give(vm: &Vm, byte: u8) -> bool {
-    let taken = {
-        let mut state = vm.state.lock();
-        let taken = state.uart.receive(byte);
-        let effects = update_uart_line(&mut state);
-        notify(vm, effects);
-        taken
+    let Some(number) = console::take_keys() else {
+        return;
     };
-    if !taken {
-        console::hold(vm.number, byte);
+    let Some(vm) = scheduler::vm_that_is_on(number) else {
+        console::forget_typed(number);
+        return;
+    };
+    let mut state = vm.state.lock();
+    deliver(vm, &mut state);
+    let effects = update_uart_line(&mut state);
+    notify(vm, effects);
+}
+
+/// Gives a VM's UART what was typed to it, as much as it has room for. The rest follows when it has more.
+fn deliver(vm: &Vm, state: &mut VmState) {
+    state.typed = true;
+    while state.typed && state.uart.has_room() {
+        match console::next_typed(vm.number) {
+            Some(byte) => state.uart.receive(byte),
+            None => state.typed = false,
+        }
     }
-    taken
 }

@@ -406,6 +406,7 @@ impl Core {
         if report::asks_where() {
             self.tell_where();
         }
+        console::transmit(&mut self.meter);
         mmio::receive();
     }
 

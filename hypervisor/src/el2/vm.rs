@@ -42,6 +42,8 @@ pub struct VmState {
     pub vgic: Vgic,
     /// Its UART.
     pub uart: Vpl011,
+    /// Whether something that was typed to it may wait for room in its UART.
+    pub typed: bool,
     /// Its tables.
     pub stage2: Stage2<'static>,
     /// For each vCPU, how it begins if it was turned on and has not begun.

@@ -1,20 +1,22 @@
 //! What is typed reaches the VM that it is typed to.
 
 use std::{
+    cell::RefCell,
     fs::{self, File},
     io::{Read, Write},
     path::Path,
-    process::{Command, Stdio},
+    process::{Child, ChildStdin, Command, Stdio},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
 };
 
 use flate2::{Compression, write::GzEncoder};
+use libtest_mimic::Failed;
 use trapcast::{
     image::Image,
     initrd::{self, Task},
-    machine::{Cpu, Vm},
+    machine::{Cpu, Machine, Prepared, Vm},
     paths::Paths,
     qemu,
 };
@@ -38,6 +40,20 @@ pub fn trials(add: &mut Add) {
     add(
         "boot/one_who_does_not_read".into(),
         Box::new(beside_one_who_does_not_read),
+    );
+    for fifos in ["", "no-fifos"] {
+        let reads = move |paths: &Paths| slow_reader(paths, fifos);
+        add(
+            format!(
+                "boot/slow_reader{}{fifos}",
+                if fifos.is_empty() { "" } else { "/" }
+            ),
+            Box::new(reads),
+        );
+    }
+    add(
+        "boot/paste_beside_a_flood".into(),
+        Box::new(paste_beside_a_flood),
     );
 }
 
@@ -130,25 +146,137 @@ fn beside_one_who_does_not_read(paths: &Paths) -> Outcomes {
         memory: 16 << 20,
         ..shell.clone()
     };
-    let machine = one_core(Cpu::NeoverseN1, false, vec![deaf, shell]);
-    let prepared = machine.prepare(&paths.hypervisor()?, "stdio")?;
-    let mut board = Command::new(qemu::PROGRAM)
-        .args(&prepared.arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut keys = board.stdin.take().expect("a pipe");
-    let console = read_in_background(board.stdout.take().expect("a pipe"));
-    let answered = wait_for(&console, "A busybox shell.").and_then(|()| {
-        // To VM 0, and more than waits for it; then Ctrl-] and the number of the other one.
-        let keys = &mut keys;
-        keys.write_all("word ".repeat(2000).as_bytes())?;
-        keys.write_all(b"\x1d1echo $((6 * 7))\n")?;
-        wait_for(&console, "[vm1] 42")
+    let board = Board::start(paths, 1, vec![deaf, shell])?;
+    board.talk(&[
+        // To VM 0, and more than its UART holds; then Ctrl-] and the number of the other one.
+        ("A busybox shell.", &"word ".repeat(2000)),
+        ("", "\x1d1echo $((6 * 7))\n"),
+        ("[vm1] 42", ""),
+    ])
+}
+
+/// A guest that reads slowly gets every byte, of more than waits for it in memory.
+fn slow_reader(paths: &Paths, fifos: &str) -> Outcomes {
+    const BYTES: usize = 60_000;
+    let bare = |program: &str, bootargs: String| -> Result<Vm, Failed> {
+        Ok(Vm {
+            kernel: Image::open(&paths.built(program)?)?,
+            initrd: None,
+            initrd_size: 0,
+            bootargs,
+            memory: 16 << 20,
+            ..linux_vm(paths, Task::PowerOff)?
+        })
+    };
+    // The other one has half of the core.
+    let vms = vec![
+        bare(
+            "checker",
+            "workload=never windows=4000000000 exits=0".into(),
+        )?,
+        bare("reader", format!("bytes={BYTES} {fifos}"))?,
+    ];
+    let board = Board::start(paths, 1, vms)?;
+    let text: String = (0..BYTES / 10).map(|n| format!("{n:09}\n")).collect();
+    board.talk(&[
+        ("[vm1] reader: start", "\x1d1"),
+        ("", text.as_str()),
+        ("[vm1] reader: done ", ""),
+    ])?;
+    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
     });
-    board.kill()?;
-    board.wait()?;
-    answered
+    wait_for(&board.console, &format!("done bytes={BYTES} fnv={hash:#x}"))
+}
+
+/// No byte of a paste is lost beside a VM that floods the terminal, whose lines stay whole.
+fn paste_beside_a_flood(paths: &Paths) -> Outcomes {
+    const FLOOD: &str = "a line of the flood that VM 0 sends";
+    let shell = linux_vm(paths, Task::Shell)?;
+    let board = Board::start(paths, 2, vec![shell.clone(), shell])?;
+    let flood = format!("yes {FLOOD}\n");
+    board.talk(&[("[vm0] / # ", ""), ("[vm1] / # ", flood.as_str())])?;
+    board.talk(&[(&format!("\n[vm0] {FLOOD}\r\n[vm0] {FLOOD}"), "\x1d1")])?;
+    board.paste(1)?;
+    let console = board.console.lock().expect("no reader panics");
+    let flood = console
+        .lines()
+        .filter_map(|line| line.strip_prefix("[vm0] "));
+    let mut flood = flood.skip_while(|line| *line != FLOOD);
+    let broken = flood.find(|line| *line != FLOOD && !FLOOD.starts_with(line));
+    check(broken.is_none(), || format!("{broken:?} is in the flood"))
+}
+
+/// A board with VMs, at whose terminal the trial sits.
+struct Board {
+    qemu: Child,
+    keys: RefCell<ChildStdin>,
+    console: Arc<Mutex<String>>,
+    /// The files that QEMU opens.
+    _files: (Machine, Prepared),
+}
+
+impl Board {
+    fn start(paths: &Paths, cores: u32, vms: Vec<Vm>) -> Result<Self, Failed> {
+        let machine = Machine {
+            cores,
+            ..one_core(Cpu::NeoverseN1, false, vms)
+        };
+        let prepared = machine.prepare(&paths.hypervisor()?, "stdio")?;
+        let mut qemu = Command::new(qemu::PROGRAM)
+            .args(&prepared.arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let keys = qemu.stdin.take().expect("a pipe");
+        let console = read_in_background(qemu.stdout.take().expect("a pipe"));
+        Ok(Self {
+            qemu,
+            keys: keys.into(),
+            console,
+            _files: (machine, prepared),
+        })
+    }
+
+    /// Waits for each of these, and types what stands beside it.
+    fn talk(&self, dialogue: &[(&str, &str)]) -> Outcomes {
+        for (expected, typed) in dialogue {
+            wait_for(&self.console, expected)?;
+            self.keys.borrow_mut().write_all(typed.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Pastes 10 kB into a file of VM `vm`, whose shell waits and then makes the same text to compare.
+    fn paste(&self, vm: usize) -> Outcomes {
+        let words = "text ".repeat(12);
+        let text: String = (0..125)
+            .map(|n| format!("line {n} of a paste, {words}\n"))
+            .collect();
+        check(text.len() >= 10_000, || text.len().to_string())?;
+        let compare = format!(
+            "n=0; while [ $n -lt 125 ]; do echo \"line $n of a paste, {words}\"; n=$((n + 1)); done |
+             cmp - paste && echo sa''me; echo do''ne\n"
+        );
+        // Ctrl-D ends the file. The quotes keep the echo of what is typed from being taken for the answer.
+        let typed = format!("cat >paste\n{text}\x04{compare}");
+        self.talk(&[("", typed.as_str())])?;
+        wait_for(&self.console, &format!("[vm{vm}] done"))?;
+        let console = self.console.lock().expect("no reader panics");
+        let answer = format!("[vm{vm}] same");
+        let others = if vm == 0 { "[vm1" } else { "[vm0" };
+        check(console.lines().any(|line| line == answer), || {
+            let lines = console.lines().filter(|line| !line.starts_with(others));
+            format!("{answer} did not come: {:#?}", lines.collect::<Vec<_>>())
+        })
+    }
+}
+
+impl Drop for Board {
+    fn drop(&mut self) {
+        let _ = self.qemu.kill();
+        let _ = self.qemu.wait();
+    }
 }
 
 /// What a pipe brings, collected by a thread of its own.

@@ -143,6 +143,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
         state: Lock::new(VmState {
             vgic: Vgic::new(settings.vcpus),
             uart: Vpl011::new(),
+            typed: false,
             stage2,
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],
