@@ -11,6 +11,7 @@ pub mod physical_timer;
 pub mod run_queue;
 pub mod settings;
 pub mod slots;
+pub mod smccc;
 pub mod stage2;
 pub mod vgic;
 

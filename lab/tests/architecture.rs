@@ -55,6 +55,8 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         let core = format!("{cpu}{}", if vhe == cpu.has_vhe() { "" } else { "-no-vhe" });
         let exceptions = move |paths: &Paths| passes(paths, cpu, vhe, &[EXCEPTIONS]);
         add(format!("exceptions/{core}"), Box::new(exceptions));
+        let features = move |paths: &Paths| passes(paths, cpu, vhe, &[FEATURES]);
+        add(format!("features/{core}"), Box::new(features));
         let debug = move |paths: &Paths| passes(paths, cpu, vhe, &[DEBUG_RESET, DEBUG, CHECKER]);
         add(format!("debug/{core}"), Box::new(debug));
         let firmware = move |paths: &Paths| behind_firmware(paths, cpu, vhe);
@@ -122,6 +124,12 @@ impl Guest {
         })
     }
 }
+
+/// What the core is said to have. `registers.rs` has it with SVE and SME, and without a hypervisor.
+const FEATURES: Guest = Guest {
+    program: "features",
+    words: "",
+};
 
 /// Breakpoints, watchpoints and software step.
 const DEBUG: Guest = Guest {

@@ -21,8 +21,8 @@ mod guest {
     use trapcast_guests::board::entry::fail;
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::instructions::{INSTRUCTIONS, Instruction, Needs, SMPRI, TPIDR2};
-    use trapcast_guests::board::timer;
     use trapcast_guests::board::vectors::{self, Rows};
+    use trapcast_guests::board::{psci, timer};
     use trapcast_guests::classes::Lengths;
     use trapcast_guests::features::{Features, Offered};
     use trapcast_guests::memory::{PAGE, take_from_end};
@@ -102,6 +102,7 @@ mod guest {
                 self.equal(SMPRI.name, true, (SMPRI.works)());
             }
             self.thread_pointer(round);
+            self.calls();
         }
 
         fn is_there(&self, needs: Needs) -> bool {
@@ -202,6 +203,34 @@ mod guest {
                 self.tpidr2 = !round;
                 vectors::set_tpidr2(self.tpidr2);
             }
+        }
+
+        /// Arm Architecture Calls (DEN 0028), where PSCI says that there are any.
+        fn calls(&mut self) {
+            const SMCCC_VERSION: u32 = 0x8000_0000;
+            const ARCH_FEATURES: u32 = 0x8000_0001;
+            const SOC_ID: u32 = 0x8000_0002;
+            /// Against branch target injection, which a core with CSV2 does not know.
+            const WORKAROUND_1: u32 = 0x8000_8000;
+            const PSCI_FEATURES: u32 = 0x8400_000a;
+            let call =
+                |function, argument: u32| psci::call_with(function, [argument.into(), 0, 0]) as i32;
+            if call(PSCI_FEATURES, SMCCC_VERSION) != 0 {
+                return;
+            }
+            self.equal("SMCCC_VERSION", 0x1_0001, call(SMCCC_VERSION, 0));
+            for (asked, answer) in [(SMCCC_VERSION, 0), (ARCH_FEATURES, 0), (SOC_ID, -1)] {
+                self.equal("SMCCC_ARCH_FEATURES", answer, call(ARCH_FEATURES, asked));
+            }
+            self.equal("SMCCC_ARCH_SOC_ID", -1, call(SOC_ID, 0));
+            let csv2 = read_sysreg!("ID_AA64PFR0_EL1") >> 56 & 0xf;
+            let (needed, called) = if csv2 != 0 { (1, 0) } else { (-1, -1) };
+            self.equal(
+                "ARCH_WORKAROUND_1",
+                needed,
+                call(ARCH_FEATURES, WORKAROUND_1),
+            );
+            self.equal("ARCH_WORKAROUND_1", called, call(WORKAROUND_1, 0));
         }
 
         fn equal<T: PartialEq + fmt::Debug>(&mut self, name: &str, expected: T, found: T) {

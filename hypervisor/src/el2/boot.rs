@@ -20,7 +20,7 @@ use super::{
     report::{self, Report},
     stacks,
     vector_lengths::Lengths,
-    vm,
+    vm, workarounds,
 };
 use crate::{mrs, msr};
 
@@ -262,6 +262,7 @@ pub unsafe fn set_up_core(
     if let Some(seed) = common.disturb {
         core.set_disturbance(seed);
     }
+    workarounds::turn_on();
     // SAFETY: no guest has run on this core yet.
     unsafe { init_guest_controls(common.e2h) }
     core

@@ -36,3 +36,4 @@ mod visit;
 mod vm;
 mod wait;
 mod whereabouts;
+mod workarounds;

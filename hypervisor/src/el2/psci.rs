@@ -1,6 +1,8 @@
-//! HVC: the calls that a guest may make, PSCI and the version of the calling convention.
+//! HVC: the calls that a guest may make, PSCI and Arm Architecture Calls.
 
 use arm_psci::{AffinityInfo, Function, FunctionId, PsciFeature, Version};
+
+use trapcast_hypervisor::smccc::{self, Outcome};
 
 use super::{
     console::{self, say},
@@ -10,6 +12,7 @@ use super::{
     scheduler,
     vcpu::Vcpu,
     vm::Start,
+    workarounds,
 };
 
 /// SMC Calling Convention (DEN0028), "unknown function identifier".
@@ -23,11 +26,8 @@ const MIGRATION_NOT_REQUIRED: u64 = 2;
 /// PSCI_VERSION, the most frequent call of a guest that does nothing else.
 const PSCI_VERSION: u64 = 0x8400_0000;
 const VERSION: Version = Version { major: 1, minor: 1 };
-/// SMCCC_VERSION and the version 1.1 that it answers.
-const SMCCC_VERSION: u64 = 0x8000_0000;
 /// In a function identifier: arguments of 64 bits.
 const SMC64: u64 = 1 << 30;
-const SMCCC_1_1: u64 = 1 << 16 | 1;
 
 /// Answers the guest's call if it asks for PSCI's version; returns whether it does.
 #[inline(always)]
@@ -42,9 +42,8 @@ pub fn version(vcpu: &mut Vcpu) -> bool {
 /// Answers the guest's call.
 #[inline(never)]
 pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
-    if u64::from(vcpu.registers[0] as u32) == SMCCC_VERSION {
-        vcpu.registers[0] = SMCCC_1_1;
-        return Next::Again;
+    if smccc::is_architecture_call(vcpu.registers[0]) {
+        return architecture_call(vcpu);
     }
     let [x0, x1, x2, x3, ..] = vcpu.registers;
     let mut call = [x0, x1, x2, x3];
@@ -107,6 +106,21 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
     };
     vcpu.registers[0] = answer;
     next
+}
+
+/// Answers an Arm Architecture Call.
+#[inline(never)]
+fn architecture_call(vcpu: &mut Vcpu) -> Next {
+    let [function, argument, ..] = vcpu.registers;
+    let outcome = vcpu.vm.workarounds.call(function as u32, argument as u32);
+    vcpu.registers[0] = match outcome {
+        Outcome::Returns(answer) => answer as u64,
+        Outcome::Firmware(function) => {
+            workarounds::call(function);
+            SUCCESS
+        }
+    };
+    Next::Again
 }
 
 /// Why a call could not be decoded: an argument of a function that exists, or no such function.

@@ -11,6 +11,7 @@ use arrayvec::ArrayVec;
 use trapcast_hypervisor::{
     guest_image::ExecutionState,
     settings::VmSettings,
+    smccc::Workarounds,
     stage2::{Ram, Stage2},
     vgic::{MAX_VCPUS, Vgic},
     vpl011::Vpl011,
@@ -84,6 +85,8 @@ pub struct Vm {
     pub mdcr: u64,
     /// What its guest reads from the identification registers.
     pub id_registers: IdRegisters,
+    /// What its guest is told of workarounds.
+    pub workarounds: Workarounds,
     /// What EL1 runs in.
     pub execution_state: ExecutionState,
     /// VTCR_EL2.

@@ -25,7 +25,7 @@ use super::{Segment, Start, Vm, VmState};
 use crate::{
     el2::{
         console, core::Core, fcse, memory, meter, panic::fail, register_file::Vectors, scheduler,
-        spsr, system_registers::IdRegisters, vcpu::Vcpu, wait::Lock,
+        spsr, system_registers::IdRegisters, vcpu::Vcpu, wait::Lock, workarounds,
     },
     mrs,
 };
@@ -128,6 +128,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
         settings: *settings,
         id_registers: IdRegisters::new(settings, &vectors, image.execution_state),
         vectors,
+        workarounds: workarounds::of_this_core(),
         mdcr: meter::mdcr(settings.pmu),
         vtcr: vtcr.bits(),
         vttbr: stage2.vttbr(vmid).bits(),
