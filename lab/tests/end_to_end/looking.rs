@@ -63,7 +63,7 @@ fn top_of_a_boot(paths: &Paths) -> Outcomes {
     kill_process(Pid::from_child(&boot), Signal::TERM)?;
     let status = boot.wait()?;
     seen?;
-    check(status.code() == Some(130), || {
+    check(status.code() == Some(143), || {
         format!("it ended with {status}")
     })?;
     check(top()?.status.code() == Some(2), || {
