@@ -86,7 +86,7 @@ fn open(path: &Path) -> RecordFile {
     RecordFile::open(path).expect("it is a record")
 }
 
-fn decode(file: &RecordFile, row_group: usize) -> trapcast::error::Result<Vec<Event>> {
+fn decode(file: &RecordFile, row_group: usize) -> trapcast_tool::error::Result<Vec<Event>> {
     let mut events = Vec::new();
     file.read_events(row_group, &mut events)?;
     Ok(events)

@@ -15,12 +15,12 @@ use trapcast_forecast::Scheme;
 pub use table::{Row, render, summary, within};
 
 use crate::{
-    error::Result,
     figures::Counters,
     record::RecordFile,
     replay::{Outcome, SchemeCounts},
     replaying,
 };
+use trapcast_tool::error::Result;
 
 /// The scheme whose record is replayed for all, if it was run: it moves least.
 pub const REFERENCE: Scheme = Scheme::Owner;

@@ -22,21 +22,25 @@ pub use self::{
     table::render,
 };
 use crate::{
+    fpcheck, kvm,
+    results::Versions,
+    workload::{LINUX_BOOTARGS, LINUX_MEMORY},
+};
+use trapcast_machine::{
     console,
-    error::{Error, Result},
-    fpcheck,
     image::Image,
     initrd::{self, Task},
-    input, kvm,
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
-    paths::Paths,
-    progress::Progress,
     qemu::last_lines,
-    results::Versions,
     run::{self, LIMIT},
     vectors::RegisterFiles,
-    workload::{LINUX_BOOTARGS, LINUX_MEMORY},
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    input,
+    paths::Paths,
+    progress::Progress,
 };
 
 /// The cores that are measured, each as the hypervisor uses it by itself.

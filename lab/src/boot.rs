@@ -10,19 +10,21 @@ use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::{ReadError, Report, State};
 
-use crate::{
+use crate::top::share::Announced;
+use trapcast_machine::{
     arch::Arch,
-    error::{Error, Result},
     image::Image,
     initrd::{self, Task},
-    input,
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
-    paths::Paths,
     qemu::{Console, Qemu},
     run,
-    top::share::Announced,
     vectors::RegisterFiles,
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    input,
+    paths::Paths,
 };
 
 /// What to boot.
@@ -66,7 +68,7 @@ pub struct Boot {
 /// [`Error::Input`] where something is missing or does not fit, [`Error::Run`] where QEMU fails.
 pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
     let hypervisor = paths.hypervisor()?;
-    crate::qemu::version()?;
+    trapcast_machine::qemu::version()?;
     let vm = vm(boot, paths)?;
     let machine = Machine {
         cpu: boot.cpu,

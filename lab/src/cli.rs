@@ -8,17 +8,19 @@ use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
 use trapcast_trace::report::MAX_CORES;
 
 use crate::{
-    arch::Arch,
     document::{self, DocumentArgs},
-    error::EXIT_STATUSES,
-    machine::{Cpu, Size},
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
     top::{self, TopArgs},
     torture,
-    vectors::Length,
     workload::{LINUX_BOOTARGS, SEED},
 };
+use trapcast_machine::{
+    arch::Arch,
+    machine::{Cpu, Size},
+    vectors::Length,
+};
+use trapcast_tool::error::EXIT_STATUSES;
 
 /// Runs guests under the Trapcast hypervisor in QEMU, and measures what switching their FP/SIMD
 /// registers costs under each scheme.
@@ -244,7 +246,7 @@ impl CoreArgs {
     ///
     /// # Errors
     /// Where VHE is asked for and the core has none.
-    pub fn vhe(self, cpu: Cpu) -> crate::error::Result<bool> {
+    pub fn vhe(self, cpu: Cpu) -> trapcast_tool::error::Result<bool> {
         cpu.vhe(self.vhe.map(|vhe| vhe == Switch::On))
     }
 }

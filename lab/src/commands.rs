@@ -12,19 +12,19 @@ use crate::{
         AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
         InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, ReportArgs, Switch, TortureArgs,
     },
-    doctor, document,
-    error::{Error, Result},
-    fpcheck, judge,
-    machine::Cpu,
-    output, parallel,
-    paths::Paths,
-    plane, profile_table,
+    doctor, document, fpcheck, judge, plane, profile_table,
     record::{self, RecordFile, Shape, inspect},
     recording, replaying, report,
     results::{self, Results},
-    signals, study, timeline, top, torture,
-    vectors::RegisterFiles,
+    study, timeline, top, torture,
     workload::{self, Extent, Scale, Workload},
+};
+use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
+use trapcast_tool::{
+    error::{Error, Result},
+    output, parallel,
+    paths::Paths,
+    signals,
 };
 
 /// Does what the command line says.

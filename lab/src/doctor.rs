@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{arch::Arch, error::Result, image::Image, paths::Paths, qemu, toolchain};
+use trapcast_machine::{arch::Arch, image::Image, qemu, toolchain};
+use trapcast_tool::{error::Result, paths::Paths};
 
 /// One thing that is needed.
 #[derive(Clone, Debug, Eq, PartialEq, serde::Serialize)]

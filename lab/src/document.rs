@@ -17,11 +17,13 @@ use std::{
 use clap::Args;
 
 use crate::{
+    report::{self, Answered},
+    results::Results,
+};
+use trapcast_tool::{
     error::{Error, Result},
     output,
     paths::Paths,
-    report::{self, Answered},
-    results::Results,
 };
 
 pub use markers::{Marked, marked, rewritten};

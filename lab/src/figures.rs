@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use trapcast_forecast::{Scheme, Window};
 use trapcast_trace::report::{ClassReport, CoreReport, EXIT_NAMES, VcpuReport, WindowReport};
 
-use crate::{console, histogram::Histogram, run::Outcome};
+use trapcast_machine::{console, run::Outcome};
+use trapcast_trace::histogram::Histogram;
 
 /// What one vCPU did, or several together.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]

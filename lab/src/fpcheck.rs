@@ -9,7 +9,7 @@ use std::path::Path;
 use object::{Object, ObjectSection, ObjectSymbol, SymbolKind};
 use serde::Serialize;
 
-use crate::{
+use trapcast_tool::{
     error::{Error, Result},
     input,
 };

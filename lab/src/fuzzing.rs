@@ -13,13 +13,11 @@ use trapcast_trace::record::{
 use zerocopy::FromBytes;
 
 use crate::{
-    error::{Error, Result},
-    image::Image,
-    memory::MemoryFile,
     profile_table,
     record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu, inspect},
-    ring::RingReader,
 };
+use trapcast_machine::{image::Image, memory::MemoryFile, ring::RingReader};
+use trapcast_tool::error::{Error, Result};
 
 /// vCPUs of the run whose ring is read.
 const VCPUS: [Vcpu; 3] = [

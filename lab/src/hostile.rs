@@ -8,14 +8,16 @@ use std::{collections::BTreeMap, time::Duration};
 
 use trapcast_forecast::Scheme;
 
-use crate::{
+use trapcast_machine::{
     console::number,
-    error::{Error, Result},
     image::Image,
     machine::{Cpu, Machine, Vm},
-    paths::Paths,
     run,
     vectors::RegisterFiles,
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    paths::Paths,
 };
 
 /// Operations from one boot to the next.
@@ -172,7 +174,7 @@ impl Outcome {
     /// Adds what the console of one boot says: of the hostile guest as VM 0, and the checker as VM 1.
     fn add(&mut self, console: &str) -> Result<()> {
         let failed = |what: &str| {
-            let lines = crate::qemu::last_lines(console, "");
+            let lines = trapcast_machine::qemu::last_lines(console, "");
             Err(Error::run(format!("{what}.{lines}")))
         };
         let stopped = |vm: &str| console.lines().find_map(|line| line.strip_prefix(vm));

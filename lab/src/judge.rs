@@ -37,11 +37,11 @@ pub use self::{
 };
 use self::{facts::Facts, rivals::Rival};
 use crate::{
-    error::Result,
     record::RecordFile,
     replaying,
     workload::{self, Kind},
 };
+use trapcast_tool::error::Result;
 
 /// Seeds of the records by which the rule and its constants were chosen.
 pub const TUNED_SEEDS: RangeInclusive<u64> = 1..=3;
@@ -98,7 +98,7 @@ pub struct Judged {
 ///
 /// # Errors
 /// Where a file cannot be read, has no windows or was made for replays only;
-/// [`Error::Stopped`](crate::error::Error::Stopped) on Ctrl-C.
+/// [`Error::Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn judge(files: &[PathBuf], profiles: &[Profile]) -> Result<Judgement> {
     let records: Vec<Judged> = files
         .par_iter()

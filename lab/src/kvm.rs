@@ -7,7 +7,7 @@
 
 use serde::Serialize;
 
-use crate::machine::Cpu;
+use trapcast_machine::machine::Cpu;
 
 /// KVM's instructions on one path.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

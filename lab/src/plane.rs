@@ -15,7 +15,7 @@ use trapcast_profile::{Certainty, Profile, Unit};
 
 pub use picture::{picture, render};
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// Lowest and highest T of the plane.
 pub const ROUND_TRIPS: (u64, u64) = (30, 500_000);

@@ -9,17 +9,21 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use crate::{
+    record::{End, Metadata, RecordWriter, Vcpu, order},
+    results::Versions,
+    workload::{Images, Scale, Workload},
+};
+use trapcast_machine::{
     console,
-    error::{Error, Result},
     machine::{Cpu, Machine},
+    run::{self, LIMIT, Outcome},
+};
+use trapcast_tool::{
+    error::{Error, Result},
     output,
     parallel::in_parallel,
     paths::Paths,
     progress::Progress,
-    record::{End, Metadata, RecordWriter, Vcpu, order},
-    results::Versions,
-    run::{self, LIMIT, Outcome},
-    workload::{Images, Scale, Workload},
 };
 
 /// What to record.

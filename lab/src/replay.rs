@@ -49,7 +49,7 @@ use strand::Strand;
 use trapcast_forecast::{Costs, Resume, Scheme};
 pub use windows::Windows;
 
-use crate::error::Result;
+use trapcast_tool::error::Result;
 
 /// Schemes that one thread replays side by side in about the time of one.
 const SIDE_BY_SIDE: usize = 4;

@@ -9,12 +9,11 @@ use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
 use crate::{
-    error::Result,
     plane,
     record::RecordFile,
     replay::{self, Outcome, SchemeCounts, SchemeOutcome, Standing},
-    signals,
 };
+use trapcast_tool::{error::Result, signals};
 
 pub(crate) mod table;
 
@@ -128,7 +127,7 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
 /// Replays a record in one pass, row group by row group.
 ///
 /// # Errors
-/// Where the record cannot be read or has no windows; [`Stopped`](crate::error::Error::Stopped) on Ctrl-C.
+/// Where the record cannot be read or has no windows; [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
     record.require_windows()?;
     let parts = (0..record.row_group_count()).map(|row_group| {

@@ -15,9 +15,11 @@ use crate::{
         machine::{self, Machine},
         subject::{self, Sharing, Subject},
     },
+    results::Results,
+};
+use trapcast_tool::{
     error::{Error, Result},
     output, parallel,
-    results::Results,
 };
 
 mod chances;

@@ -11,13 +11,15 @@ use trapcast_trace::report::CoreReport;
 use crate::{
     agreement::Agreement,
     by_name,
-    console::Findings,
-    error::{Error, Result},
     figures::{Counters, Figures},
+    plane,
+    workload::Scale,
+};
+use trapcast_machine::{console::Findings, qemu, toolchain};
+use trapcast_tool::{
+    error::{Error, Result},
     input, output,
     paths::Paths,
-    plane, qemu, toolchain,
-    workload::Scale,
 };
 
 /// Version of the file's layout.

@@ -27,16 +27,15 @@ use self::{
     key::Inputs,
 };
 use crate::{
-    error::Result,
-    machine::{Cpu, Machine},
-    parallel::in_parallel,
-    paths::Paths,
-    progress::Progress,
     recording::{About, record_to},
     results::{FORMAT, Results, Versions},
-    run::{self, LIMIT},
     workload::{Images, SEED, Scale, Workload},
 };
+use trapcast_machine::{
+    machine::{Cpu, Machine},
+    run::{self, LIMIT},
+};
+use trapcast_tool::{error::Result, parallel::in_parallel, paths::Paths, progress::Progress};
 
 /// What to study.
 #[derive(Clone, Debug)]
@@ -69,8 +68,8 @@ pub struct Plan {
 /// Runs that fail are in [`Results::failures`]; the others go on.
 ///
 /// # Errors
-/// [`Input`](crate::error::Error::Input) where images are missing, change meanwhile, or another study
-/// runs in the directory; [`Stopped`](crate::error::Error::Stopped) on Ctrl-C.
+/// [`Input`](trapcast_tool::error::Error::Input) where images are missing, change meanwhile, or another study
+/// runs in the directory; [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;

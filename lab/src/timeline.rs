@@ -11,11 +11,10 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trapcast_forecast::Scheme;
 
-use crate::{
+use crate::record::RecordFile;
+use trapcast_tool::{
     error::{Error, Result},
-    output,
-    record::RecordFile,
-    signals,
+    output, signals,
 };
 
 mod args;

@@ -13,10 +13,10 @@ use ratatui::{
     crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
 };
 
-use crate::{
-    commands::{print, print_json},
+use crate::commands::{print, print_json};
+use trapcast_machine::memory::MemoryFile;
+use trapcast_tool::{
     error::{Error, Result},
-    memory::MemoryFile,
     paths::Paths,
     signals,
 };

@@ -21,15 +21,17 @@ use trapcast_trace::report::Exit;
 pub use part::{ALL, HOSTILE, Part, find, names};
 pub use table::render;
 
-use crate::{
+use crate::results::{Verdict, Versions};
+use trapcast_machine::{
     console,
-    error::{Error, Result},
     machine::Machine,
+    run::{self, Outcome},
+};
+use trapcast_tool::{
+    error::{Error, Result},
     output,
     paths::Paths,
     progress::Progress,
-    results::{Verdict, Versions},
-    run::{self, Outcome},
 };
 
 /// Version of the layout of what is written.

@@ -7,16 +7,18 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use trapcast_forecast::Scheme;
 
-use crate::{
+use trapcast_machine::{
     console::Expected,
-    error::{Error, Result},
     image::Image,
     initrd::{self, Task},
     machine::Vm,
     memory::MemoryFile,
-    paths::Paths,
     program::{self, Program},
     vectors::RegisterFiles,
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    paths::Paths,
 };
 
 /// What the Linux guest's kernel is told.

@@ -9,20 +9,20 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
-use trapcast::{
+use trapcast::workload::LINUX_BOOTARGS;
+use trapcast_forecast::Scheme;
+use trapcast_hypervisor::guest_image::ExecutionState;
+use trapcast_machine::{
     arch::Arch,
     console::{self, Expected, Findings},
     image::Image,
     initrd::{self, Task},
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
-    paths::Paths,
     run::{self, Outcome},
     vectors::RegisterFiles,
-    workload::LINUX_BOOTARGS,
 };
-use trapcast_forecast::Scheme;
-use trapcast_hypervisor::guest_image::ExecutionState;
+use trapcast_tool::paths::Paths;
 
 /// How long a run may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(240);

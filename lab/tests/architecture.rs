@@ -10,20 +10,20 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
-use trapcast::{
+use trapcast::workload::LINUX_BOOTARGS;
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
     arch::Arch,
     console::{self, Expected},
     image::Image,
     initrd::{self, Task},
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
     memory::MemoryFile,
-    paths::Paths,
     qemu::{Console, Qemu},
     run,
     vectors::RegisterFiles,
-    workload::LINUX_BOOTARGS,
 };
-use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 /// How long a run may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(240);

@@ -8,13 +8,13 @@ mod support;
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
-use trapcast::{
-    hostile::{self, Options},
+use trapcast::hostile::{self, Options};
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
     machine::Cpu,
-    paths::Paths,
     vectors::{Length, RegisterFiles},
 };
-use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 /// Operations of each case: about a second of one core.
 const OPERATIONS: u64 = 12_000;

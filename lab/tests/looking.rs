@@ -12,11 +12,11 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use trapcast::{
-    memory::MemoryFile,
-    paths::Paths,
     record::{self, Shape},
     top::share::Announced,
 };
+use trapcast_machine::memory::MemoryFile;
+use trapcast_tool::paths::Paths;
 use trapcast_trace::{
     MAILBOX_OFFSET, MAILBOX_SIZE,
     report::{self, Header, State, VCPUS_OFFSET, VcpuReport},

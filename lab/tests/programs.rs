@@ -10,19 +10,21 @@ use std::sync::Arc;
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
 use trapcast::{
+    record::RecordFile,
+    recording,
+    workload::{self, Images, Scale},
+};
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
     console::{self, Expected, Findings},
     image::Image,
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
-    paths::Paths,
     program::{Builder, PERL, Program, SHELL},
-    record::RecordFile,
-    recording,
     run::{self, LIMIT, Outcome},
     vectors::RegisterFiles,
-    workload::{self, Images, Scale},
 };
-use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 fn main() {
     support::run(trials)

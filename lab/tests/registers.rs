@@ -10,16 +10,16 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
-use trapcast::{
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
     console::{self, Expected, Findings},
     image::Image,
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
-    paths::Paths,
     qemu::{Console, Qemu},
     run,
     vectors::{Length, RegisterFiles},
 };
-use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 /// How long a run may take before it counts as hanging.
 const LIMIT: Duration = Duration::from_secs(240);

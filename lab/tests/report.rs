@@ -14,14 +14,13 @@ use std::{
 use serde::Deserialize;
 use trapcast::{
     figures::{Counters, Figures},
-    histogram::{Bin, Histogram, Unit},
-    paths::Paths,
-    random::Random,
     record::{End, Metadata, RecordWriter, Vcpu},
     results::{self, FORMAT, Integrity, Results, SchemeResult, Timing, Versions},
     workload::Scale,
 };
 use trapcast_forecast::Scheme;
+use trapcast_tool::{paths::Paths, random::Random};
+use trapcast_trace::histogram::{Bin, Histogram, Unit};
 use trapcast_trace::record::{Flags, NEVER, Record};
 
 mod outside;

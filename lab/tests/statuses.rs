@@ -11,7 +11,8 @@ use std::{
 
 use clap::CommandFactory;
 use rustix::process::{Pid, Signal, kill_process};
-use trapcast::{cli::Cli, error::EXIT_STATUSES};
+use trapcast::cli::Cli;
+use trapcast_tool::error::EXIT_STATUSES;
 
 mod outside;
 

@@ -9,11 +9,9 @@ mod support;
 use std::{env::temp_dir, sync::Arc};
 
 use libtest_mimic::{Failed, Trial};
-use trapcast::{
-    paths::Paths,
-    torture::{self, Part, Plan},
-};
+use trapcast::torture::{self, Part, Plan};
 use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 /// The seed of every case.
 const SEED: u64 = 17;

@@ -13,7 +13,12 @@
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "serde")]
+extern crate alloc;
+
 pub mod bins;
+#[cfg(feature = "serde")]
+pub mod histogram;
 pub mod record;
 pub mod report;
 

@@ -6,7 +6,7 @@
 
 use trapcast_trace::report::WindowReport;
 
-use crate::random::Random;
+use trapcast_tool::random::Random;
 
 /// Draws of a bootstrap.
 const DRAWS: usize = 1000;

@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::{
-    error::{Error, Result},
-    record::{RecordFile, Values},
-};
+use crate::record::{RecordFile, Values};
+use trapcast_tool::error::{Error, Result};
 
 /// From which row of a file on the windows of a VM are its program's, by the VM's number.
 pub type WorkBegins = BTreeMap<u16, u64>;

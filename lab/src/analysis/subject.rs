@@ -13,9 +13,8 @@ use super::{
     sample,
     usage::{Gaps, Splitter, Usage},
 };
-use crate::{
-    error::Result, plane, record::RecordFile, replay::Outcome, replaying, signals, workload,
-};
+use crate::{plane, record::RecordFile, replay::Outcome, replaying, workload};
+use trapcast_tool::{error::Result, signals};
 
 /// The scheme whose record stands for a workload: it moves least, and so disturbs least.
 const REFERENCE: Scheme = Scheme::Owner;
@@ -120,7 +119,7 @@ pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
 /// Looks at a record, and replays it for some machines.
 ///
 /// # Errors
-/// [`Input`](crate::error::Error::Input) where the record cannot be read or has no windows; [`Stopped`](crate::error::Error::Stopped) on Ctrl-C.
+/// [`Input`](trapcast_tool::error::Error::Input) where the record cannot be read or has no windows; [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
     let file = RecordFile::open(path)?;
     let work_begins = file.work_begins()?;

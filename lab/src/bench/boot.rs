@@ -5,14 +5,16 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 
 use super::{Inputs, LIMIT};
-use crate::{
+use crate::figures::{Counters, ratio};
+use trapcast_machine::{
     console::{self, Expected},
-    error::{Error, Result},
-    figures::{Counters, ratio},
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
-    progress::Progress,
     qemu::{Console, Finished, Qemu, last_lines},
     run,
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    progress::Progress,
 };
 
 /// A Linux guest from its first instruction to power-off.

@@ -4,7 +4,8 @@ use serde::Serialize;
 use trapcast_forecast::{Scheme, Window};
 
 use super::{BootTiming, CORES, PEER_SCHEME, Path, WakeUps, find, wakeups};
-use crate::{kvm, machine::Cpu};
+use crate::kvm;
+use trapcast_machine::machine::Cpu;
 
 /// Something that was to be reached.
 #[derive(Clone, Debug, PartialEq, Serialize)]

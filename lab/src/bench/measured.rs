@@ -2,7 +2,7 @@
 
 use object::{Object, ObjectSymbol};
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// One write of `CPTR_EL2`, one instruction.
 const GATE: u32 = 1;

@@ -1,11 +1,11 @@
 //! Paths that take more than one vCPU: SGIs to another core, and switches between VMs on one core.
 
 use super::{Inputs, PEER_SCHEME, Path, measure, only};
-use crate::{
-    error::Result,
+use trapcast_machine::{
     machine::{Cpu, Machine, Vm},
     vectors::{Length, RegisterFiles},
 };
+use trapcast_tool::error::Result;
 
 /// Time slice of VMs that share a core, in microseconds: long enough for what a guest does between two
 /// switches, and short, as a round takes two.

@@ -4,7 +4,8 @@ use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
 
 use super::{Bench, CORES, OBSERVED, PEER_SCHEME, RECORDED, find, median, names, wakeups::SLICE};
-use crate::{kvm, machine::Cpu};
+use crate::kvm;
+use trapcast_machine::machine::Cpu;
 
 /// The paths that depend on the scheme.
 const SCHEME_PATHS: [&str; 4] = [

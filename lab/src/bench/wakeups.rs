@@ -6,15 +6,15 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::{GUEST_MEMORY, PEER_SCHEME};
-use crate::{
+use trapcast_machine::{
     console::number,
-    error::{Error, Result},
     image::Image,
     machine::{Cpu, Machine, Vm},
     qemu::last_lines,
     run::{self, LIMIT},
     vectors::RegisterFiles,
 };
+use trapcast_tool::error::{Error, Result};
 
 /// The cores and vCPUs that are measured: a core for each vCPU, and one vCPU more than cores, so that one has
 /// to wait for the end of a time slice.

@@ -20,13 +20,13 @@ use trapcast_forecast::Scheme;
 
 use crate::{
     agreement::{self, Agreement},
-    error::{Error, Result},
     plane,
     replay::{Standing, ratio},
     replaying::{self, CostRow, ProfileRow},
     results::{NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult},
     table, workload,
 };
+use trapcast_tool::error::{Error, Result};
 
 /// The schemes whose means are shown; the others are simpler or dearer everywhere.
 const MEANS: [&str; 6] = [

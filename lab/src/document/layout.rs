@@ -6,10 +6,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use crate::{
-    error::{Error, Result},
-    results::Results,
-};
+use crate::results::Results;
+use trapcast_tool::error::{Error, Result};
 
 /// The depth down to which the members of an object stand on lines of their own: the parts of a row.
 const OBJECTS: usize = 3;

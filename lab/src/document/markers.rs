@@ -1,6 +1,6 @@
 //! The places in a document that are written from results.
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 const OPENING: &str = "<!-- study: ";
 const CLOSING: &str = "<!-- /study -->";

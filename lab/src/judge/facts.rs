@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use trapcast_forecast::Resume;
 
 use crate::{
-    error::Result,
     record::{RecordFile, Values},
     replay::Event,
 };
+use trapcast_tool::error::Result;
 
 /// What stands for the reason of an exit before a vCPU's first window.
 const FIRST: u8 = u8::MAX;

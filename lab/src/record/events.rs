@@ -19,7 +19,8 @@ use super::{
     hybrid::Hybrid,
     reader::{RecordFile, Values, general, place_of},
 };
-use crate::{error::Result, replay::Event};
+use crate::replay::Event;
+use trapcast_tool::error::Result;
 
 /// Windows decoded at once: few enough that they stay in the first-level cache.
 const BATCH: usize = 4096;
@@ -29,7 +30,7 @@ impl RecordFile {
     /// used again. Several threads may do so at once.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::error::Error::Input) where the file is damaged.
+    /// [`Error::Input`](trapcast_tool::error::Error::Input) where the file is damaged.
     ///
     /// # Panics
     /// If there is no such row group.

@@ -13,7 +13,7 @@ use super::{
     schema,
     writer::{End, ROW_GROUP, RecordWriter},
 };
-use crate::{
+use trapcast_tool::{
     error::{Error, Result},
     random::Random,
     signals,

@@ -12,9 +12,9 @@ pub use distances::{Distances, Quantiles};
 pub use table::render;
 
 use super::{FORMAT_VERSION, Metadata, RecordFile, Vcpu, reader::Values, schema::COLUMNS};
-use crate::{
+use crate::figures::WindowFigures;
+use trapcast_tool::{
     error::{Error, Result},
-    figures::WindowFigures,
     signals,
 };
 

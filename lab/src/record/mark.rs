@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use super::{RecordFile, reader::Values};
-use crate::error::Result;
+use trapcast_tool::error::Result;
 
 impl RecordFile {
     /// Returns for each VM, by its number, from which row of the file on its windows are its work: the
     /// row after its first `mark`, or 0 where it never marked. In a file that was made for replays only, 0.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::error::Error::Input) where the file is damaged.
+    /// [`Error::Input`](trapcast_tool::error::Error::Input) where the file is damaged.
     pub fn work_begins(&self) -> Result<BTreeMap<u16, u64>> {
         let vcpus = &self.metadata().vcpus;
         let mut begins: BTreeMap<_, _> = vcpus.iter().map(|vcpu| (vcpu.vm, 0)).collect();

@@ -27,7 +27,7 @@ use super::{
     schema::{COLUMNS, Value},
     seal,
 };
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// A record file whose footer was read and found whole. May be read by several threads at once.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use trapcast_trace::{
 };
 
 use super::metadata::Vcpu;
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// PSTATE.M\[4\]: the guest is in AArch32 state.
 const PSTATE_AARCH32: u32 = 1 << 4;

@@ -18,7 +18,8 @@ use super::{
     schema::{COLUMNS, Column, Value},
     seal,
 };
-use crate::{error::Result, replay::Event};
+use crate::replay::Event;
+use trapcast_tool::error::Result;
 
 const VCPUS: [Vcpu; 3] = [
     Vcpu { vm: 0, index: 0 },

@@ -14,7 +14,7 @@ use super::{
     reader::{RecordFile, exit, place_of, short_if},
     schema::COLUMNS,
 };
-use crate::error::Result;
+use trapcast_tool::error::Result;
 
 /// Windows that are decoded at a time.
 const BATCH: usize = 4096;
@@ -76,7 +76,7 @@ impl RecordFile {
     /// Returns the windows of the file, of which nothing is read yet.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::error::Error::Input) where the file was made for replays and lacks columns.
+    /// [`Error::Input`](trapcast_tool::error::Error::Input) where the file was made for replays and lacks columns.
     pub fn rows(&self) -> Result<Windows<'_>> {
         let lacks = |column: &&super::schema::Column| !self.has(column.name);
         if let Some(column) = COLUMNS.iter().find(lacks) {
@@ -98,7 +98,7 @@ impl Windows<'_> {
     /// Replaces `windows` by those that come next; by none at the end.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::error::Error::Input) where the file is damaged.
+    /// [`Error::Input`](trapcast_tool::error::Error::Input) where the file is damaged.
     pub fn read(&mut self, windows: &mut Vec<Window>) -> Result<()> {
         windows.clear();
         while windows.is_empty() {

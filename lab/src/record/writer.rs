@@ -16,7 +16,7 @@ use super::{
     schema::{COLUMNS, Column},
     seal,
 };
-use crate::{
+use trapcast_tool::{
     error::Result,
     output::{self, cannot_write},
 };
@@ -96,7 +96,7 @@ impl RecordWriter {
     /// Adds the next records of a core, in their order.
     ///
     /// # Errors
-    /// [`Run`](crate::error::Error::Run) where no hypervisor of this version can have written a record, [`Input`](crate::error::Error::Input) where
+    /// [`Run`](trapcast_tool::error::Error::Run) where no hypervisor of this version can have written a record, [`Input`](trapcast_tool::error::Error::Input) where
     /// the file cannot be written.
     pub fn push(&mut self, core: usize, records: &[Record]) -> Result<()> {
         for record in records {
@@ -117,7 +117,7 @@ impl RecordWriter {
     /// Completes the file and gives it its name; returns its size in bytes.
     ///
     /// # Errors
-    /// [`Input`](crate::error::Error::Input) where the file cannot be written.
+    /// [`Input`](trapcast_tool::error::Error::Input) where the file cannot be written.
     pub fn finish(mut self, end: End) -> Result<u64> {
         if !self.rows.is_empty() {
             self.flush()?;

@@ -2,7 +2,7 @@
 //! window or of several.
 
 use super::Event;
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// Windows that one symbol can stand for, where they only used the registers or not, and were put
 /// or not.

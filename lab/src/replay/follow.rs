@@ -10,7 +10,7 @@ use super::{
     counts::SchemeCounts,
     machine::{Direct, Owner},
 };
-use crate::error::Result;
+use trapcast_tool::error::Result;
 
 /// When the state machine could move registers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use trapcast_forecast::{Costs, Resume, Scheme};
 
 use super::{Event, Outcome, Replay};
-use crate::error::Result;
+use trapcast_tool::error::Result;
 
 /// Some windows of a record, and how the guest resumed in each; that may be missing where `forecast` is
 /// not replayed.

@@ -11,7 +11,7 @@ use super::{
     outcome::{OracleOutcome, SchemeOutcome},
     windows::{WindowTable, Windows},
 };
-use crate::error::Result;
+use trapcast_tool::error::Result;
 
 /// Windows that are cut up at a time: few enough to stay in the first-level cache.
 const PIECE: usize = 1 << 13;

@@ -9,7 +9,7 @@ use trapcast_forecast::{Costs, Release, Resume, Scheme};
 use trapcast_switch::Tally;
 
 use super::{Event, Method, Outcome, Part, Replay, SchemeCounts, machine::Direct, replay};
-use crate::error::Error;
+use trapcast_tool::error::Error;
 
 const USED: u8 = Event::USED;
 const PUT: u8 = Event::PUT;

@@ -11,7 +11,7 @@ use parquet::{
 };
 
 use super::data::{Flat, Table, Values};
-use crate::{
+use trapcast_tool::{
     error::Result,
     output::{self, cannot_write},
 };

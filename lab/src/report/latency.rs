@@ -15,8 +15,8 @@ use super::{
 use crate::{
     chart::{Axis, CURVE, Line, Lines, Scale},
     figures::Figures,
-    histogram::{Bin, Histogram},
 };
+use trapcast_trace::histogram::{Bin, Histogram};
 
 /// Schemes that a picture of distributions shows: with all of them nobody could tell the lines apart.
 pub const SHOWN: [Scheme; 4] = [
@@ -261,7 +261,7 @@ fn merged(one: &Histogram, other: &Histogram) -> Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::histogram::Unit;
+    use trapcast_trace::histogram::Unit;
 
     fn histogram(bins: &[(u64, u64, u64)]) -> Histogram {
         Histogram {

@@ -8,12 +8,14 @@ use super::{Plan, StudyArgs, kept, study, verify};
 use crate::{
     agreement,
     commands::{cores, cpu, extent, print, print_json, scale, workloads},
-    error::{Error, Result},
-    output,
-    paths::Paths,
     report,
     results::{self, Results},
     table,
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    output,
+    paths::Paths,
 };
 
 /// The name of the file that a study leaves.

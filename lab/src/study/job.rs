@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use trapcast_forecast::Scheme;
 
 use super::Plan;
-use crate::{
-    machine::Machine,
-    workload::{Images, Workload},
-};
+use crate::workload::{Images, Workload};
+use trapcast_machine::machine::Machine;
 
 /// One run of a study.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

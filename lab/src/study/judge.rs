@@ -15,11 +15,11 @@ use super::{
 };
 use crate::{
     agreement::{self, Agreement},
-    error::Result,
     figures::Figures,
     results::{Integrity, Replay, SchemeResult, Timing},
     workload::Workload,
 };
+use trapcast_tool::error::Result;
 
 /// What became of each run, by its name.
 pub(super) type Outcomes = BTreeMap<String, Result<Finding>>;
@@ -175,11 +175,11 @@ pub(super) fn add_agreements(
 mod tests {
     use super::*;
     use crate::{
-        error::Error,
         results::Verdict,
         study::{job::jobs, tests::plan},
         workload,
     };
+    use trapcast_tool::error::Error;
 
     #[test]
     fn a_failed_run_does_not_stop_the_others() {

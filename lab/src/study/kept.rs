@@ -9,12 +9,16 @@ use serde::{Deserialize, Serialize};
 
 use super::{job::Job, key};
 use crate::{
-    console::{self, Findings},
-    error::{Error, Result},
     figures::{Counters, Latency},
-    output,
     results::{self, RunCounters, RunTiming, UNFINISHED, VcpuCounters},
+};
+use trapcast_machine::{
+    console::{self, Findings},
     run::Outcome,
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    output,
 };
 
 /// What a run has found out: all of it that results are made of.

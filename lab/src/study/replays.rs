@@ -6,13 +6,13 @@ use std::path::Path;
 use trapcast_forecast::{Costs, Scheme};
 
 use crate::{
-    error::Result,
     record::RecordFile,
     replay::Outcome,
     replaying,
     results::{NOT_PROMPT, ProfileCosts, Replay},
     workload::Workload,
 };
+use trapcast_tool::error::Result;
 
 /// Replays the record of a run of this workload under this scheme.
 ///

@@ -6,12 +6,9 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::Plan;
-use crate::{
-    error::{Error, Result},
-    machine::Cpu,
-    results::Results,
-    workload,
-};
+use crate::{results::Results, workload};
+use trapcast_machine::machine::Cpu;
+use trapcast_tool::error::{Error, Result};
 
 /// Differences that are named; of more, the number.
 const NAMED: usize = 20;

@@ -6,10 +6,8 @@ use clap::Args;
 use trapcast_forecast::Scheme;
 
 use super::{Plan, beside};
-use crate::{
-    cli::scheme,
-    error::{Error, Result},
-};
+use crate::cli::scheme;
+use trapcast_tool::error::{Error, Result};
 
 /// Windows of a trace unless it is asked for more: some 60 MB, which both viewers open in seconds.
 const WINDOWS: u64 = 100_000;

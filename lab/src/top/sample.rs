@@ -9,7 +9,8 @@ use trapcast_trace::{
 };
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::{error::Result, memory::MemoryFile, run};
+use trapcast_machine::{memory::MemoryFile, run};
+use trapcast_tool::error::Result;
 
 /// How often a record is read in the hope that two readings after one another agree.
 const TRIES: usize = 16;

@@ -13,12 +13,12 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::{
+use crate::results;
+use trapcast_machine::memory::MemoryFile;
+use trapcast_tool::{
     error::{Error, Result},
-    memory::MemoryFile,
     output,
     paths::Paths,
-    results,
 };
 
 /// What is known of a hypervisor that runs.

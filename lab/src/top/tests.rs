@@ -11,7 +11,7 @@ use trapcast_trace::{
 use zerocopy::{FromZeros, IntoBytes};
 
 use super::*;
-use crate::paths::Paths;
+use trapcast_tool::paths::Paths;
 
 /// A board's RAM with two VMs, of one and of two vCPUs.
 struct Board {

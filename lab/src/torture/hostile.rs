@@ -4,13 +4,15 @@
 use trapcast_forecast::Scheme;
 
 use super::Plan;
-use crate::{
-    error::{Error, Result},
-    hostile::{self, Options, Outcome},
+use crate::hostile::{self, Options, Outcome};
+use trapcast_machine::{
     machine::Cpu,
+    vectors::{Length, RegisterFiles},
+};
+use trapcast_tool::{
+    error::{Error, Result},
     paths::Paths,
     progress::Progress,
-    vectors::{Length, RegisterFiles},
 };
 
 /// Operations of one boot.

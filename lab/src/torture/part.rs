@@ -4,16 +4,18 @@ use std::sync::Arc;
 
 use trapcast_forecast::Scheme;
 
-use crate::{
+use crate::workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY};
+use trapcast_machine::{
     console::Expected,
-    error::{Error, Result},
     image::Image,
     initrd::{self, Task},
     machine::{Cpu, Vm},
     memory::MemoryFile,
-    paths::Paths,
     vectors::{Length, RegisterFiles},
-    workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY},
+};
+use trapcast_tool::{
+    error::{Error, Result},
+    paths::Paths,
 };
 
 /// Rounds that a run has besides those that it needs by the mean.

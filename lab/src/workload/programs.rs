@@ -1,7 +1,7 @@
 //! The workloads that run Debian's programs: one guest each, and mixes of two and three on one core.
 
 use super::{Extent, Guest, PLAIN, Workload};
-use crate::program::{
+use trapcast_machine::program::{
     BOOT, COMPRESS, CYCLICTEST, GCC, HACKBENCH, IDLE, OPENSSL, PERL, PYTHON, Program, REDIS, SHELL,
     SQLITE, STRESS_FP, STRESS_SWITCH,
 };

@@ -3,16 +3,17 @@
 use libtest_mimic::Failed;
 use object::{Object, ObjectSection, SectionKind};
 use trapcast::{
-    bench,
-    console::{self, Expected, Findings},
-    fpcheck,
-    initrd::Task,
-    machine::Cpu,
-    paths::Paths,
-    run,
+    bench, fpcheck,
     workload::{self, Images},
 };
 use trapcast_forecast::{Costs, Scheme};
+use trapcast_machine::{
+    console::{self, Expected, Findings},
+    initrd::Task,
+    machine::Cpu,
+    run,
+};
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

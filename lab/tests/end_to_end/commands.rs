@@ -11,13 +11,12 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use trapcast::{
     figures::WindowFigures,
-    initrd::Task,
-    machine::Cpu,
-    paths::Paths,
     record::{RecordFile, inspect},
-    replaying, run,
+    replaying,
 };
 use trapcast_forecast::Scheme;
+use trapcast_machine::{initrd::Task, machine::Cpu, run};
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

@@ -5,15 +5,17 @@ use std::time::Duration;
 use libtest_mimic::Failed;
 use trapcast::{
     bench::wakeups,
+    workload::{self, Images},
+};
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
     console::{self, Expected, Findings},
     image::Image,
     initrd::Task,
     machine::{Cpu, Machine, Vm},
-    paths::Paths,
     run,
-    workload::{self, Images},
 };
-use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

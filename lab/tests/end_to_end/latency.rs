@@ -2,15 +2,17 @@
 
 use libtest_mimic::Failed;
 use trapcast::{
-    console,
     figures::{Counters, Figures, Latency},
-    histogram::{Bin, Histogram},
-    machine::{Cpu, Machine},
-    paths::Paths,
-    run::{self, Outcome},
     workload::{self, Images, Scale},
 };
 use trapcast_forecast::Scheme;
+use trapcast_machine::{
+    console,
+    machine::{Cpu, Machine},
+    run::{self, Outcome},
+};
+use trapcast_tool::paths::Paths;
+use trapcast_trace::histogram::{Bin, Histogram};
 
 use crate::{
     Add,

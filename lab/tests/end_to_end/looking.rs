@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use trapcast::paths::Paths;
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

@@ -22,7 +22,7 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use support::Outcomes;
-use trapcast::paths::Paths;
+use trapcast_tool::paths::Paths;
 
 /// What one trial does.
 type Test = Box<dyn FnOnce(&Paths) -> Outcomes + Send>;

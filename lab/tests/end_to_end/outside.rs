@@ -13,7 +13,7 @@ use std::{
 use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use trapcast::paths::Paths;
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

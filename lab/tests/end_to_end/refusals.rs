@@ -5,16 +5,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use trapcast::{
-    error::Error,
-    image::Image,
-    machine::{Cpu, Machine},
-    paths::Paths,
-    run,
-    workload::{self, Images},
-};
+use trapcast::workload::{self, Images};
 use trapcast_forecast::Scheme;
 use trapcast_hypervisor::guest_image::PageSize;
+use trapcast_machine::{
+    image::Image,
+    machine::{Cpu, Machine},
+    run,
+};
+use trapcast_tool::{error::Error, paths::Paths};
 
 use crate::{
     Add,

@@ -11,13 +11,13 @@ use std::{
 };
 
 use libtest_mimic::Failed;
-use trapcast::{
-    machine::{Cpu, Machine},
-    paths::Paths,
-    qemu::{Console, Qemu},
-    workload::{self, Images, Scale},
-};
+use trapcast::workload::{self, Images, Scale};
 use trapcast_forecast::Scheme;
+use trapcast_machine::{
+    machine::{Cpu, Machine},
+    qemu::{Console, Qemu},
+};
+use trapcast_tool::paths::Paths;
 use twox_hash::XxHash3_128;
 
 use crate::{

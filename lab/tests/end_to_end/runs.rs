@@ -3,18 +3,18 @@
 use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::Failed;
-use trapcast::{
+use trapcast::workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Scale, Workload};
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
     console::{self, Findings},
     image::Image,
     initrd::{self, Task},
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
-    paths::Paths,
     run::{self, Outcome},
     vectors::RegisterFiles,
-    workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Scale, Workload},
 };
-use trapcast_forecast::Scheme;
+use trapcast_tool::paths::Paths;
 
 use crate::support::{Outcomes, check};
 

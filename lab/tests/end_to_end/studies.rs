@@ -3,8 +3,10 @@
 use std::{fs, path::Path};
 
 use libtest_mimic::Failed;
-use trapcast::{machine::Cpu, paths::Paths, study, workload};
+use trapcast::{study, workload};
 use trapcast_forecast::Scheme;
+use trapcast_machine::machine::Cpu;
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

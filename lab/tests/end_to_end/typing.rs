@@ -13,13 +13,13 @@ use std::{
 
 use flate2::{Compression, write::GzEncoder};
 use libtest_mimic::Failed;
-use trapcast::{
+use trapcast_machine::{
     image::Image,
     initrd::{self, Task},
     machine::{Cpu, Machine, Prepared, Vm},
-    paths::Paths,
     qemu,
 };
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

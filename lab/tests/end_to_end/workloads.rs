@@ -1,7 +1,8 @@
 //! Workloads under every scheme, on cores with and without VHE: clean under all but the negative control.
 
-use trapcast::{machine::Cpu, paths::Paths};
 use trapcast_forecast::Scheme;
+use trapcast_machine::machine::Cpu;
+use trapcast_tool::paths::Paths;
 
 use crate::{
     Add,

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use trapcast::paths::Paths;
+use trapcast_tool::paths::Paths;
 
 /// What becomes of a trial.
 pub type Outcomes = Result<(), Failed>;

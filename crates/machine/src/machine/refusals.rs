@@ -6,7 +6,7 @@
 use trapcast_hypervisor::guest_image::{ExecutionState, PageSize};
 
 use super::{Cpu, Vm};
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 impl Cpu {
     /// Whether its EL1 has this state.

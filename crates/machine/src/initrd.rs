@@ -4,7 +4,7 @@ use std::path::Path;
 
 use cpio::newc;
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// The init, which runs `/script` if there is one, else a shell.
 const INIT: &str = include_str!("init.sh");

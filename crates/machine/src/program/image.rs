@@ -10,12 +10,10 @@ use twox_hash::XxHash64;
 
 use super::Program;
 use crate::{
-    error::Result,
     initrd::{Archive, read},
-    output,
-    paths::Paths,
     userland::Userland,
 };
+use trapcast_tool::{error::Result, output, paths::Paths};
 
 const INIT: &str = include_str!("init.sh");
 
@@ -48,7 +46,7 @@ impl Builder {
     /// Takes what `scripts/guest.sh` and `make build` leave.
     ///
     /// # Errors
-    /// [`Error::Input`](crate::error::Error::Input) where something is missing.
+    /// [`Error::Input`](trapcast_tool::error::Error::Input) where something is missing.
     pub fn new(paths: &Paths) -> Result<Self> {
         let guest = paths.target().join("guest");
         Ok(Self {
@@ -112,7 +110,7 @@ impl Builder {
 /// Builds the image of a program, the same bytes from the same parts.
 ///
 /// # Errors
-/// [`Error::Input`](crate::error::Error::Input) where a part is missing or of no use.
+/// [`Error::Input`](trapcast_tool::error::Error::Input) where a part is missing or of no use.
 pub fn build(
     busybox: &Path,
     seed: &Path,

@@ -7,11 +7,10 @@ use std::{
 
 use trapcast_hypervisor::guest_image::Image as Header;
 
-use crate::{
+use crate::{memory::MemoryFile, unpack};
+use trapcast_tool::{
     error::{Error, Result},
     input,
-    memory::MemoryFile,
-    unpack,
 };
 
 /// The most bytes of a kernel's file, and of what it unpacks to.

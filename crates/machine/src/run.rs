@@ -14,12 +14,12 @@ use trapcast_trace::{
 };
 
 use crate::{
-    error::{Error, Result},
     machine::Machine,
     memory::{Mailbox, MemoryFile},
     qemu::{Console, Finished, Qemu, last_lines},
     ring::RingReader,
 };
+use trapcast_tool::error::{Error, Result};
 
 /// What a run left.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use trapcast_hypervisor::guest_image::{DoesNotFit, Image, Layout as GuestLayout};
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// Where RAM starts on QEMU's `virt` board.
 pub const RAM_BASE: u64 = 0x4000_0000;

@@ -16,7 +16,7 @@ use object::{
     read::elf::{FileHeader, ProgramHeader},
 };
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// Where the dynamic linker looks, in its order.
 const LIBRARIES: [&str; 4] = [

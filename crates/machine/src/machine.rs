@@ -9,11 +9,11 @@ use trapcast_hypervisor::settings::MAX_MEMORY;
 
 use crate::{
     board::{BLOCK, Layout, Load, available_memory},
-    error::{Error, Result},
     image::Image,
     memory::MemoryFile,
     vectors::RegisterFiles,
 };
+use trapcast_tool::error::{Error, Result};
 
 /// A core that the hypervisor was tried on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]

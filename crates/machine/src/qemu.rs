@@ -17,9 +17,9 @@ use rustix::process::{Pid, Signal, kill_process, set_parent_process_death_signal
 
 use trapcast_trace::{MAILBOX_OFFSET, report::ASKED_OFFSET};
 
-use crate::{
+use crate::memory::MemoryFile;
+use trapcast_tool::{
     error::{Error, Result},
-    memory::MemoryFile,
     signals,
 };
 

@@ -14,7 +14,7 @@ use rustix::fs::{MemfdFlags, memfd_create};
 use trapcast_trace::{MAILBOX_OFFSET, MAILBOX_SIZE};
 use zerocopy::IntoBytes;
 
-use crate::error::{Error, Result};
+use trapcast_tool::error::{Error, Result};
 
 /// A file in memory. It is gone when this value and every process that opened it are.
 #[derive(Debug)]

@@ -1,7 +1,9 @@
 //! Distributions of whole numbers, as results hold them.
 
+use alloc::vec::Vec;
+
+use crate::bins::{Bins, bounds};
 use serde::{Deserialize, Serialize};
-use trapcast_trace::bins::{Bins, bounds};
 
 /// What is counted in bins.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
@@ -78,7 +80,7 @@ impl Histogram {
 
 #[cfg(test)]
 mod tests {
-    use trapcast_trace::bins::BINS;
+    use crate::bins::BINS;
 
     use super::*;
 

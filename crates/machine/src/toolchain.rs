@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use crate::{
+use trapcast_tool::{
     error::{Error, Result},
     paths::Paths,
 };

@@ -4,10 +4,8 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use trapcast_trace::record::MARK;
 
-use crate::{
-    histogram::{Bin, Histogram, Unit},
-    initrd::DONE_MARKER,
-};
+use crate::initrd::DONE_MARKER;
+use trapcast_trace::histogram::{Bin, Histogram, Unit};
 
 /// Lines that are shown of a guest that did not come to its end.
 const LAST_LINES: usize = 12;

@@ -6,10 +6,8 @@ use trapcast_trace::record::{
 };
 use zerocopy::{FromZeros, IntoBytes};
 
-use crate::{
-    error::{Error, Result},
-    memory::MemoryFile,
-};
+use crate::memory::MemoryFile;
+use trapcast_tool::error::{Error, Result};
 
 /// Records that are taken at once, at most.
 const BATCH: u64 = 4096;

@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::{error::Result, image::Image, machine::Cpu, paths::Paths};
+use crate::{image::Image, machine::Cpu};
+use trapcast_tool::{error::Result, paths::Paths};
 
 /// An architecture, by Debian's name of it.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, clap::ValueEnum)]

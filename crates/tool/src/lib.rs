@@ -1,0 +1,10 @@
+//! What Trapcast's commands share: errors with exit statuses, files, signals, progress, worker threads.
+
+pub mod error;
+pub mod input;
+pub mod output;
+pub mod parallel;
+pub mod paths;
+pub mod progress;
+pub mod random;
+pub mod signals;
