@@ -62,8 +62,8 @@
 //! 5. While a guest runs, SVCR.SM is its own.
 //!
 //! [`Scheme::None`](trapcast_forecast::Scheme::None) breaks the first two on purpose. `tests/model`
-//! holds all others to the first four in every state that two cores and three vCPUs can reach, and
-//! `tests/classes` two vCPUs with SVE and SME to all five.
+//! holds all others to these in every state that two cores and three vCPUs can reach, one of them with
+//! streaming mode or none, and `tests/classes` two vCPUs with SVE and SME, class by class.
 
 #![cfg_attr(not(test), no_std)]
 #![forbid(unsafe_code)]

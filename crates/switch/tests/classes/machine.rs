@@ -1,31 +1,17 @@
 //! Cores whose registers come in three parts, and the moves on them: what a class adds to the one below
 //! it is a part. With PSTATE.SM, and what a guest's own `CPACR_EL1` makes of an access in its mode.
 
-use std::cell::Cell;
-
 use trapcast_forecast::Evidence;
 use trapcast_switch::{Class, Core, Exchange, Gate, GateRegister, Guest};
 
-use crate::scheme::{AnyScheme, Kind};
+use crate::{
+    place::{self, Context},
+    scheme::{AnyScheme, Kind},
+};
 
 pub const CORES: usize = 2;
 pub const GUESTS: usize = 2;
 const USERS: usize = CORES + GUESTS;
-
-thread_local! {
-    /// What the places in memory say of the least that they let be loaded, while the switch is asked.
-    static LEAST: Cell<[Class; USERS]> = const { Cell::new([Class::Fp; USERS]) };
-}
-
-/// Where a register file is kept: the hosts' come first.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub struct Context(pub u8);
-
-impl trapcast_switch::Context for Context {
-    fn least(self) -> Class {
-        LEAST.get()[usize::from(self.0)]
-    }
-}
 
 pub const fn host(core: usize) -> Context {
     Context(core as u8)
@@ -195,7 +181,7 @@ impl Machine {
 
     /// Makes what memory says known to the switch.
     pub fn publish(&self) {
-        LEAST.set(self.least);
+        place::publish(self.least);
     }
 
     pub fn carry_out(&mut self, core: usize, exchange: Option<Exchange<Context>>) {

@@ -3,7 +3,7 @@
 use trapcast_forecast::Resume;
 use trapcast_switch::{Class, Core, Exchange, Gate, GateRegister, Guest};
 
-use crate::{machine::Context, scheme::AnyScheme};
+use crate::{place::Context, scheme::AnyScheme};
 
 /// One mistake, of the state machine or of whoever carries out its answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -44,10 +44,14 @@ pub enum Fault {
     ArrivesUncounted,
     /// A vCPU is reset while a core holds its registers.
     ResetsWithoutEviction,
+    /// A vCPU in streaming mode is entered with its registers in memory, and SVCR.SM = 0.
+    EntersInAnotherMode,
+    /// A vCPU becomes the current one, and another's streaming mode stays in the core.
+    MakesNoWay,
 }
 
 impl Fault {
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::EnterForgetsToLoad,
         Self::EnterAlwaysOpens,
         Self::TrapForgetsToSave,
@@ -66,14 +70,16 @@ impl Fault {
         Self::SurrenderSavesAnybodys,
         Self::ArrivesUncounted,
         Self::ResetsWithoutEviction,
+        Self::EntersInAnotherMode,
+        Self::MakesNoWay,
     ];
 }
 
-/// What is carried out of an exchange.
+/// What is carried out of an exchange: whose registers move, and up to which class.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Moves {
-    pub save: Option<Context>,
-    pub load: Option<Context>,
+    pub save: Option<(Context, Class)>,
+    pub load: Option<(Context, Class)>,
 }
 
 impl Moves {
@@ -81,6 +87,22 @@ impl Moves {
         save: None,
         load: None,
     };
+
+    /// The gate has to be open so far for it.
+    pub fn class(self) -> Class {
+        let classes = [self.save, self.load].into_iter().flatten();
+        classes.map(|(_, class)| class).max().unwrap_or(Class::Fp)
+    }
+
+    /// Whether registers of this user are loaded.
+    pub fn loads(self, user: Context) -> bool {
+        self.load.is_some_and(|(load, _)| load == user)
+    }
+
+    /// Whether registers of this user are saved.
+    pub fn saves(self, user: Context) -> bool {
+        self.save.is_some_and(|(save, _)| save == user)
+    }
 }
 
 type ModelGuest = Guest<Context, AnyScheme>;
@@ -95,9 +117,11 @@ impl Switch {
     }
 
     fn moves(self, exchange: Option<Exchange<Context>>) -> Moves {
-        let Some(Exchange { save, load, .. }) = exchange else {
+        let Some(exchange) = exchange else {
             return Moves::NONE;
         };
+        let save = (exchange.save, exchange.saved);
+        let load = (exchange.load, exchange.loaded);
         let (save, load) = if self.has(Fault::ExchangesTheWrongWay) {
             (load, save)
         } else {
@@ -109,8 +133,8 @@ impl Switch {
         }
     }
 
-    pub fn unlock(self, gate: &mut GateRegister) -> bool {
-        !self.has(Fault::MovesBehindTheGate) && gate.unlock(Class::Fp)
+    pub fn unlock(self, gate: &mut GateRegister, class: Class) -> bool {
+        !self.has(Fault::MovesBehindTheGate) && gate.unlock(class)
     }
 
     pub fn enter(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> (Moves, Gate) {
@@ -121,23 +145,49 @@ impl Switch {
             self.moves(entry.exchange)
         };
         let gate = if self.has(Fault::EnterAlwaysOpens) {
-            Gate::Open(Class::Fp)
+            Gate::Open(guest.most())
         } else {
             entry.gate
         };
         (moves, gate)
     }
 
-    pub fn trap(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
+    pub fn load_streaming(
+        self,
+        core: &mut Core<Context>,
+        guest: &mut ModelGuest,
+        gate: Gate,
+    ) -> (Moves, Gate) {
+        if guest.most() < Class::Sme || self.has(Fault::EntersInAnotherMode) {
+            return (Moves::NONE, gate);
+        }
+        let entry = core.load_streaming(guest, gate);
+        (self.moves(entry.exchange), entry.gate)
+    }
+
+    pub fn make_way(self, core: &mut Core<Context>, guest: &ModelGuest, streams: bool) -> Moves {
+        if self.has(Fault::MakesNoWay) {
+            return Moves::NONE;
+        }
+        self.moves(core.make_way(guest, || streams))
+    }
+
+    pub fn trap(
+        self,
+        core: &mut Core<Context>,
+        guest: &mut ModelGuest,
+        class: Class,
+    ) -> (Moves, Gate) {
         let before = *core;
-        let mut moves = self.moves(core.trap(guest, Class::Fp).exchange);
+        let entry = core.trap(guest, class);
+        let mut moves = self.moves(entry.exchange);
         if self.has(Fault::TrapForgetsToSave) {
             moves.save = None;
         }
         if self.has(Fault::TrapForgetsTheOwner) {
             *core = before;
         }
-        moves
+        (moves, entry.gate)
     }
 
     pub fn exit(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
@@ -170,20 +220,20 @@ impl Switch {
     }
 
     pub fn host_begin(self, core: &mut Core<Context>) -> Moves {
-        let owner = core.host_begin().0;
+        let (owner, held) = core.host_begin();
         let save = if self.has(Fault::HostBeginForgetsTheOwner) {
             core.host_end()
         } else {
             owner
         };
         Moves {
-            save: Some(save),
+            save: Some((save, held)),
             load: None,
         }
     }
 
     pub fn host_end(self, core: &Core<Context>) -> Moves {
-        let load = (!self.has(Fault::HostEndForgetsToLoad)).then_some(core.host_end());
+        let load = (!self.has(Fault::HostEndForgetsToLoad)).then_some((core.host_end(), Class::Fp));
         Moves { save: None, load }
     }
 
@@ -210,7 +260,7 @@ impl Switch {
             *core = before;
         }
         if self.has(Fault::SurrenderSavesAnybodys) {
-            moves.save = Some(context);
+            moves.save = Some((context, before.held()));
         }
         moves
     }

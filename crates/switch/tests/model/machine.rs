@@ -6,21 +6,24 @@ use trapcast_switch::{Class, Core, Gate, GateRegister, Guest};
 
 use crate::{
     faults::{Moves, Switch},
+    place::{self, Context},
     scheme::{AnyScheme, Kind},
 };
 
 pub const CORES: usize = 2;
 pub const GUESTS: usize = 3;
 
-/// Where a register file is kept: the hosts' places come first, one per core, then the guests'.
-pub type Context = u8;
-
 pub const fn host(core: usize) -> Context {
-    core as Context
+    Context(core as u8)
 }
 
 pub const fn vcpu(guest: usize) -> Context {
-    (CORES + guest) as Context
+    Context((CORES + guest) as u8)
+}
+
+/// Whether a gate is open so far.
+pub fn reaches(gate: Gate, class: Class) -> bool {
+    matches!(gate, Gate::Open(open) if open >= class)
 }
 
 /// What a core's registers or a place in memory hold.
@@ -65,6 +68,10 @@ pub struct CoreState {
     /// What this core asks for.
     pub request: Option<Request>,
     pub registers: Value,
+    /// PSTATE.SM.
+    pub streaming: bool,
+    /// The vCPU that was the current one last and has not gone elsewhere, where that matters to anybody.
+    pub resident: Option<usize>,
     /// The gate as it was last written, and as the hypervisor remembers it.
     pub gate: Gate,
     pub remembered_gate: GateRegister,
@@ -73,6 +80,8 @@ pub struct CoreState {
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct GuestState {
     pub guest: Guest<Context, AnyScheme>,
+    /// Whether it is in streaming mode, as it knows itself.
+    pub streams: bool,
     /// Its registers were loaded once more than they were saved.
     pub held: bool,
     /// What it did in its scheme's window.
@@ -108,6 +117,9 @@ pub enum Wrong {
     Counts(usize),
     /// A forecaster was told what is not so.
     Evidence(usize),
+    /// Registers were moved with PSTATE.SM as it must not be then, or a part of those of a guest in
+    /// streaming mode.
+    Streaming(Context),
 }
 
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
@@ -120,12 +132,12 @@ pub struct Machine {
 
 impl Machine {
     /// Returns the machine before anything has run.
-    pub fn new(kinds: [Kind; GUESTS], observed: [bool; GUESTS]) -> Self {
-        let memory = |context| {
-            if context < CORES {
+    pub fn new(kinds: [Kind; GUESTS], observed: [bool; GUESTS], most: [Class; GUESTS]) -> Self {
+        let memory = |place| {
+            if place < CORES {
                 Value::Stale
             } else {
-                Value::LastOf(context as Context)
+                Value::LastOf(Context(place as u8))
             }
         };
         Self {
@@ -135,11 +147,15 @@ impl Machine {
                 in_section: false,
                 request: None,
                 registers: Value::LastOf(host(core)),
+                streaming: false,
+                resident: None,
                 gate: Gate::Closed,
                 remembered_gate: GateRegister::new(Gate::Closed),
             }),
             guests: std::array::from_fn(|guest| GuestState {
-                guest: Guest::new(vcpu(guest), AnyScheme::new(kinds[guest]), observed[guest]),
+                guest: Guest::new(vcpu(guest), AnyScheme::new(kinds[guest]), observed[guest])
+                    .with_classes(most[guest]),
+                streams: false,
                 held: false,
                 trapped: false,
                 used: false,
@@ -172,11 +188,24 @@ impl Machine {
         self.wrong.get_or_insert(wrong);
     }
 
-    /// Lets EL2 at the registers of `core`.
-    pub fn unlock(&mut self, switch: Switch, core: usize) {
+    /// Makes known to the switch who is in streaming mode: memory says so of whose registers no core has.
+    pub fn publish(&self) {
+        let least = |guest: &GuestState| match guest.streams {
+            true => Class::Sme,
+            false => Class::Fp,
+        };
+        place::publish(
+            [Class::Fp; CORES]
+                .into_iter()
+                .chain(self.guests.iter().map(least)),
+        );
+    }
+
+    /// Lets EL2 at the registers of `core` up to `class`.
+    pub fn unlock(&mut self, switch: Switch, core: usize, class: Class) {
         let core = &mut self.cores[core];
-        if switch.unlock(&mut core.remembered_gate) {
-            core.gate = Gate::Open(Class::Fp);
+        if switch.unlock(&mut core.remembered_gate, class) {
+            core.gate = Gate::Open(class);
         }
     }
 
@@ -196,27 +225,46 @@ impl Machine {
         if moves == Moves::NONE {
             return;
         }
-        if self.cores[core].gate == Gate::Closed {
+        if !reaches(self.cores[core].gate, moves.class()) {
             self.note(Wrong::LockedOut);
         }
-        if let (Some(save), Some(load)) = (moves.save, moves.load)
+        if let (Some((save, saved)), Some((load, loaded))) = (moves.save, moves.load)
             && save == load
         {
-            self.note(Wrong::MovesNothing(save));
+            // More of them come in beside those that are there.
+            if saved >= loaded {
+                self.note(Wrong::MovesNothing(save));
+            }
+            return;
         }
-        if let Some(save) = moves.save {
-            self.memory[usize::from(save)] = self.cores[core].registers;
+        if let Some((save, class)) = moves.save {
+            // To save all ends streaming mode; to save less knows nothing of it.
+            if std::mem::take(&mut self.cores[core].streaming) && class < Class::Sme {
+                self.note(Wrong::Streaming(save));
+            }
+            self.memory[usize::from(save.0)] = self.cores[core].registers;
             self.count_move(save, false);
         }
-        if let Some(load) = moves.load {
-            let place = &mut self.memory[usize::from(load)];
+        if let Some((load, class)) = moves.load {
+            let streams = self.is_streaming(load);
+            if self.cores[core].streaming || streams && class < Class::Sme {
+                self.note(Wrong::Streaming(load));
+            }
+            self.cores[core].streaming = streams;
+            let place = &mut self.memory[usize::from(load.0)];
             self.cores[core].registers = std::mem::replace(place, Value::Stale);
             self.count_move(load, true);
         }
     }
 
+    /// Whether the registers of this user are those of streaming mode.
+    fn is_streaming(&self, user: Context) -> bool {
+        let guest = usize::from(user.0).checked_sub(CORES);
+        guest.is_some_and(|guest| self.guests[guest].streams)
+    }
+
     fn count_move(&mut self, context: Context, held: bool) {
-        let Some(guest) = usize::from(context).checked_sub(CORES) else {
+        let Some(guest) = usize::from(context.0).checked_sub(CORES) else {
             return;
         };
         if self.guests[guest].held == held {
@@ -247,12 +295,14 @@ impl Machine {
                 *value = Value::Stale;
             }
         }
-        self.memory[usize::from(vcpu(guest))] = last;
+        self.memory[usize::from(vcpu(guest).0)] = last;
+        self.guests[guest].streams = false;
     }
 
-    /// Notes that a trap of the gate loaded the registers of `guest`.
-    pub fn trap_loaded(&mut self, guest: usize) {
-        self.guests[guest].trapped = true;
+    /// Notes that a trap of the gate loaded registers of `guest`, all that it has or more than were there;
+    /// `fp_was_open` says that its use of FP/SIMD did not trap.
+    pub fn trap_loaded(&mut self, guest: usize, fp_was_open: bool) {
+        self.guests[guest].trapped |= !fp_was_open;
         self.guests[guest].uncounted += 1;
     }
 
@@ -287,6 +337,10 @@ impl Machine {
 
     fn check_evidence(&mut self, guest: usize) {
         let state = &mut self.guests[guest];
+        // Of what the forecasters above are told, `tests/classes` takes care.
+        for class in [Class::Sve, Class::Sme] {
+            state.guest.forecaster_mut(class).evidence = None;
+        }
         if let Some(evidence) = state.guest.forecaster_mut(Class::Fp).evidence.take() {
             let trapped = std::mem::take(&mut state.trapped);
             let used = std::mem::take(&mut state.used);

@@ -7,7 +7,8 @@ use trapcast_switch::{Class, Gate};
 
 use crate::{
     faults::{Fault, Switch},
-    machine::{CORES, Context, GUESTS, Machine, Phase, Value, Wrong, host, vcpu},
+    machine::{CORES, GUESTS, Machine, Phase, Value, Wrong, host, vcpu},
+    place::Context,
     scheme::Kind,
     steps::Step,
 };
@@ -20,17 +21,30 @@ pub const READS_ITS_OWN: &str = "everybody reads its own last value";
 pub struct Switching {
     pub kinds: [Kind; GUESTS],
     pub observed: [bool; GUESTS],
+    /// What each vCPU has at most: FP/SIMD alone, or all with streaming mode.
+    pub most: [Class; GUESTS],
     pub fault: Option<Fault>,
 }
 
 impl Switching {
-    /// Returns the model without an observer and without a fault.
+    /// Returns the model of guests with FP/SIMD alone, without an observer and without a fault.
     pub fn new(kinds: [Kind; GUESTS]) -> Self {
         Self {
             kinds,
             observed: [false; GUESTS],
+            most: [Class::Fp; GUESTS],
             fault: None,
         }
+    }
+
+    /// The same with these vCPUs watched.
+    pub fn with_observer(self, observed: [bool; GUESTS]) -> Self {
+        Self { observed, ..self }
+    }
+
+    /// The same with vCPUs that have this much.
+    pub fn with_most(self, most: [Class; GUESTS]) -> Self {
+        Self { most, ..self }
     }
 
     /// Returns how many vCPUs may leave their registers in a core.
@@ -45,7 +59,7 @@ impl Model for Switching {
     type Action = Step;
 
     fn init_states(&self) -> Vec<Machine> {
-        vec![Machine::new(self.kinds, self.observed)]
+        vec![Machine::new(self.kinds, self.observed, self.most)]
     }
 
     fn actions(&self, machine: &Machine, steps: &mut Vec<Step>) {
@@ -78,7 +92,14 @@ impl Model for Switching {
             Property::always("a guest's registers can be found", registers_can_be_found),
             Property::always("the registers are given back in time", given_back_in_time),
             Property::always("loads and saves agree", loads_and_saves_agree),
+            Property::always("a vCPU runs in its own mode", modes_are_their_own),
         ];
+        if self.most.contains(&Class::Sme) {
+            properties.push(Property::sometimes(
+                "a vCPU in streaming mode is in memory",
+                streams_in_memory,
+            ));
+        }
         if self.lingering() > 0 {
             properties.extend([
                 Property::sometimes("a core asks for what is there", |_, m| asks(m, true)),
@@ -115,10 +136,26 @@ fn no_value_is_lost(_: &Switching, machine: &Machine) -> bool {
 
 fn an_open_gate_means_ownership(_: &Switching, machine: &Machine) -> bool {
     machine.cores.iter().all(|core| match core.phase {
-        Phase::Running(guest) if core.gate == Gate::Open(Class::Fp) => {
-            core.switch.owner() == vcpu(guest)
-        }
+        Phase::Running(guest) => match core.gate {
+            Gate::Open(open) => core.switch.owner() == vcpu(guest) && core.switch.held() == open,
+            Gate::Closed => true,
+        },
         _ => true,
+    })
+}
+
+fn modes_are_their_own(_: &Switching, machine: &Machine) -> bool {
+    machine.cores.iter().all(|core| match core.phase {
+        Phase::Running(guest) => core.streaming == machine.guests[guest].streams,
+        _ => true,
+    })
+}
+
+fn streams_in_memory(_: &Switching, machine: &Machine) -> bool {
+    let mut cores = machine.cores.iter();
+    cores.any(|core| match core.phase {
+        Phase::Loaded(guest) => machine.guests[guest].streams && holder(machine, guest).is_none(),
+        _ => false,
     })
 }
 
@@ -137,7 +174,7 @@ fn other_memory_is_current(_: &Switching, machine: &Machine) -> bool {
     };
     contexts()
         .filter(|&context| !owned(context))
-        .all(|context| machine.memory[usize::from(context)] == Value::LastOf(context))
+        .all(|context| machine.memory[usize::from(context.0)] == Value::LastOf(context))
 }
 
 fn one_core_at_most(_: &Switching, machine: &Machine) -> bool {
@@ -145,7 +182,7 @@ fn one_core_at_most(_: &Switching, machine: &Machine) -> bool {
     (0..CORES).all(|core| {
         let is_own_host = owner(core) == host(core);
         is_own_host
-            || (usize::from(owner(core)) >= CORES
+            || (usize::from(owner(core).0) >= CORES
                 && (0..CORES).all(|other| other == core || owner(other) != owner(core)))
     })
 }

@@ -3,11 +3,10 @@
 
 use trapcast_forecast::Decision;
 use trapcast_switch::Class;
-use trapcast_switch::{Gate, GateRegister};
 
 use crate::{
     faults::{Moves, Switch},
-    machine::{CORES, Expected, GUESTS, Machine, Phase, Request, Value, host, vcpu},
+    machine::{CORES, Expected, GUESTS, Machine, Phase, Request, Value, host, reaches, vcpu},
 };
 
 /// One step of the core that stands first in it.
@@ -23,6 +22,8 @@ pub enum Step {
     Enter(usize, Option<Decision>),
     /// The guest uses the registers, or traps in the attempt.
     Use(usize),
+    /// The guest sets or clears PSTATE.SM, or traps in the attempt.
+    Stream(usize),
     Exit(usize),
     Put(usize),
     /// Brings a guest's registers to memory.
@@ -77,8 +78,11 @@ impl Machine {
                     steps.push(Step::Enter(core, None));
                 }
             }
-            Phase::Running(_) => {
+            Phase::Running(guest) => {
                 steps.extend([Step::Use(core), Step::Exit(core)]);
+                if self.guests[guest].guest.most() == Class::Sme {
+                    steps.push(Step::Stream(core));
+                }
                 return;
             }
         }
@@ -91,6 +95,7 @@ impl Machine {
 
     /// Takes one step.
     pub fn take(&mut self, switch: Switch, step: Step) {
+        self.publish();
         match step {
             Step::Load(core, guest) => self.load(switch, core, guest),
             Step::Surrender(core, asker) => self.surrender(switch, core, asker),
@@ -101,6 +106,7 @@ impl Machine {
             }
             Step::Enter(core, answer) => self.enter(switch, core, answer),
             Step::Use(core) => self.use_registers(switch, core),
+            Step::Stream(core) => self.stream(switch, core),
             Step::Exit(core) => self.exit(switch, core),
             Step::Put(core) => self.put(switch, core),
             Step::Evict(core, guest) => self.evict(switch, core, guest),
@@ -118,7 +124,7 @@ impl Machine {
 
     fn exchange(&mut self, switch: Switch, core: usize, moves: Moves) {
         if moves != Moves::NONE {
-            self.unlock(switch, core);
+            self.unlock(switch, core, moves.class());
             self.carry_out(core, moves);
         }
     }
@@ -127,14 +133,31 @@ impl Machine {
         let home = switch.elsewhere(&self.cores[core].switch, &self.guests[guest].guest);
         let request = home.map(|home| Request {
             guest,
-            from: usize::from(home),
+            from: usize::from(home.0),
         });
         self.cores[core].request = request;
-        self.cores[core].phase = if request.is_some() && switch.waits() {
-            Phase::Waiting(guest)
+        if request.is_some() && switch.waits() {
+            self.cores[core].phase = Phase::Waiting(guest);
         } else {
-            Phase::Loaded(guest)
-        };
+            self.make_resident(switch, core, guest);
+        }
+    }
+
+    /// `guest` becomes the current vCPU, in the place of whoever was last.
+    fn make_resident(&mut self, switch: Switch, core: usize, guest: usize) {
+        if self.cores[core].resident != Some(guest) {
+            let state = &mut self.cores[core];
+            let (streams, next) = (state.streaming, &self.guests[guest].guest);
+            let moves = switch.make_way(&mut state.switch, next, streams);
+            self.exchange(switch, core, moves);
+        }
+        for other in &mut self.cores {
+            other.resident = other.resident.filter(|resident| *resident != guest);
+        }
+        let mut guests = self.guests.iter();
+        let some_has_sme = guests.any(|state| state.guest.most() == Class::Sme);
+        self.cores[core].resident = some_has_sme.then_some(guest);
+        self.cores[core].phase = Phase::Loaded(guest);
     }
 
     fn surrender(&mut self, switch: Switch, core: usize, asker: usize) {
@@ -153,7 +176,7 @@ impl Machine {
             },
         );
         if self.cores[asker].phase == Phase::Waiting(guest) {
-            self.cores[asker].phase = Phase::Loaded(guest);
+            self.make_resident(switch, asker, guest);
         }
     }
 
@@ -161,14 +184,25 @@ impl Machine {
         let guest = self.current(core);
         let state = &mut self.guests[guest].guest;
         state.forecaster_mut(Class::Fp).answer = answer;
+        // What is above comes in with streaming mode alone.
+        for class in [Class::Sve, Class::Sme] {
+            state.forecaster_mut(class).answer = Some(Decision::Leave);
+        }
         let (moves, gate) = switch.enter(&mut self.cores[core].switch, state);
-        let scheme = state.forecaster_mut(Class::Fp);
-        scheme.answer = None;
-        let begins = std::mem::take(&mut scheme.asked);
+        let mut begins = false;
+        for class in Class::ALL {
+            let scheme = state.forecaster_mut(class);
+            scheme.answer = None;
+            let asked = std::mem::take(&mut scheme.asked);
+            begins |= asked && class == Class::Fp;
+        }
         self.exchange(switch, core, moves);
+        let state = &mut self.guests[guest].guest;
+        let (streaming, gate) = switch.load_streaming(&mut self.cores[core].switch, state, gate);
+        self.exchange(switch, core, streaming);
         self.set_gate(core, gate);
         self.cores[core].phase = Phase::Running(guest);
-        let eager_load = moves.load == Some(vcpu(guest));
+        let eager_load = moves.loads(vcpu(guest)) || streaming.loads(vcpu(guest));
         self.check_counts(
             guest,
             Expected {
@@ -183,16 +217,33 @@ impl Machine {
 
     fn use_registers(&mut self, switch: Switch, core: usize) {
         let guest = self.current(core);
-        if self.cores[core].gate == Gate::Open(Class::Fp) {
+        if reaches(self.cores[core].gate, Class::Fp) {
             self.access(core, guest);
-            return;
+        } else {
+            self.trap(switch, core, guest, Class::Fp);
         }
-        self.cores[core].gate = Gate::Open(Class::Fp);
-        self.cores[core].remembered_gate = GateRegister::new(Gate::Open(Class::Fp));
-        let moves = switch.trap(&mut self.cores[core].switch, &mut self.guests[guest].guest);
-        self.carry_out(core, moves);
+    }
+
+    fn stream(&mut self, switch: Switch, core: usize) {
+        let guest = self.current(core);
+        if reaches(self.cores[core].gate, Class::Sme) {
+            self.access(core, guest);
+            let streams = &mut self.guests[guest].streams;
+            *streams = !*streams;
+            self.cores[core].streaming = *streams;
+        } else {
+            self.trap(switch, core, guest, Class::Sme);
+        }
+    }
+
+    fn trap(&mut self, switch: Switch, core: usize, guest: usize, class: Class) {
+        let fp_was_open = reaches(self.cores[core].gate, Class::Fp);
+        let state = &mut self.guests[guest].guest;
+        let (moves, gate) = switch.trap(&mut self.cores[core].switch, state, class);
+        self.exchange(switch, core, moves);
+        self.set_gate(core, gate);
         if moves.load.is_some() {
-            self.trap_loaded(guest);
+            self.trap_loaded(guest, fp_was_open);
         } else {
             self.trapped_in_place(guest);
         }
@@ -204,7 +255,7 @@ impl Machine {
         let moves = switch.exit(&mut self.cores[core].switch, &mut self.guests[guest].guest);
         self.exchange(switch, core, moves);
         self.cores[core].phase = Phase::Loaded(guest);
-        let (give_back, exit) = (moves.save == Some(vcpu(guest)), true);
+        let (give_back, exit) = (moves.saves(vcpu(guest)), true);
         self.check_counts(
             guest,
             Expected {
@@ -220,7 +271,7 @@ impl Machine {
         let moves = switch.put(&mut self.cores[core].switch, &mut self.guests[guest].guest);
         self.exchange(switch, core, moves);
         self.cores[core].phase = Phase::Idle;
-        let give_back = moves.save == Some(vcpu(guest));
+        let give_back = moves.saves(vcpu(guest));
         self.check_counts(
             guest,
             Expected {
@@ -233,7 +284,7 @@ impl Machine {
     fn evict(&mut self, switch: Switch, core: usize, guest: usize) {
         let moves = switch.evict(&mut self.cores[core].switch, &mut self.guests[guest].guest);
         self.exchange(switch, core, moves);
-        let give_back = moves.save == Some(vcpu(guest));
+        let give_back = moves.saves(vcpu(guest));
         self.check_counts(
             guest,
             Expected {
@@ -245,7 +296,8 @@ impl Machine {
 
     /// The host may leave anything in the registers.
     fn host_begin(&mut self, switch: Switch, core: usize) {
-        self.unlock(switch, core);
+        let held = self.cores[core].switch.held();
+        self.unlock(switch, core, held);
         let moves = switch.host_begin(&mut self.cores[core].switch);
         self.carry_out(core, moves);
         self.cores[core].in_section = true;
