@@ -8,6 +8,7 @@ EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
 AARCH32_BUILD := target/aarch32-cargo build --release --target-dir target/aarch32
 LAB := target/debug/trapcast
+XTASK := target/debug/xtask
 
 help: ## Lists the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,19 +27,19 @@ el2: setup
 	$(AARCH32_BUILD) -p trapcast-guests --features aarch32 --bin checker32 --bin timers32
 
 lab: setup
-	cargo build --target-dir target -p trapcast
+	cargo build --target-dir target -p trapcast -p xtask
 
 study: build guest ## Runs workloads under every scheme; QUICK=1: fewer and shorter, FULL=1: all, FRESH=1: not resumed
 	$(LAB) study $(if $(QUICK),--quick) $(if $(FULL),--full) $(if $(FRESH),--fresh)
 
 document: lab ## Writes what README and docs say of the study from its kept results; CHECK=1 checks it
-	$(LAB) document $(if $(CHECK),--check)
+	$(XTASK) document $(if $(CHECK),--check)
 
 bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
-	$(LAB) bench
+	$(XTASK) bench
 
 torture: build guest ## Ten million window checks while vCPUs move at random, and as many hostile operations
-	$(LAB) torture
+	$(XTASK) torture
 
 check: ## Style, lints, documents and unit tests: what needs no QEMU and no guest
 	@scripts/test.sh --check

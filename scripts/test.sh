@@ -61,9 +61,9 @@ el2_clippy() {
 
 # What runs on this machine alone: crates with their documentation's examples, and the lab's own units.
 units() {
-    cargo test --workspace --exclude trapcast --exclude trapcast-fpsimd &&
+    cargo test --workspace --exclude trapcast --exclude xtask --exclude trapcast-fpsimd &&
         cargo test -p trapcast-fpsimd --lib --doc &&
-        cargo test -p trapcast --lib
+        cargo test -p trapcast -p xtask --lib
 }
 
 step tools tools
@@ -78,10 +78,10 @@ else
     step guest make --no-print-directory guest
     step lint cargo clippy --workspace --all-targets -- -D warnings
     step documents env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
-    step units cargo test --workspace --exclude trapcast
+    step units cargo test --workspace --exclude trapcast --exclude xtask
     step build make --no-print-directory build
     step lint-el2 el2_clippy
-    step end-to-end cargo test -p trapcast
+    step end-to-end cargo test -p trapcast -p xtask
 fi
 
 passed=$(sum passed)

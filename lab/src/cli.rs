@@ -8,11 +8,9 @@ use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
 use trapcast_trace::report::MAX_CORES;
 
 use crate::{
-    document::{self, DocumentArgs},
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
     top::{self, TopArgs},
-    torture,
     workload::{LINUX_BOOTARGS, SEED},
 };
 use trapcast_machine::{
@@ -86,23 +84,8 @@ pub enum Command {
     /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
     #[command(after_help = timeline::EXAMPLES)]
     Timeline(TimelineArgs),
-    /// Writes what the documents say of the study from its stored results
-    #[command(after_help = document::EXAMPLES)]
-    Document(DocumentArgs),
-    /// Shows how a study's replays agree with its live runs, count by count
-    Agreement(AgreementArgs),
     /// Lists the cost profiles
     Profiles(JsonArgs),
-    /// Makes a record of any length from a seed, to try the tools on
-    Generate(GenerateArgs),
-    /// Measures the hypervisor's fast paths in instructions, beside those of Linux KVM
-    #[command(after_help = BENCH_EXAMPLES)]
-    Bench(BenchArgs),
-    /// Checks registers in every window while vCPUs are preempted and move at random; hostile guests
-    #[command(after_help = TORTURE_EXAMPLES)]
-    Torture(TortureArgs),
-    /// Checks that FP/SIMD instructions stand only where they may in a hypervisor's ELF file
-    CheckImage(CheckImageArgs),
 }
 
 const BOOT_EXAMPLES: &str = "\
@@ -153,21 +136,6 @@ Examples:
   trapcast judge new/*.parquet --profile nested-nv2 --json | jq '.goals'
 
 docs/forecast.md says what the rule is, and what was expected of it.";
-
-const BENCH_EXAMPLES: &str = "\
-Examples:
-  trapcast bench                                    all of it; also writes target/bench/results.json
-  trapcast bench --json | jq '.paths'";
-
-const TORTURE_EXAMPLES: &str = "\
-Examples:
-  trapcast torture                                  ten million window checks, and as many hostile operations
-  trapcast torture --windows 200000 --seed 7        fewer, with other slices, moves and patterns
-  trapcast torture --part fp --scheme owner --minutes 60 --windows 1000000000
-  trapcast torture --json | jq '.rows[] | {part, scheme, windows, mismatches}'
-
-Exit status 1: a scheme lost registers, a guest hung, or the negative control was not caught. The consoles of
-such runs are kept beside results.json.";
 
 /// Arguments of `trapcast boot`.
 #[derive(Debug, Args)]
@@ -367,92 +335,6 @@ pub struct JudgeArgs {
     #[arg(long, value_name = "NAME|FILE", default_value = "all")]
     pub profile: Vec<String>,
     /// Prints JSON: every cell
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `trapcast agreement`.
-#[derive(Debug, Args)]
-pub struct AgreementArgs {
-    /// What a study has written [default: target/study/results.json]
-    #[arg(value_name = "RESULTS")]
-    pub results: Option<PathBuf>,
-}
-
-/// Arguments of `trapcast generate`.
-#[derive(Debug, Args)]
-pub struct GenerateArgs {
-    /// The file to make
-    pub file: PathBuf,
-    /// Windows
-    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..))]
-    pub windows: u64,
-    /// vCPUs that share the core
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub vcpus: u16,
-    /// Leaves out the columns that no replay reads: a tenth of the time
-    #[arg(long)]
-    pub replay_only: bool,
-    /// Chooses the windows: the same seed makes the same file
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    pub seed: u64,
-}
-
-/// Arguments of `trapcast bench`.
-#[derive(Debug, Args)]
-pub struct BenchArgs {
-    /// Measured rounds of each path
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
-    pub rounds: u32,
-    /// Boots of each kind for the wall time, of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
-    pub boots: u32,
-    /// Where results.json goes [default: target/bench]
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Prints results.json instead of the tables
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `trapcast torture`.
-#[derive(Debug, Args)]
-pub struct TortureArgs {
-    /// Random operations of hostile guests
-    #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
-    pub operations: u64,
-    /// Window checks, over all parts and schemes that switch
-    #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
-    pub windows: u64,
-    /// Chooses slices, moves and patterns of the first runs; those that follow take the next seeds
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(..=1 << 32))]
-    pub seed: u64,
-    /// Only this part; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(torture::names()))]
-    pub part: Vec<String>,
-    /// Only this scheme; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = scheme)]
-    pub scheme: Vec<Scheme>,
-    /// Cores of the board; a part whose vCPUs would leave some idle takes fewer
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=MAX_CORES as i64))]
-    pub cores: u32,
-    /// Begins no more runs after this time
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=100_000))]
-    pub minutes: Option<u64>,
-    /// Where results.json goes [default: target/torture]
-    #[arg(short, long, value_name = "DIR")]
-    pub output: Option<PathBuf>,
-    /// Prints results.json instead of the table
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Arguments of `trapcast check-image`.
-#[derive(Debug, Args)]
-pub struct CheckImageArgs {
-    /// The ELF file
-    pub file: PathBuf,
-    /// Prints JSON
     #[arg(long)]
     pub json: bool,
 }

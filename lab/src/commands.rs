@@ -1,29 +1,27 @@
 //! The commands of `trapcast`, from arguments to what is printed.
 
-use std::{io::Write, thread, time::Duration};
-
 use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use crate::{
-    agreement, bench,
     boot::{self, Boot},
     cli::{
-        AgreementArgs, BenchArgs, BootArgs, CheckImageArgs, Cli, Command, CoreArgs, GenerateArgs,
-        InspectArgs, JudgeArgs, PlaneArgs, RecordArgs, ReplayArgs, ReportArgs, Switch, TortureArgs,
+        BootArgs, Cli, Command, CoreArgs, InspectArgs, JudgeArgs, PlaneArgs, RecordArgs,
+        ReplayArgs, ReportArgs, Switch,
     },
-    doctor, document, fpcheck, judge, plane, profile_table,
-    record::{self, RecordFile, Shape, inspect},
+    doctor, judge, plane, profile_table,
+    record::{RecordFile, inspect},
     recording, replaying, report,
-    results::{self, Results},
-    study, timeline, top, torture,
+    results::Results,
+    study, timeline, top,
     workload::{self, Extent, Scale, Workload},
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
 use trapcast_tool::{
     error::{Error, Result},
-    output, parallel,
+    parallel::{self, cores},
     paths::Paths,
+    print::{print, print_json},
     signals,
 };
 
@@ -47,13 +45,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Plane(arguments) => show_plane(&arguments),
         Command::Judge(arguments) => show_judgement(&arguments),
         Command::Timeline(arguments) => print(&timeline::run(&arguments)?),
-        Command::Document(arguments) => print(&document::run(&arguments, &paths()?)?),
-        Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Profiles(arguments) => profiles(arguments.json),
-        Command::Generate(arguments) => generate(&arguments),
-        Command::Bench(arguments) => measure(&arguments, &paths()?),
-        Command::Torture(arguments) => torture_schemes(&arguments, &paths()?),
-        Command::CheckImage(arguments) => check_image(&arguments),
     }
 }
 
@@ -141,16 +133,6 @@ fn report_study(arguments: &ReportArgs, paths: &Paths) -> Result<()> {
 /// The core of a study or a record, unless another is asked for.
 pub(crate) fn cpu(core: CoreArgs) -> Cpu {
     core.cpu(Cpu::NeoverseN1)
-}
-
-fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {
-    let file = arguments
-        .results
-        .clone()
-        .unwrap_or_else(|| paths.target().join("study/results.json"));
-    let results = Results::read(&file)?;
-    let rows: Vec<_> = results.results.iter().map(Into::into).collect();
-    print(&agreement::render(&rows))
 }
 
 /// The workloads of these names, or those of a study of this extent.
@@ -270,131 +252,4 @@ fn profiles(json: bool) -> Result<()> {
     } else {
         print(&profile_table::render(trapcast_profile::built_in()))
     }
-}
-
-fn generate(arguments: &GenerateArgs) -> Result<()> {
-    let shape = Shape {
-        windows: arguments.windows,
-        vcpus: arguments.vcpus,
-        seed: arguments.seed,
-        replay_only: arguments.replay_only,
-    };
-    let bytes = record::generate(&arguments.file, shape)?;
-    print(&format!(
-        "{}: {} windows, {bytes} bytes\n",
-        arguments.file.display(),
-        arguments.windows
-    ))
-}
-
-fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
-    let plan = bench::Plan {
-        rounds: arguments.rounds,
-        boots: arguments.boots,
-    };
-    let directory = arguments
-        .output
-        .clone()
-        .unwrap_or_else(|| paths.target().join("bench"));
-    let (file, profile) = (
-        directory.join("results.json"),
-        directory.join("measured-qemu.toml"),
-    );
-    paths.hypervisor()?;
-    let outputs = (output::begin(&file)?, output::begin(&profile)?);
-    let bench = bench::bench(plan, paths)?;
-    outputs.0.put(&results::json(&bench)?)?;
-    outputs.1.put(bench.profile.as_bytes())?;
-    if arguments.json {
-        print_json(&bench)?;
-    } else {
-        print(&bench::render(&bench))?;
-    }
-    eprintln!(
-        "trapcast: {} and {} written",
-        file.display(),
-        profile.display()
-    );
-    Ok(())
-}
-
-fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
-    let named = |name: &str| arguments.part.is_empty() || arguments.part.iter().any(|p| p == name);
-    let parts = torture::ALL.iter().filter(|part| named(part.name));
-    let asked = |scheme: &Scheme| arguments.scheme.is_empty() || arguments.scheme.contains(scheme);
-    let output = arguments
-        .output
-        .clone()
-        .unwrap_or_else(|| paths.target().join("torture"));
-    let plan = torture::Plan {
-        parts: parts.collect(),
-        operations: if named(torture::HOSTILE) {
-            arguments.operations
-        } else {
-            0
-        },
-        schemes: Scheme::ALL.into_iter().filter(asked).collect(),
-        windows: arguments.windows,
-        seed: arguments.seed,
-        cores: arguments.cores,
-        time: arguments.minutes.map(|m| Duration::from_secs(60 * m)),
-        output,
-    };
-    let file = plan.output.join("results.json");
-    paths.hypervisor()?;
-    let output = output::begin(&file)?;
-    let results = torture::torture(&plan, paths)?;
-    output.put(&results::json(&results)?)?;
-    if arguments.json {
-        print_json(&results)?;
-    } else {
-        print(&torture::render(&results))?;
-    }
-    eprintln!("trapcast: {} written", file.display());
-    if results.failures.is_empty() {
-        return Ok(());
-    }
-    Err(Error::run(format!(
-        "{} runs were not as they must be:\n{}",
-        results.failures.len(),
-        results.failures.join("\n")
-    )))
-}
-
-/// QEMUs at once, or threads, unless the user asks for more or fewer.
-pub(crate) fn cores() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
-}
-
-fn check_image(arguments: &CheckImageArgs) -> Result<()> {
-    let report = fpcheck::check_file(&arguments.file)?;
-    if arguments.json {
-        print_json(&report)?;
-    } else {
-        print(&fpcheck::render(&report))?;
-    }
-    if report.misplaced.is_empty() {
-        return Ok(());
-    }
-    Err(Error::run(format!(
-        "{} FP/SIMD instructions stand outside {}*",
-        report.misplaced.len(),
-        fpcheck::ALLOWED_PREFIX
-    )))
-}
-
-/// Prints to standard output. A reader that has gone away, such as `head`, is no error.
-pub fn print(text: &str) -> Result<()> {
-    match std::io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Error::input(format!(
-            "cannot write to standard output: {error}"
-        ))),
-        _ => Ok(()),
-    }
-}
-
-/// Prints a value as JSON.
-pub fn print_json(value: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(Error::run)?;
-    print(&format!("{text}\n"))
 }

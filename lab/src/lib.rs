@@ -2,20 +2,15 @@
 
 pub mod agreement;
 pub mod analysis;
-pub mod bench;
 pub mod boot;
 pub mod by_name;
 pub mod chart;
 pub mod cli;
 pub mod commands;
 pub mod doctor;
-pub mod document;
 pub mod figures;
-pub mod fpcheck;
 pub mod fuzzing;
-pub mod hostile;
 pub mod judge;
-pub mod kvm;
 pub mod plane;
 pub mod profile_table;
 pub mod record;
@@ -28,5 +23,4 @@ pub mod study;
 pub mod table;
 pub mod timeline;
 pub mod top;
-pub mod torture;
 pub mod workload;

@@ -4,13 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use trapcast::{cli::Cli, commands};
+use trapcast_tool::print::exit;
 
 fn main() -> ExitCode {
-    match commands::run(Cli::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("trapcast: error: {error}");
-            ExitCode::from(error.exit_code())
-        }
-    }
+    exit("trapcast", commands::run(Cli::parse()))
 }

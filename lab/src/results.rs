@@ -1,6 +1,8 @@
 //! What a study leaves: `results.json`, whose parts but `timing` are the same whenever the same
 //! study runs on the same versions.
 
+pub mod example;
+
 use std::{collections::BTreeMap, path::Path, process::Command};
 use trapcast_profile::Unit;
 
@@ -354,4 +356,4 @@ pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -13,8 +13,8 @@ use ratatui::{
     crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
 };
 
-use crate::commands::{print, print_json};
 use trapcast_machine::memory::MemoryFile;
+use trapcast_tool::print::{print, print_json};
 use trapcast_tool::{
     error::{Error, Result},
     paths::Paths,

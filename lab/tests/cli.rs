@@ -23,7 +23,6 @@ fn the_help_teaches_with_examples() {
     for (command, example) in [
         ("boot", "trapcast boot --vms 2 --scheme owner"),
         ("study", "trapcast study --quick"),
-        ("bench", "trapcast bench --json"),
     ] {
         let output = trapcast(Path::new("/"), &[command, "--help"]);
         let help = String::from_utf8(output.stdout).unwrap();
@@ -74,7 +73,7 @@ fn an_unknown_core_and_vhe_without_it_are_refused() {
 #[test]
 fn what_was_not_built_or_downloaded_is_named_with_its_command() {
     let empty = tempfile::tempdir().unwrap();
-    for command in ["boot", "study", "bench"] {
+    for command in ["boot", "study"] {
         let output = trapcast(empty.path(), &[command]);
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{told}");
@@ -289,11 +288,4 @@ fn a_killed_trapcast_leaves_no_qemu() {
         let text = std::fs::read(&command_line).unwrap_or_default();
         text.is_empty().then_some(())
     });
-}
-
-#[test]
-fn an_image_to_check_must_be_one() {
-    let told = refused(&["check-image", env!("CARGO_BIN_EXE_trapcast")]);
-    assert!(told.contains("AArch64"), "{told}");
-    assert!(refused(&["check-image", "/no/such/file"]).contains("/no/such/file"));
 }

@@ -34,12 +34,9 @@ fn device(path: &Path, minor: u32) -> bool {
     mknodat(CWD, path, kind, mode, makedev(1, minor)).is_ok() && File::open(path).is_ok()
 }
 
-/// The commands that write the file `name`, given the record `in.parquet`.
-fn writers(name: &str) -> [Vec<&str>; 2] {
-    [
-        vec!["generate", "--windows", "5000", name],
-        vec!["timeline", "in.parquet", "-o", name],
-    ]
+/// The command that writes the file `name`, given the record `in.parquet`.
+fn writer(name: &str) -> [&str; 4] {
+    ["timeline", "in.parquet", "-o", name]
 }
 
 #[test]
@@ -54,19 +51,15 @@ fn devices_stay_devices() {
     }
     symlink(&null, path.join("link")).unwrap();
     for name in ["null", "link"] {
-        for arguments in writers(name) {
-            let output = trapcast(path, &arguments);
-            let told = String::from_utf8(output.stderr).unwrap();
-            assert!(output.status.success(), "{arguments:?}: {told}");
-        }
+        let output = trapcast(path, &writer(name));
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{name}: {told}");
     }
-    for arguments in writers("full") {
-        let told = refused(path, &arguments);
-        assert!(
-            told.starts_with("cannot write full: No space left on device"),
-            "{told}"
-        );
-    }
+    let told = refused(path, &writer("full"));
+    assert!(
+        told.starts_with("cannot write full: No space left on device"),
+        "{told}"
+    );
     for device in [&null, &full] {
         assert!(fs::metadata(device).unwrap().file_type().is_char_device());
     }
@@ -80,36 +73,31 @@ fn a_fifo_brings_its_reader_all_that_a_file_would_hold() {
     let path = directory.path();
     record(&path.join("in.parquet"), 3000);
     mknodat(CWD, path.join("fifo"), FileType::Fifo, Mode::RWXU, 0).unwrap();
-    for (to_fifo, to_file) in writers("fifo").iter().zip(writers("file")) {
-        // The command is first, and has to wait for a reader.
-        let mut writer = command(path, to_fifo)
-            .stdout(Stdio::null())
-            .spawn()
-            .unwrap();
-        let fifo = path.join("fifo");
-        let reader = thread::spawn(move || {
-            let mut content = Vec::new();
-            File::open(fifo).unwrap().read_to_end(&mut content).unwrap();
-            content
-        });
-        let status = writer.wait().unwrap();
-        // A reader that nobody has written to goes on.
-        drop(
-            File::options()
-                .read(true)
-                .write(true)
-                .open(path.join("fifo")),
-        );
-        assert!(status.success());
-        assert!(trapcast(path, &to_file).status.success());
-        let content = reader.join().unwrap();
-        assert!(
-            content == fs::read(path.join("file")).unwrap(),
-            "{to_fifo:?}"
-        );
-        let kind = fs::metadata(path.join("fifo")).unwrap().file_type();
-        assert!(kind.is_fifo());
-    }
+    // The command is first, and has to wait for a reader.
+    let mut waiting = command(path, &writer("fifo"))
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let fifo = path.join("fifo");
+    let reader = thread::spawn(move || {
+        let mut content = Vec::new();
+        File::open(fifo).unwrap().read_to_end(&mut content).unwrap();
+        content
+    });
+    let status = waiting.wait().unwrap();
+    // A reader that nobody has written to goes on.
+    drop(
+        File::options()
+            .read(true)
+            .write(true)
+            .open(path.join("fifo")),
+    );
+    assert!(status.success());
+    assert!(trapcast(path, &writer("file")).status.success());
+    let content = reader.join().unwrap();
+    assert!(content == fs::read(path.join("file")).unwrap());
+    let kind = fs::metadata(path.join("fifo")).unwrap().file_type();
+    assert!(kind.is_fifo());
 }
 
 #[test]
@@ -128,15 +116,14 @@ fn links_are_followed() {
         ("to_new", "elsewhere/new"),
         ("twice", "elsewhere/new"),
     ] {
-        for (to_link, to_file) in writers(link).iter().zip(writers("file")) {
-            assert!(trapcast(path, to_link).status.success());
-            assert!(trapcast(path, &to_file).status.success());
-            assert!(path.join(link).is_symlink(), "{to_link:?}");
-            let [target, file] = [target, "file"].map(|name| fs::read(path.join(name)).unwrap());
-            assert!(target == file, "{to_link:?}");
+        for name in [link, "file"] {
+            assert!(trapcast(path, &writer(name)).status.success());
         }
+        assert!(path.join(link).is_symlink(), "{link}");
+        let [target, file] = [target, "file"].map(|name| fs::read(path.join(name)).unwrap());
+        assert!(target == file, "{link}");
     }
-    let told = refused(path, &["generate", "circle"]);
+    let told = refused(path, &writer("circle"));
     assert!(told.contains("symbolic links"), "{told}");
     let left = [
         "circle",
@@ -189,10 +176,8 @@ fn a_place_that_cannot_be_had_is_told_at_once_by_every_command() {
     fs::create_dir(path.join("study")).unwrap();
     fs::copy(kept, path.join("study/results.json")).unwrap();
     for (arguments, wanted) in [
-        (&["generate", "file/x"][..], "file/x: Not a directory"),
-        (&["generate", "taken"], "taken: it is a directory"),
         (
-            &["timeline", "in.parquet", "-o", "file/x"],
+            &["timeline", "in.parquet", "-o", "file/x"][..],
             "file/x: Not a directory",
         ),
         (
@@ -210,22 +195,6 @@ fn a_place_that_cannot_be_had_is_told_at_once_by_every_command() {
         ),
         (
             &["study", "-o", "taken"],
-            "taken/results.json: it is a directory",
-        ),
-        (
-            &["bench", "-o", "file/x"],
-            "file/x/results.json: Not a directory",
-        ),
-        (
-            &["bench", "-o", "taken"],
-            "taken/results.json: it is a directory",
-        ),
-        (
-            &["torture", "-o", "file/x"],
-            "file/x/results.json: Not a directory",
-        ),
-        (
-            &["torture", "-o", "taken"],
             "taken/results.json: it is a directory",
         ),
     ] {

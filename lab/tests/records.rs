@@ -1,20 +1,10 @@
 //! The commands that make, read and replay records, from outside: what they print, what they refuse,
 //! and what they leave behind.
 
-use std::{
-    fs,
-    path::Path,
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path};
 
-use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use trapcast::{
-    record::{self, Shape},
-    results::{FORMAT, Integrity, Timing, Versions},
-    workload::Scale,
-};
+use trapcast::record::{self, Shape};
 
 mod outside;
 
@@ -79,9 +69,7 @@ fn the_help_says_where_to_read_on() {
         ("inspect", ["<FILE>", "--json"]),
         ("replay", ["docs/profiles.md", "measured-qemu"]),
         ("plane", ["trapcast plane records/linux.parquet", "--json"]),
-        ("agreement", ["[RESULTS]", "target/study/results.json"]),
         ("profiles", ["cost profiles", "--json"]),
-        ("generate", ["--windows", "the same seed makes the same"]),
     ] {
         let help = printed(Path::new("/"), &[command, "--help"]);
         for wanted in wanted {
@@ -94,13 +82,13 @@ fn the_help_says_where_to_read_on() {
 fn what_is_generated_can_be_inspected() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path();
-    let shape = ["--windows", "5000", "--vcpus", "2", "--seed", "9"];
-    for name in ["one.parquet", "deep/two.parquet"] {
-        let told = text(path, &[&["generate", name], &shape[..]].concat());
-        assert!(told.contains("5000 windows"), "{told}");
-    }
-    let bytes = |name| fs::read(path.join(name)).unwrap();
-    assert!(bytes("one.parquet") == bytes("deep/two.parquet"));
+    let shape = Shape {
+        windows: 5000,
+        vcpus: 2,
+        seed: 9,
+        replay_only: false,
+    };
+    record::generate(&path.join("one.parquet"), shape).unwrap();
 
     let summary = json(path, &["inspect", "one.parquet", "--json"]);
     assert_eq!(summary["entry_windows"]["windows"], 5000);
@@ -356,80 +344,6 @@ fn a_record_without_windows_can_be_looked_at_but_not_replayed() {
     }
     let shown = text(path, &["inspect", "nothing"]);
     assert!(shown.contains("0 row groups"), "{shown}");
-}
-
-#[test]
-fn a_file_that_cannot_be_written_is_refused_and_nothing_is_left() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    fs::write(path.join("file"), "kept").unwrap();
-    fs::create_dir(path.join("directory")).unwrap();
-    for output in ["file/a.parquet", "directory", "/proc/a.parquet"] {
-        let told = refused(path, &["generate", output]);
-        assert!(
-            told.starts_with(&format!("cannot write {output}: ")),
-            "{told}"
-        );
-    }
-    assert_eq!(files(path), ["directory", "file"]);
-    assert_eq!(files(&path.join("directory")), [""; 0]);
-    assert_eq!(fs::read_to_string(path.join("file")).unwrap(), "kept");
-}
-
-#[test]
-fn an_interrupt_while_a_record_is_made_leaves_no_file() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    let mut trapcast = Command::new(env!("CARGO_BIN_EXE_trapcast"))
-        .current_dir(path)
-        .args(["generate", "long.parquet", "--windows", "1000000000000"])
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let limit = Instant::now() + Duration::from_secs(20);
-    while files(path).is_empty() {
-        assert!(Instant::now() < limit, "it writes nothing");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    kill_process(Pid::from_child(&trapcast), Signal::INT).unwrap();
-    assert_eq!(trapcast.wait().unwrap().code(), Some(130));
-    assert_eq!(files(path), [""; 0]);
-}
-
-#[test]
-fn an_agreement_is_shown_from_results_and_nothing_else() {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    let moved = |traps: u64| serde_json::json!({"traps": traps, "probes": 0, "loads": 10, "saves": 9, "wasted_loads": 0});
-    let row = serde_json::json!({"workload": "pair", "scheme": "owner", "agreement": {
-        "live": moved(200), "recorded": moved(201), "own": moved(201),
-        "reference": "owner", "replayed": moved(201),
-    }, "integrity": Integrity::default()});
-    let results = serde_json::json!({
-        "format": FORMAT, "versions": Versions::default(), "cpu": "max", "vhe": true,
-        "scale": Scale::QUICK, "results": [row], "replays": [], "failures": [], "timing": Timing::default(),
-    })
-    .to_string();
-    fs::write(path.join("results.json"), &results).unwrap();
-    let shown = text(path, &["agreement", "results.json"]);
-    assert!(shown.contains("exact") && shown.contains("0.50"), "{shown}");
-
-    fs::write(path.join("cut.json"), &results[..results.len() - 5]).unwrap();
-    fs::write(path.join("other.json"), "{}").unwrap();
-    for (name, wanted) in [
-        ("cut.json", "no results of this version's study"),
-        ("other.json", "no results of this version's study"),
-        ("none.json", "cannot read results none.json: No such file"),
-        (".", "cannot read results .: Is a directory"),
-    ] {
-        let told = refused(path, &["agreement", name]);
-        assert!(
-            told.contains(wanted) && told.contains("run trapcast study"),
-            "{told}"
-        );
-    }
-    let told = refused(path, &["agreement"]);
-    assert!(told.contains("study/results.json") && told.contains("run trapcast study"));
 }
 
 #[test]

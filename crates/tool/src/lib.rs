@@ -5,6 +5,7 @@ pub mod input;
 pub mod output;
 pub mod parallel;
 pub mod paths;
+pub mod print;
 pub mod progress;
 pub mod random;
 pub mod signals;

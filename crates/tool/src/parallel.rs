@@ -10,6 +10,11 @@ use std::{
 
 use crate::error::{Error, Result};
 
+/// How many threads, or QEMUs at once, suit this machine.
+pub fn cores() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
 /// Calls `one` for each of `items`, up to `workers` at a time, and returns what it answers in their
 /// order.
 pub fn all<I: Sync, T: Send>(items: &[I], workers: usize, one: impl Fn(&I) -> T + Sync) -> Vec<T> {

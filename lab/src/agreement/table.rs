@@ -1,4 +1,4 @@
-//! The table of `trapcast agreement`, and the sentence that sums it up.
+//! The table of `cargo xtask agreement`, and the sentence that sums it up.
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 

@@ -7,7 +7,7 @@ use trapcast_forecast::Scheme;
 use super::{Plan, StudyArgs, kept, study, verify};
 use crate::{
     agreement,
-    commands::{cores, cpu, extent, print, print_json, scale, workloads},
+    commands::{cpu, extent, scale, workloads},
     report,
     results::{self, Results},
     table,
@@ -15,7 +15,9 @@ use crate::{
 use trapcast_tool::{
     error::{Error, Result},
     output,
+    parallel::cores,
     paths::Paths,
+    print::{print, print_json},
 };
 
 /// The name of the file that a study leaves.

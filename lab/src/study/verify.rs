@@ -181,7 +181,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::results::tests::results;
+    use crate::results::example::results;
 
     #[test]
     fn what_differs_is_named_by_its_place() {

@@ -3,10 +3,7 @@
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use trapcast::{
-    bench::wakeups,
-    workload::{self, Images},
-};
+use trapcast::workload::{self, Images};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console::{self, Expected, Findings},
@@ -39,11 +36,6 @@ pub fn trials(add: &mut Add) {
             check(findings.guest_mismatches == 0, || format!("{findings:?}"))
         };
         add(format!("cores/moving/{scheme}"), Box::new(moving));
-    }
-    for machine in wakeups::MACHINES {
-        let (cores, vcpus) = machine;
-        let storm = move |paths: &Paths| storm(paths, machine);
-        add(format!("cores/storm/{vcpus}-on-{cores}"), Box::new(storm));
     }
     let control = |paths: &Paths| {
         let findings = moving(paths, Scheme::None)?;
@@ -133,15 +125,5 @@ fn without_an_end(paths: &Paths) -> Outcomes {
     let missing = wanted.into_iter().find(|wanted| !told.contains(wanted));
     check(missing.is_none(), || {
         format!("{missing:?} is not in {told}")
-    })
-}
-
-/// No vCPU that an SGI to all of them wakes waits for longer than a time slice, though those that have come
-/// keep their cores.
-fn storm(paths: &Paths, machine: (u32, u32)) -> Outcomes {
-    let bench = Image::open(&paths.built("bench")?)?;
-    let wake_ups = wakeups::measure(machine, 200, &bench, &paths.hypervisor()?)?;
-    check(wake_ups.slices() <= wakeups::AT_MOST, || {
-        format!("{wake_ups:?}")
     })
 }

@@ -1,9 +1,8 @@
-//! End to end under QEMU: every scheme on cores with and without VHE, Linux, the negative control,
-//! and what the tools say about what was built.
+//! End to end under QEMU: every scheme on cores with and without VHE, Linux, and the
+//! negative control.
 //!
 //! Needs what `make build guest` leaves. Cases are generated, so each has its own name and time.
 
-mod built;
 mod commands;
 mod cores;
 mod latency;
@@ -40,7 +39,6 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         let paths = Arc::clone(paths);
         trials.push(Trial::test(name, move || test(&paths)));
     };
-    built::trials(&mut add);
     workloads::trials(&mut add);
     cores::trials(&mut add);
     studies::trials(&mut add);

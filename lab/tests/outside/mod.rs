@@ -6,9 +6,19 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-/// Returns a command line of trapcast in this directory, which is its target directory, too.
+/// The command of the package whose tests these are, and its name.
+const COMMAND: (&str, &str) = match (
+    option_env!("CARGO_BIN_EXE_trapcast"),
+    option_env!("CARGO_BIN_EXE_xtask"),
+) {
+    (Some(trapcast), _) => (trapcast, "trapcast"),
+    (None, Some(xtask)) => (xtask, "xtask"),
+    (None, None) => panic!("these are no tests of a command"),
+};
+
+/// Returns a command line in this directory, which is its target directory, too.
 pub fn command(directory: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_trapcast"));
+    let mut command = Command::new(COMMAND.0);
     command
         .current_dir(directory)
         .arg("--target")
@@ -35,7 +45,9 @@ pub fn refusal(output: &Output, arguments: &[&str]) -> String {
     let told = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
     assert_eq!(output.stdout, b"", "{arguments:?}");
-    let sentence = told.strip_prefix("trapcast: error: ").unwrap_or(&told);
+    let sentence = told
+        .strip_prefix(&format!("{}: error: ", COMMAND.1))
+        .unwrap_or(&told);
     assert_eq!(sentence.lines().count(), 1, "{arguments:?}: {told}");
     sentence.trim_end().to_string()
 }

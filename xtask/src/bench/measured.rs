@@ -57,7 +57,7 @@ impl Measured {
 name = "measured-qemu"
 about = "This hypervisor under QEMU's TCG: EL2 instructions, counted exactly."
 unit = "instructions"
-source = "trapcast bench, and the functions of the linked image"
+source = "cargo xtask bench, and the functions of the linked image"
 certainty = "measured"
 note = "A trap with an exchange takes {trap_with_switch}, one without {trap_without_switch}; save {save} and load {load} with call and return; gate and ISB one each. An instruction is not a cycle."
 

@@ -18,7 +18,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use trapcast_forecast::Scheme;
 
-use crate::{
+use trapcast::{
     agreement::{self, Agreement},
     plane,
     replay::{Standing, ratio},
@@ -304,7 +304,7 @@ fn scope(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::tests::results;
+    use trapcast::results::example::results;
 
     fn shown(words: &str) -> String {
         of(words, &results()).unwrap()

@@ -21,7 +21,7 @@ use trapcast_trace::report::Exit;
 pub use part::{ALL, HOSTILE, Part, find, names};
 pub use table::render;
 
-use crate::results::{Verdict, Versions};
+use trapcast::results::{Verdict, Versions};
 use trapcast_machine::{
     console,
     machine::Machine,

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 
 use super::{Inputs, LIMIT};
-use crate::figures::{Counters, ratio};
+use trapcast::figures::{Counters, ratio};
 use trapcast_machine::{
     console::{self, Expected},
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},

@@ -2,8 +2,9 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
-use trapcast::document;
+use xtask::document;
 
+#[path = "../../lab/tests/outside/mod.rs"]
 mod outside;
 
 use outside::{refused, trapcast};
@@ -91,4 +92,11 @@ fn a_linked_document_is_written_where_it_lies() {
     assert!(output.status.success(), "{told}");
     assert!(path.join("README.md").is_symlink());
     assert_eq!(fs::read_to_string(path.join("real.md")).unwrap(), text("0"));
+    let check = || trapcast(&path.join("target"), &["document", "--check"]);
+    assert!(check().status.success());
+    fs::write(path.join("real.md"), text("7")).unwrap();
+    let output = check();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("README.md do not say"), "{told}");
 }

@@ -1,4 +1,4 @@
-//! The tables of `trapcast bench`.
+//! The tables of `cargo xtask bench`.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
@@ -190,10 +190,8 @@ fn goals(bench: &Bench) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        bench::{BenchTiming, BootResult, BootTiming, Path, WakeUps},
-        results::Versions,
-    };
+    use crate::bench::{BenchTiming, BootResult, BootTiming, Path, WakeUps};
+    use trapcast::results::Versions;
 
     #[test]
     fn the_tables_fit_into_the_width() {

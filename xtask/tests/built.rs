@@ -1,48 +1,63 @@
-//! What was built: the hypervisor's image, the guests, and the cost profile that was measured of them.
+//! What was built: the hypervisor's image, the guests, and what is measured of them.
+//!
+//! Needs what `make build guest` leaves. Cases are generated, so each has its own name and time.
 
-use libtest_mimic::Failed;
+#[path = "../../lab/tests/end_to_end/runs.rs"]
+#[allow(dead_code, reason = "other trials need more of it")]
+mod runs;
+#[path = "../../lab/tests/support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+
+use libtest_mimic::{Failed, Trial};
 use object::{Object, ObjectSection, SectionKind};
-use trapcast::{
-    bench, fpcheck,
-    workload::{self, Images},
-};
+use trapcast::workload::{self, Images};
 use trapcast_forecast::{Costs, Scheme};
 use trapcast_machine::{
     console::{self, Expected, Findings},
+    image::Image,
     initrd::Task,
     machine::Cpu,
     run,
 };
 use trapcast_tool::paths::Paths;
+use xtask::{
+    bench::{self, wakeups},
+    fpcheck,
+};
 
 use crate::{
-    Add,
     runs::{LIMIT, SCALE, linux_vm, one_core},
     support::{Outcomes, check},
 };
 
-/// The trials of this file.
-pub fn trials(add: &mut Add) {
-    add(
-        "image/fpsimd_only_in_its_functions".into(),
-        Box::new(image_is_clean),
-    );
-    add(
-        "script/linux_without_hypervisor".into(),
-        Box::new(script_is_sound),
-    );
-    add(
-        "image/misplaced_is_found".into(),
-        Box::new(misplaced_is_found),
-    );
-    add(
-        "checker/fault_is_noticed".into(),
-        Box::new(fault_is_noticed),
-    );
-    add(
-        "bench/profile_is_current".into(),
-        Box::new(profile_is_current),
-    );
+fn main() {
+    support::run(trials)
+}
+
+/// What one trial does.
+type Test = fn(&Paths) -> Outcomes;
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
+    let tests: [(&str, Test); 5] = [
+        ("image/fpsimd_only_in_its_functions", image_is_clean),
+        ("script/linux_without_hypervisor", script_is_sound),
+        ("image/misplaced_is_found", misplaced_is_found),
+        ("checker/fault_is_noticed", fault_is_noticed),
+        ("bench/profile_is_current", profile_is_current),
+    ];
+    let trial = |(name, test): (&str, Test)| {
+        let paths = Arc::clone(paths);
+        Trial::test(name, move || test(&paths))
+    };
+    let storms = wakeups::MACHINES.map(|machine| {
+        let ((cores, vcpus), paths) = (machine, Arc::clone(paths));
+        Trial::test(format!("bench/storm/{vcpus}-on-{cores}"), move || {
+            storm(&paths, machine)
+        })
+    });
+    tests.map(trial).into_iter().chain(storms).collect()
 }
 
 /// What the script expects of each program is what it does without any hypervisor.
@@ -120,5 +135,15 @@ fn profile_is_current(paths: &Paths) -> Outcomes {
     let mut pairs = costs(measured).into_iter().zip(costs(kept));
     check(pairs.all(|(a, b)| a.abs_diff(b) <= COMPILERS), || {
         format!("put this into crates/profile/profiles/measured-qemu.toml:\n{text}")
+    })
+}
+
+/// No vCPU that an SGI to all of them wakes waits for longer than a time slice, though those that have come
+/// keep their cores.
+fn storm(paths: &Paths, machine: (u32, u32)) -> Outcomes {
+    let bench = Image::open(&paths.built("bench")?)?;
+    let wake_ups = wakeups::measure(machine, 200, &bench, &paths.hypervisor()?)?;
+    check(wake_ups.slices() <= wakeups::AT_MOST, || {
+        format!("{wake_ups:?}")
     })
 }

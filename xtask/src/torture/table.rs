@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::{Results, Row};
-use crate::results::Verdict;
+use trapcast::results::Verdict;
 
 const HEADINGS: [&str; 10] = [
     "part",
@@ -101,7 +101,7 @@ fn right(text: impl ToString) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::Versions;
+    use trapcast::results::Versions;
 
     #[test]
     fn a_line_says_what_was_checked_and_how_the_control_was_caught() {

@@ -1,4 +1,4 @@
-//! `trapcast document`: what the documents say of the study, written from its stored results.
+//! `cargo xtask document`: what the documents say of the study, written from its stored results.
 //!
 //! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's. The words `answers` stand
 //! for the questions of the study's report and its answers, which are kept beside the results; `content` says
@@ -16,7 +16,7 @@ use std::{
 
 use clap::Args;
 
-use crate::{
+use trapcast::{
     report::{self, Answered},
     results::Results,
 };
@@ -40,15 +40,15 @@ const KEPT_FIGURES: &str = "docs/study";
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
-  trapcast study --full && trapcast document target/study/results.json
+  trapcast study --full && cargo xtask document target/study/results.json
                              keeps these results, and of their report the answers and the figures that documents
                              show, in docs/study, and writes the documents from them
-  trapcast document          writes the documents from the results that are kept
-  trapcast document --check  whether they say what these results say
+  cargo xtask document          writes the documents from the results that are kept
+  cargo xtask document --check  whether they say what these results say
 
 Exit status 1: a document says something else.";
 
-/// Arguments of `trapcast document`.
+/// Arguments of `cargo xtask document`.
 #[derive(Debug, Args)]
 pub struct DocumentArgs {
     /// Results to keep in the checkout, without the counters of single vCPUs [default: those that are
@@ -97,7 +97,7 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
     }
     if arguments.check && !changed.is_empty() {
         return Err(Error::run(format!(
-            "{} do not say what {} says: run trapcast document",
+            "{} do not say what {} says: run cargo xtask document",
             changed.join(", "),
             kept.display()
         )));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use trapcast_forecast::Scheme;
 
-use crate::workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY};
+use trapcast::workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY};
 use trapcast_machine::{
     console::Expected,
     image::Image,

@@ -1,4 +1,4 @@
-//! `trapcast bench`: the fast paths in EL2 instructions for each core and scheme, and a Linux boot.
+//! `cargo xtask bench`: the fast paths in EL2 instructions for each core and scheme, and a Linux boot.
 
 mod boot;
 mod goals;
@@ -21,8 +21,8 @@ pub use self::{
     goals::Goal,
     table::render,
 };
-use crate::{
-    fpcheck, kvm,
+use crate::{fpcheck, kvm};
+use trapcast::{
     results::Versions,
     workload::{LINUX_BOOTARGS, LINUX_MEMORY},
 };

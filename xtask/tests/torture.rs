@@ -4,14 +4,15 @@
 //! `make torture` runs it at length. Needs what `make build guest` leaves. Cases are generated, so each
 //! has its own name and time.
 
+#[path = "../../lab/tests/support/mod.rs"]
 mod support;
 
 use std::{env::temp_dir, sync::Arc};
 
 use libtest_mimic::{Failed, Trial};
-use trapcast::torture::{self, Part, Plan};
 use trapcast_forecast::Scheme;
 use trapcast_tool::paths::Paths;
+use xtask::torture::{self, Part, Plan};
 
 /// The seed of every case.
 const SEED: u64 = 17;

@@ -3,18 +3,19 @@
 //!
 //! Needs what `make build` leaves. Cases are generated, so each has its own name and time.
 
+#[path = "../../lab/tests/support/mod.rs"]
 mod support;
 
 use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
-use trapcast::hostile::{self, Options};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     machine::Cpu,
     vectors::{Length, RegisterFiles},
 };
 use trapcast_tool::paths::Paths;
+use xtask::hostile::{self, Options};
 
 /// Operations of each case: about a second of one core.
 const OPERATIONS: u64 = 12_000;
