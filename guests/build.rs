@@ -16,6 +16,7 @@ const IMAGES: &[(&str, &str)] = &[
     ("timers", "image.ld"),
     ("checker32", "image32.ld"),
     ("timers32", "image32.ld"),
+    ("features32", "image32.ld"),
 ];
 
 fn main() {

@@ -46,6 +46,8 @@ pub struct Features {
     pub sme: Offered,
     /// `rounds=N`: how often to check, with a WFI between.
     pub rounds: u64,
+    /// `bare`: no hypervisor hides what is shown to no guest.
+    pub bare: bool,
 }
 
 impl Features {
@@ -55,6 +57,7 @@ impl Features {
         sve: Offered::No,
         sme: Offered::No,
         rounds: 1,
+        bare: false,
     };
 
     /// Reads bootargs: words separated by spaces, in any order; the last of two equal keys counts.
@@ -71,6 +74,10 @@ impl Features {
     }
 
     fn apply(&mut self, word: &str) -> Option<()> {
+        if word == "bare" {
+            self.bare = true;
+            return Some(());
+        }
         match word.split_once('=')? {
             ("fp", "on") => self.fp = true,
             ("fp", "off") => self.fp = false,
@@ -91,7 +98,7 @@ impl fmt::Display for UnknownWord<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "unknown word \"{}\"; one of fp=on|off, sve=off|max|BITS, sme=off|max|BITS, rounds=N",
+            "unknown word \"{}\"; one of fp=on|off, sve=off|max|BITS, sme=off|max|BITS, rounds=N, bare",
             self.0
         )
     }
@@ -110,9 +117,10 @@ mod tests {
             sve: Offered::Max,
             sme: Offered::Bits(512),
             rounds: 7,
+            bare: true,
         };
         assert_eq!(
-            Features::parse("fp=off sve=max sme=512 rounds=7"),
+            Features::parse("fp=off sve=max sme=512 rounds=7 bare"),
             Ok(expected)
         );
         assert_eq!(Features::parse(""), Ok(Features::DEFAULT));

@@ -13,6 +13,7 @@ pub mod bootargs;
 pub mod classes;
 pub mod features;
 pub mod hostile;
+pub mod identification;
 #[cfg(all(target_os = "none", target_arch = "aarch64"))]
 pub mod linux;
 pub mod memory;

@@ -55,8 +55,11 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         let core = format!("{cpu}{}", if vhe == cpu.has_vhe() { "" } else { "-no-vhe" });
         let exceptions = move |paths: &Paths| passes(paths, cpu, vhe, &[EXCEPTIONS]);
         add(format!("exceptions/{core}"), Box::new(exceptions));
-        let features = move |paths: &Paths| passes(paths, cpu, vhe, &[FEATURES]);
-        add(format!("features/{core}"), Box::new(features));
+        for pmu in [false, true] {
+            let features = move |paths: &Paths| features(paths, cpu, vhe, FEATURES, pmu);
+            let pmu = if pmu { "/pmu" } else { "" };
+            add(format!("features/{core}{pmu}"), Box::new(features));
+        }
         let debug = move |paths: &Paths| passes(paths, cpu, vhe, &[DEBUG_RESET, DEBUG, CHECKER]);
         add(format!("debug/{core}"), Box::new(debug));
         let firmware = move |paths: &Paths| behind_firmware(paths, cpu, vhe);
@@ -77,6 +80,10 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
             let bare = move |paths: &Paths| passes_alone(paths, cpu, DEBUG);
             add(format!("debug/{core}/bare"), Box::new(bare));
         }
+    }
+    for (cpu, vhe) in [(Cpu::CortexA57, false), (Cpu::Max, true)] {
+        let features = move |paths: &Paths| features(paths, cpu, vhe, FEATURES32, true);
+        add(format!("features32/{cpu}"), Box::new(features));
     }
     for (cpu, vhe) in [(Cpu::CortexA57, false), (Cpu::NeoverseN1, true)] {
         let linux = move |paths: &Paths| linux_debugs(paths, cpu, vhe);
@@ -110,7 +117,10 @@ struct Guest {
 impl Guest {
     fn vm(self, paths: &Paths) -> Result<Vm, Failed> {
         Ok(Vm {
-            kernel: Image::open(&paths.built(self.program)?)?,
+            kernel: Image::open(&match self.program {
+                "features32" => paths.aarch32(self.program)?,
+                program => paths.built(program)?,
+            })?,
             initrd: None,
             initrd_size: 0,
             bootargs: self.words.into(),
@@ -125,9 +135,16 @@ impl Guest {
     }
 }
 
-/// What the core is said to have. `registers.rs` has it with SVE and SME, and without a hypervisor.
+/// What the core is said to have, and a use of each field of its identification registers. `registers.rs` has it
+/// with SVE and SME, and without a hypervisor.
 const FEATURES: Guest = Guest {
     program: "features",
+    words: "",
+};
+
+/// The same of AArch32.
+const FEATURES32: Guest = Guest {
+    program: "features32",
     words: "",
 };
 
@@ -154,6 +171,14 @@ fn passes(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Outcomes {
     let machine = machine(paths, cpu, vhe, guests)?;
     let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
     judge(&outcome.console, guests)
+}
+
+/// Runs a guest that uses all that its identification registers show, with the performance monitors or without.
+fn features(paths: &Paths, cpu: Cpu, vhe: bool, guest: Guest, pmu: bool) -> Outcomes {
+    let mut machine = machine(paths, cpu, vhe, &[guest])?;
+    machine.vms[0].pmu = pmu;
+    let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
+    judge(&outcome.console, &[guest])
 }
 
 /// Debug registers move with their vCPU: five users on three cores that run at the same time.

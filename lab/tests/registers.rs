@@ -301,7 +301,10 @@ impl Guest {
 
 /// Runs a guest at EL1 of a board without EL2.
 fn run_alone(paths: &Paths, cpu: Cpu, guest: Guest) -> Result<Findings, Failed> {
-    let vm = guest.vm(paths, Scheme::None, 0)?;
+    let mut vm = guest.vm(paths, Scheme::None, 0)?;
+    if guest.program == "features" {
+        vm.bootargs += " bare";
+    }
     let prepared = prepare_without_hypervisor(cpu, true, &vm)?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?.wait(Some(LIMIT))?;
     let findings = console::findings(&finished.console, &[guest.expected()]);

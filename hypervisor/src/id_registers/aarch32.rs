@@ -78,7 +78,7 @@ const REGISTERS: &[Register] = &[
             ("CMaintSW", 4, UpTo(1)),
             ("BPMaint", 8, UpTo(2)),
             ("MaintBcst", 12, UpTo(2)),
-            ("PAN", 16, UpTo(2)),
+            // Without PAN: SETPAN is undefined under QEMU 7.2, which shows it.
             ("CohWalk", 20, UpTo(1)),
             ("CMemSz", 24, UpTo(2)),
             ("Supersec", 28, UpToOrNone(0)),

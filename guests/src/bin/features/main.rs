@@ -1,7 +1,17 @@
 //! The guest `features`: checks that the CPU has what the bootargs say and nothing else, by its ID
-//! registers, by every class of instruction, and by what its registers hold.
+//! registers, by every class of instruction, and by what its registers hold; and that every field of every
+//! identification register is true, by a use of what it shows.
 
 #![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod run;
+#[cfg(target_os = "none")]
+mod system;
+#[cfg(target_os = "none")]
+mod table;
+#[cfg(target_os = "none")]
+mod translation;
 
 #[cfg(target_os = "none")]
 trapcast_guests::entry!(guest::main);
@@ -22,13 +32,18 @@ mod guest {
     use trapcast_guests::board::fdt::Machine;
     use trapcast_guests::board::instructions::{INSTRUCTIONS, Instruction, Needs, SMPRI, TPIDR2};
     use trapcast_guests::board::vectors::{self, Rows};
-    use trapcast_guests::board::{psci, timer};
+    use trapcast_guests::board::{exceptions, gic, psci, timer};
     use trapcast_guests::classes::Lengths;
     use trapcast_guests::features::{Features, Offered};
+    use trapcast_guests::hostile::attempt::install;
+    use trapcast_guests::identification::Tally;
     use trapcast_guests::memory::{PAGE, take_from_end};
     use trapcast_guests::pattern::Registers;
     use trapcast_guests::vectors::{Held, MAX_GRANULES, Vectors};
     use trapcast_guests::{println, read_sysreg};
+
+    use crate::table::{REGISTERS, others};
+    use crate::translation;
 
     /// Fields of ID_AA64ISAR0_EL1 for instructions on V: AES, SHA1, SHA2, RDM, SHA3, SM3, SM4, DP, FHM.
     const ISAR0_ON_V: [u32; 9] = [4, 8, 12, 28, 32, 36, 40, 44, 48];
@@ -46,6 +61,7 @@ mod guest {
             sve,
             sme,
             rounds,
+            bare,
         } = features;
         println!("start fp={fp} sve={sve:?} sme={sme:?} rounds={rounds}");
         let mut free = machine.free;
@@ -69,8 +85,35 @@ mod guest {
             }
             check.round(round);
         }
-        let mismatches = check.mismatches;
-        println!("done rounds={rounds} mismatches={mismatches}");
+        let Some(tables) = take_from_end(&mut free, translation::SIZE, translation::SIZE) else {
+            fail(&"there is no memory for tables");
+        };
+        translation::give(tables);
+        let Tally {
+            shown,
+            untold,
+            mismatches,
+        } = use_all(bare);
+        let mismatches = check.mismatches + mismatches;
+        println!("done rounds={rounds} shown={shown} untold={untold} mismatches={mismatches}");
+    }
+
+    /// Uses all that the identification registers show. A `bare` CPU may show more than is known.
+    fn use_all(bare: bool) -> Tally {
+        let mut tally = Tally::default();
+        gic::mask();
+        install();
+        for register in REGISTERS {
+            tally.register(register, bare, &mut |what| println!("MISMATCH {what}"));
+        }
+        for (crm, op2, value) in others() {
+            if value != 0 && !bare {
+                tally.mismatches += 1;
+                println!("MISMATCH S3_0_C0_C{crm}_{op2}={value:#x}: nobody knows it");
+            }
+        }
+        exceptions::install();
+        tally
     }
 
     /// What was found in the registers.
