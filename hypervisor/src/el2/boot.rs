@@ -181,7 +181,7 @@ extern "C" fn el2_main() -> ! {
     }));
     // SAFETY: at this core's boot.
     let core = unsafe { set_up_core(0, common, &mut first[0]) };
-    cores::announce(core);
+    cores::announce();
     if let Some(fault) = core.lengths.fault() {
         say!("no guest gets SME: {fault}");
     }

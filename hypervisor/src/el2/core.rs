@@ -1,6 +1,6 @@
 //! What belongs to one physical core: its stack, its registers' owner, its queue, its counters.
 
-use ::core::{hint::black_box, ptr::NonNull, sync::atomic::AtomicBool};
+use ::core::{hint::black_box, ptr::NonNull};
 
 use trapcast_fpsimd::{FpSimd, FpexcRegister, Gates, Svcr};
 use trapcast_hypervisor::disturbance::Disturbance;
@@ -9,6 +9,7 @@ use trapcast_switch::{Class, Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
 
 use super::{
+    cores::{self, Shared},
     inject,
     meter::Meter,
     record::Recorder,
@@ -56,8 +57,8 @@ pub struct Core {
     pub turn: Turn,
     /// What disturbs this core, for tests.
     pub disturbance: Option<Disturbance>,
-    /// Whether the queue or another core wants this one's attention.
-    pub changed: AtomicBool,
+    /// What others see and set of it.
+    pub shared: &'static Shared,
     /// Instruction counters.
     pub meter: Meter,
     /// Writes down each window, if that is wanted.
@@ -107,7 +108,7 @@ impl Core {
                 polls: false,
             },
             disturbance: None,
-            changed: AtomicBool::new(false),
+            shared: cores::shared(number),
             meter: Meter::new(),
             recorder: Recorder::off(),
             intid: 0,

@@ -21,14 +21,16 @@ use super::{
     core::Core,
     gic, memory,
     panic::fail,
+    register_file::{Area, RegisterFile},
     stacks,
     vcpu::Vcpu,
     wait::spin_loop,
 };
 use crate::mrs;
 
-/// Every core's state, by its number, once it is up.
-static CORES: [AtomicPtr<Core>; MAX_CORES] = [const { AtomicPtr::new(null_mut()) }; MAX_CORES];
+/// What other cores see and set of each core, by its number. The rest of a core is its own alone: nobody else
+/// makes a reference to it.
+static SHARED: [Shared; MAX_CORES] = [const { Shared::new() }; MAX_CORES];
 
 /// Cores that are up.
 static UP: AtomicUsize = AtomicUsize::new(0);
@@ -80,9 +82,13 @@ unsafe extern "C" {
     safe static el2_secondary_entry: u8;
 }
 
-/// Makes a core known to the others.
-pub fn announce(core: &mut Core) {
-    CORES[core.number].store(core, Ordering::Release);
+/// Returns what others see of core `number`.
+pub fn shared(number: usize) -> &'static Shared {
+    &SHARED[number]
+}
+
+/// Counts the core that calls it as up.
+pub fn announce() {
     UP.fetch_add(1, Ordering::Release);
 }
 
@@ -104,6 +110,9 @@ pub fn start_others(common: &'static Common, reports: &'static mut [CoreReport])
         }));
         let start = ::core::ptr::from_mut(start);
         memory::clean_to_coherency(start.cast(), size_of::<Start>());
+        // Cleaning is complete behind a DSB only (Arm ARM, "Ordering and completion of data and instruction cache
+        // instructions"), and nothing else orders it before what CPU_ON has the other core read.
+        barrier();
         let entry = &raw const el2_secondary_entry as u64;
         if let Err(error) = psci::cpu_on::<Smc>(number as u64, entry, start as u64) {
             fail(format_args!("core {number} cannot be turned on: {error}"));
@@ -131,7 +140,7 @@ unsafe extern "C" fn el2_secondary_main(start: &'static Start) -> ! {
     let report = unsafe { &mut *start.report };
     // SAFETY: at this core's boot, before any guest runs on it.
     let core = unsafe { boot::set_up_core(start.number as usize, start.common, report) };
-    announce(core);
+    announce();
     while !STARTED.load(Ordering::Acquire) {
         // SAFETY: waits for the event that `go` sends, or any other.
         unsafe { asm!("wfe", options(nostack, preserves_flags)) }
@@ -142,11 +151,7 @@ unsafe extern "C" fn el2_secondary_main(start: &'static Start) -> ! {
 /// Makes a core look at its queue and at what others ask of it: calls it out of its guest, or out of
 /// waiting.
 pub fn call(number: usize) {
-    let core = CORES[number].load(Ordering::Acquire);
-    // SAFETY: a core lives as long as the hypervisor; this field is atomic.
-    if let Some(changed) = unsafe { core.as_ref() }.map(|core| &core.changed) {
-        changed.store(true, Ordering::Release);
-    }
+    SHARED[number].changed.store(true, Ordering::Release);
     if !is_current(number) {
         gic::send_call(number);
     }
@@ -167,15 +172,41 @@ pub fn count() -> usize {
     UP.load(Ordering::Acquire)
 }
 
-/// Returns every core that is up.
-///
-/// # Safety
-/// The other cores do not run guests, and touch nothing that the caller looks at.
-pub unsafe fn all() -> impl Iterator<Item = &'static Core> {
-    CORES.iter().filter_map(|core| {
-        // SAFETY: a core lives as long as the hypervisor; the rest is the caller's claim.
-        unsafe { core.load(Ordering::Acquire).as_ref() }
-    })
+/// Returns whether the registers that are kept in `area` are in any core, of cores that have said so by
+/// [`Shared::keeps`] and run no guest any more.
+pub fn any_keeps(area: Area) -> bool {
+    let mut all = SHARED.iter();
+    all.any(|core| core.kept.load(Ordering::Acquire) == area.0.as_ptr())
+}
+
+/// Waits until all that this core has read, written, cleaned and invalidated is complete.
+#[inline(always)]
+fn barrier() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
+}
+
+/// What of a core others see and set. What is looked at before each entry stands first.
+#[repr(C)]
+pub struct Shared {
+    /// Whether the queue or another core wants this one's attention.
+    pub changed: AtomicBool,
+    /// Where the registers are kept that are in the core, once it has run its last guest.
+    kept: AtomicPtr<RegisterFile>,
+}
+
+impl Shared {
+    const fn new() -> Self {
+        Self {
+            changed: AtomicBool::new(false),
+            kept: AtomicPtr::new(null_mut()),
+        }
+    }
+
+    /// The core keeps these registers, and runs no guest any more.
+    pub fn keeps(&self, area: Area) {
+        self.kept.store(area.0.as_ptr(), Ordering::Release);
+    }
 }
 
 impl Core {
@@ -212,11 +243,19 @@ impl Core {
     }
 
     /// Does what other cores ask this one for.
+    ///
+    /// A vCPU that moves takes its barriers along. A guest that has executed a TLBI or a DC here and its DSB on
+    /// the other core expects both to be complete then, but a DSB waits for the maintenance of the core that
+    /// executes it alone (Arm ARM, "Data Synchronization Barrier": all that was "issued by PEe").
+    /// So this core executes one before it lets go, of the full system, as it does not know the guest's. The
+    /// store-release alone orders reads and writes, not maintenance. Linux has the same in `__switch_to`. Here it
+    /// costs moves alone; a vCPU that comes back to the same core has that core's own DSB.
     #[inline(never)]
     pub fn serve_requests(&mut self) {
         for request in REQUESTS[self.number].iter().take(count()) {
             if let Some(vcpu) = NonNull::new(request.load(Ordering::Acquire)) {
                 self.serve(vcpu);
+                barrier();
                 request.store(null_mut(), Ordering::Release);
             }
         }

@@ -59,7 +59,8 @@ impl Core {
             None => {
                 // As `changed` says, the timer is set anew before the entry.
                 self.turn.slice_end = timer::now() + disturbed.slice;
-                self.changed
+                self.shared
+                    .changed
                     .store(true, ::core::sync::atomic::Ordering::Relaxed);
                 Next::Continue
             }

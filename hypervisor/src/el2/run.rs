@@ -77,7 +77,7 @@ impl Core {
             Next::Continue | Next::Again => {
                 // Whoever has changed what its list registers have to hold has set this first, or
                 // interrupts the core.
-                if self.changed.load(Ordering::Acquire) {
+                if self.shared.changed.load(Ordering::Acquire) {
                     return self.look_around(vcpu);
                 }
                 if next == Next::Continue || synced {
@@ -94,7 +94,7 @@ impl Core {
     #[cold]
     #[inline(never)]
     fn look_around(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
-        self.changed.store(false, Ordering::Relaxed);
+        self.shared.changed.store(false, Ordering::Relaxed);
         let scheduler = scheduler::lock();
         if !scheduler.goes_on(vcpu.slot) {
             drop(scheduler);
@@ -207,7 +207,6 @@ impl Core {
     /// Goes on with `vcpu`, or with another one if its time slice is over and one waits.
     #[inline(never)]
     fn schedule(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
-        self.changed.store(false, Ordering::Relaxed);
         let now = timer::now();
         let mut scheduler = scheduler::lock();
         scheduler.expire(self.number, now, cores::call);
@@ -216,6 +215,8 @@ impl Core {
             drop(scheduler);
             return self.leave(vcpu);
         }
+        // Others set it while they hold the list's lock, so that what they have changed was seen just now.
+        self.shared.changed.store(false, Ordering::Relaxed);
         let deadline = self.deadline(&scheduler, now, vcpu);
         drop(scheduler);
         timer::set_deadline(deadline);
@@ -259,7 +260,7 @@ impl Core {
     /// now. Ends everything when all are off.
     fn pick(&mut self, mut put: Option<usize>) -> NonNull<Vcpu> {
         loop {
-            self.changed.store(false, Ordering::Relaxed);
+            self.shared.changed.store(false, Ordering::Relaxed);
             let now = timer::now();
             let mut scheduler = scheduler::lock();
             let next = scheduler.turn(self.number, put.take(), self.turn.last, now, cores::call);
@@ -386,7 +387,7 @@ impl Core {
             gic::MAINTENANCE => (Exit::Maintenance, Next::Continue),
             gic::CALL => {
                 self.serve_requests();
-                self.changed.store(true, Ordering::Relaxed);
+                self.shared.changed.store(true, Ordering::Relaxed);
                 (Exit::Interrupt, Next::Continue)
             }
             gic::UART => {
@@ -468,6 +469,8 @@ impl Core {
         static ARRIVED: AtomicUsize = AtomicUsize::new(0);
         self.lap();
         self.check_canary();
+        self.recorder.finish();
+        self.shared.keeps(self.switch.owner());
         let others = cores::count() - 1;
         let before = ARRIVED.fetch_add(1, Ordering::AcqRel);
         if before == 0 {
@@ -482,18 +485,11 @@ impl Core {
             }
             spin_loop();
         }
-        // SAFETY: every other core stays in the loop above.
-        for core in unsafe { cores::all() } {
-            core.recorder.finish();
-        }
         let vcpus: Vec<_> = scheduler::lock().places().collect();
         for (Listed(mut vcpu), _) in vcpus {
-            // SAFETY: nobody runs any more.
+            // SAFETY: every other core stays in the loop above.
             let vcpu = unsafe { vcpu.as_mut() };
-            // SAFETY: as above.
-            let mut cores = unsafe { cores::all() };
-            let owner = cores.any(|core| core.switch.owner() == vcpu.guest.context());
-            vcpu.publish(owner);
+            vcpu.publish(cores::any_keeps(vcpu.guest.context()));
         }
         report::finish(State::Done, timer::now());
         power_off()

@@ -202,7 +202,7 @@ fn write_physical_timer(
         vgic.set_level(vcpu.index, physical_timer::INTID, high)
     });
     // EL2's timer is set anew before the entry.
-    core.changed.store(true, Ordering::Relaxed);
+    core.shared.changed.store(true, Ordering::Relaxed);
 }
 
 #[inline(always)]

@@ -369,9 +369,10 @@ impl Core {
 
     /// Makes `next` the core's resident vCPU, and starts it if it was turned on.
     pub fn make_resident(&mut self, next: &mut Vcpu) {
-        // SAFETY: a core lives as long as the hypervisor, and its number never changes.
-        let old = unsafe { next.core.as_ref() }.map(|core| core.number);
-        if let Some(old) = old.filter(|old| *old != self.number) {
+        if !next.core.is_null() && !::core::ptr::eq(next.core, self) {
+            // SAFETY: a core lives as long as the hypervisor, and its number, which never changes, is read
+            // without a reference to the core, which has one to itself.
+            let old = unsafe { (*next.core).number };
             self.report.moves += 1;
             self.fetch(NonNull::from(&mut *next), old);
         }
