@@ -16,22 +16,7 @@ use dtoolkit::{
     model::{DeviceTree, DeviceTreeNode, DeviceTreeProperty},
 };
 
-use crate::vgic::{DISTRIBUTOR_SIZE, REDISTRIBUTOR_SIZE};
-
-/// Where the guest sees the GIC's distributor.
-pub const DISTRIBUTOR_BASE: u64 = 0x0800_0000;
-
-/// Where the guest sees the first vCPU's redistributor; the others follow.
-pub const REDISTRIBUTOR_BASE: u64 = 0x080a_0000;
-
-/// Where the guest sees the PL011.
-pub const UART_BASE: u64 = 0x0900_0000;
-
-/// Size of the PL011's registers, in bytes.
-pub const UART_SIZE: u64 = 0x1000;
-
-/// The PL011's interrupt: SPI 1, which is INTID 33.
-pub const UART_SPI: u32 = 1;
+use crate::{vgic::REDISTRIBUTOR_SIZE, virt};
 
 /// The clock of the PL011, in hertz.
 const UART_CLOCK: u32 = 24_000_000;
@@ -75,6 +60,9 @@ impl GuestBoard<'_> {
         add(root, "compatible", "linux,dummy-virt");
         add(root, "model", "Trapcast virtual machine");
         add(root, "interrupt-parent", INTERRUPT_CONTROLLER);
+        // Whatever there is, as QEMU says it of its own board: where the lines of a core's caches are longer than
+        // Linux aligns buffers to, it would else warn.
+        add(root, "dma-coherent", [0_u8; 0]);
         root.add_child(self.chosen());
         root.add_child(self.memory());
         root.add_child(self.cpus());
@@ -95,7 +83,7 @@ impl GuestBoard<'_> {
         add(
             &mut chosen,
             "stdout-path",
-            format!("/pl011@{UART_BASE:x}").as_str(),
+            format!("/pl011@{:x}", virt::UART.start).as_str(),
         );
         if let Some(ramdisk) = &self.ramdisk {
             add(&mut chosen, "linux,initrd-start", ramdisk.start);
@@ -129,15 +117,15 @@ impl GuestBoard<'_> {
 
     fn interrupt_controller(&self) -> DeviceTreeNode {
         let redistributors = REDISTRIBUTOR_SIZE * self.vcpus as u64;
-        let mut gic = node(format!("intc@{DISTRIBUTOR_BASE:x}"));
+        let mut gic = node(format!("intc@{:x}", virt::GICD.start));
         add(&mut gic, "compatible", "arm,gic-v3");
         add(&mut gic, "#interrupt-cells", 3_u32);
         add(&mut gic, "#address-cells", 0_u32);
         add(&mut gic, "interrupt-controller", [0_u8; 0]);
         add(&mut gic, "#redistributor-regions", 1_u32);
         let regions = [
-            (DISTRIBUTOR_BASE, DISTRIBUTOR_SIZE),
-            (REDISTRIBUTOR_BASE, redistributors),
+            (virt::GICD.start, size(virt::GICD)),
+            (virt::GICR.start, redistributors),
         ];
         add(&mut gic, "reg", reg(regions));
         add(&mut gic, "phandle", INTERRUPT_CONTROLLER);
@@ -173,11 +161,19 @@ fn clock() -> DeviceTreeNode {
 }
 
 fn uart() -> DeviceTreeNode {
-    let mut uart = node(format!("pl011@{UART_BASE:x}"));
+    let mut uart = node(format!("pl011@{:x}", virt::UART.start));
     let compatible = ["arm,pl011", "arm,primecell"];
     add(&mut uart, "compatible", &compatible[..]);
-    add(&mut uart, "reg", reg([(UART_BASE, UART_SIZE)]));
-    add(&mut uart, "interrupts", [SPI, UART_SPI, LEVEL_HIGH]);
+    add(
+        &mut uart,
+        "reg",
+        reg([(virt::UART.start, size(virt::UART))]),
+    );
+    add(
+        &mut uart,
+        "interrupts",
+        [SPI, virt::UART_INTID - 32, LEVEL_HIGH],
+    );
     let clock_names = ["uartclk", "apb_pclk"];
     add(&mut uart, "clock-names", &clock_names[..]);
     add(&mut uart, "clocks", [CLOCK, CLOCK]);
@@ -199,6 +195,11 @@ fn node(name: impl Into<String>) -> DeviceTreeNode {
 /// Adds a property; its name is one of this file's, and so follows the specification.
 fn add<T: ToPropertyValue>(node: &mut DeviceTreeNode, name: &str, value: T) {
     node.add_property(DeviceTreeProperty::new_unchecked(name, value));
+}
+
+/// The size of a range, in bytes.
+const fn size(range: Range<u64>) -> u64 {
+    range.end - range.start
 }
 
 /// Ranges by address and size, each a number of two cells.

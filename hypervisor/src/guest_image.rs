@@ -14,14 +14,14 @@ use core::{fmt, ops::Range};
 
 pub use format::{ExecutionState, Format, Image, ImageError, PageSize};
 
-use crate::settings::{MAX_MEMORY, MEMORY_STEP, MIN_MEMORY};
-
-/// Where a VM's RAM starts.
-pub const RAM_BASE: u64 = 0x4000_0000;
+use crate::{
+    settings::{MAX_MEMORY, MEMORY_STEP, MIN_MEMORY},
+    virt::RAM,
+};
 
 /// Where the kernel goes, if its header's `text_offset` is 0: a multiple of 2 MiB as the protocol
 /// asks, near the start of RAM.
-pub const KERNEL_BASE: u64 = 0x4020_0000;
+pub const KERNEL_BASE: u64 = RAM + 0x20_0000;
 
 /// The room for the device tree, in bytes, and what its address is a multiple of: the protocol
 /// limits it to this size, so that one block can map it.
@@ -77,7 +77,7 @@ impl Layout {
                     .end
                     .checked_next_multiple_of(PAGE)
                     .and_then(|start| Some(start..start.checked_add(size)?))
-                    .filter(|range| range.end <= RAM_BASE + WINDOW)
+                    .filter(|range| range.end <= RAM + WINDOW)
                     .ok_or(too_large(Part::Ramdisk))?,
             ),
         };
@@ -89,7 +89,7 @@ impl Layout {
             .ok_or(too_large(Part::Fdt))?;
 
         let layout = Self {
-            ram: RAM_BASE..RAM_BASE.saturating_add(memory),
+            ram: RAM..RAM.saturating_add(memory),
             kernel,
             ramdisk,
             fdt,
@@ -99,7 +99,7 @@ impl Layout {
             Some(part) => Err(DoesNotFit {
                 vm,
                 part,
-                needed: Some(layout.fdt.end - RAM_BASE).filter(|needed| *needed <= MAX_MEMORY),
+                needed: Some(layout.fdt.end - RAM).filter(|needed| *needed <= MAX_MEMORY),
                 memory,
             }),
         }

@@ -14,6 +14,7 @@ pub mod slots;
 pub mod smccc;
 pub mod stage2;
 pub mod vgic;
+pub mod virt;
 
 pub mod id_registers;
 pub mod syndrome;

@@ -5,7 +5,7 @@ use trapcast_hypervisor::guest_image::{DoesNotFit, Image, Layout as GuestLayout}
 use trapcast_tool::error::{Error, Result};
 
 /// Where RAM starts on QEMU's `virt` board.
-pub const RAM_BASE: u64 = 0x4000_0000;
+pub const RAM_BASE: u64 = trapcast_hypervisor::virt::RAM;
 
 /// Where modules start: what lies below belongs to the hypervisor.
 pub const MODULES_BASE: u64 = 0x4800_0000;

@@ -13,6 +13,18 @@ pub const DEVICES: [(u64, u64); 3] = [
 /// A redistributor more follows for each further vCPU.
 pub const REDISTRIBUTOR: u64 = 0x2_0000;
 
+/// Devices of QEMU's board that the guest has not: they read as zero.
+const ABSENT: [(u64, u64); 8] = [
+    (0x0000_0000, 0x0800_0000),
+    (0x0802_0000, 0x0802_1000),
+    (0x0808_0000, 0x080a_0000),
+    (0x0901_0000, 0x0902_0018),
+    (0x0903_0000, 0x0904_1000),
+    (0x0905_0000, 0x0907_0000),
+    (0x0a00_0000, 0x0a00_4000),
+    (0x1000_0000, 0x4000_0000),
+];
+
 /// How far below the address in its base register an access may begin, in bytes, by an offset that is
 /// added before it.
 pub const BELOW: u64 = 16;
@@ -42,7 +54,7 @@ const OFFSETS: [u64; 24] = [
 pub enum Place {
     /// Its memory.
     Ram,
-    /// A device that EL2 emulates.
+    /// A device that EL2 emulates, or one that reads as zero.
     Device,
     /// Nothing.
     Nothing,
@@ -71,7 +83,10 @@ impl Map {
         let (start, end) = self.ram;
         if start <= address && last <= end {
             Place::Ram
-        } else if DEVICES.into_iter().any(meets) || meets(redistributors) || meets(self.ram) {
+        } else if DEVICES.into_iter().chain(ABSENT).any(meets)
+            || meets(redistributors)
+            || meets(self.ram)
+        {
             Place::Device
         } else {
             Place::Nothing
@@ -240,6 +255,8 @@ mod tests {
         assert_eq!(MAP.place(0x40ff_fffc, 8), Place::Device);
         assert_eq!(MAP.place(0x08ff_fffd, 4), Place::Device);
         assert_eq!(MAP.place(0x080b_fff8, 8), Place::Device);
+        assert_eq!(MAP.place(0x0a00_3fff, 2), Place::Device);
+        assert_eq!(MAP.place(0x0a00_4000, 8), Place::Nothing);
         assert_eq!(MAP.place(0x080c_0000, 8), Place::Nothing);
         assert_eq!(Map { vcpus: 2, ..MAP }.place(0x080c_0000, 8), Place::Device);
         assert_eq!(MAP.place(u64::MAX, 8), Place::Nothing);

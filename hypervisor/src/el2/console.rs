@@ -8,11 +8,10 @@ use ::core::{fmt, fmt::Write, ptr::NonNull};
 
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use safe_mmio::UniqueMmioPointer;
-use trapcast_hypervisor::terminal::Terminal;
+use trapcast_hypervisor::{terminal::Terminal, virt};
 
 use super::{
     gic,
-    memory::UART,
     meter::Meter,
     wait::{Guard, Lock},
 };
@@ -41,8 +40,11 @@ static CONSOLE: Lock<Option<Console>> = Lock::new(None);
 /// Called once. The UART's frame is mapped as device memory.
 pub unsafe fn init() {
     // SAFETY: nobody else has a pointer to the UART.
-    let registers =
-        unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(UART as *mut PL011Registers)) };
+    let registers = unsafe {
+        UniqueMmioPointer::new(NonNull::new_unchecked(
+            virt::UART.start as *mut PL011Registers,
+        ))
+    };
     let mut console = Console {
         uart: Uart::new(registers),
         terminal: Terminal::new(),

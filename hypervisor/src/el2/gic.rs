@@ -10,19 +10,13 @@ use arm_gic::{
     },
 };
 use safe_mmio::UniqueMmioPointer;
-use trapcast_hypervisor::vgic::list_register::{MAX_LIST_REGISTERS, PENDING};
+use trapcast_hypervisor::{
+    vgic::list_register::{MAX_LIST_REGISTERS, PENDING},
+    virt,
+};
 
 use super::panic::fail;
 use crate::{mrs, msr};
-
-/// The distributor's frame on QEMU's `virt` board.
-pub const DISTRIBUTOR: usize = 0x0800_0000;
-/// See [`DISTRIBUTOR`].
-pub const DISTRIBUTOR_SIZE: usize = 0x1_0000;
-/// The redistributors' frames, two per core.
-pub const REDISTRIBUTORS: usize = 0x080a_0000;
-/// See [`REDISTRIBUTORS`].
-pub const REDISTRIBUTORS_SIZE: usize = 0xf6_0000;
 
 /// The SGI by which one core calls another.
 pub const CALL: u32 = 0;
@@ -32,8 +26,8 @@ pub const MAINTENANCE: u32 = 25;
 pub const HYPERVISOR_TIMER: u32 = 26;
 /// The EL1 virtual timer (PPI 11).
 pub const VIRTUAL_TIMER: u32 = 27;
-/// The board's UART (SPI 1).
-pub const UART: u32 = 33;
+/// The board's UART.
+pub const UART: u32 = virt::UART_INTID;
 /// Priorities: the EL2 timer's is the higher one, so that no storm of other interrupts, which a guest may
 /// have a hand in, keeps it from ending a time slice.
 const TIMER_PRIORITY: u8 = 0x40;
@@ -48,8 +42,8 @@ const EOI_MODE: u64 = 1 << 1;
 /// From one core's redistributor to the next one's: its RD frame and its SGI frame.
 const REDISTRIBUTOR_STRIDE: usize = 0x2_0000;
 /// GICR_ISACTIVER0 and GICR_ICACTIVER0 of the first core, in its SGI frame.
-const ISACTIVER0: usize = REDISTRIBUTORS + 0x1_0300;
-const ICACTIVER0: usize = REDISTRIBUTORS + 0x1_0380;
+const ISACTIVER0: usize = virt::GICR.start as usize + 0x1_0300;
+const ICACTIVER0: usize = virt::GICR.start as usize + 0x1_0380;
 
 /// Configures the interrupts of all `cores`, and this one's CPU interface.
 ///
@@ -58,13 +52,13 @@ const ICACTIVER0: usize = REDISTRIBUTORS + 0x1_0380;
 pub unsafe fn init(cores: usize) {
     // SAFETY: nobody else has a pointer to the distributor.
     let distributor =
-        unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(DISTRIBUTOR as *mut Gicd)) };
+        unsafe { UniqueMmioPointer::new(NonNull::new_unchecked(virt::GICD.start as *mut Gicd)) };
     enable_system_registers();
     // SAFETY: the redistributors' frames are mapped and nobody else uses them yet.
     let gic = unsafe {
         GicV3::new(
             distributor,
-            NonNull::new_unchecked(REDISTRIBUTORS as *mut GicrSgi),
+            NonNull::new_unchecked(virt::GICR.start as *mut GicrSgi),
             cores,
         )
     };

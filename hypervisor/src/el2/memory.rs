@@ -8,10 +8,10 @@ use aarch64_paging::{
     paging::{El2, El2And0, MemoryRegion, TranslationRegime},
 };
 use buddy_system_allocator::LockedHeap;
-use trapcast_hypervisor::modules::Board;
+use trapcast_hypervisor::{modules::Board, virt};
 use trapcast_trace::{MAILBOX_ADDRESS, MAILBOX_SIZE};
 
-use super::{gic, panic::fail, stacks, wait::Lock};
+use super::{panic::fail, stacks, wait::Lock};
 use crate::{mrs, msr};
 
 /// MAIR_EL2: attribute 0 is Device-nGnRE, attribute 1 is Normal write-back.
@@ -26,13 +26,6 @@ const WALKS: u64 = 3 << 12 | 1 << 10 | 1 << 8;
 pub const SCTLR: u64 = 0x30c5_0830 | 1 << 12 | 1 << 3 | 1 << 2 | 1;
 /// SCTLR_EL2.WXN: what is writable is not executable.
 const WXN: u64 = 1 << 19;
-
-/// The board's UART and GIC.
-pub const UART: usize = 0x0900_0000;
-const UART_SIZE: usize = 0x1000;
-/// Where QEMU puts the FDT for an image that it loads as an ELF, padded to this size.
-const FDT: usize = 0x4000_0000;
-const FDT_SIZE: usize = 0x10_0000;
 
 #[global_allocator]
 static HEAP: LockedHeap<32> = LockedHeap::empty();
@@ -62,7 +55,12 @@ pub unsafe fn init_heap() {
 /// Returns the bytes of the FDT that QEMU left at the start of RAM.
 pub fn board_fdt() -> &'static [u8] {
     // SAFETY: RAM that nobody writes: below the mailbox and the image, not among what is free.
-    unsafe { slice::from_raw_parts(FDT as *const u8, FDT_SIZE) }
+    unsafe {
+        slice::from_raw_parts(
+            virt::FDT.start as *const u8,
+            (virt::FDT.end - virt::FDT.start) as usize,
+        )
+    }
 }
 
 /// Replaces the initial tables by EL2's own: text executable and nothing else so, the rest of the
@@ -150,17 +148,12 @@ fn activate<R: TranslationRegime>(
     let text = &raw const text_end as usize;
     let rodata = &raw const rodata_end as usize;
     let mailbox = MAILBOX_ADDRESS as usize;
+    let of_board = |range: Range<u64>| range.start as usize..range.end as usize;
     let fixed = [
-        (
-            gic::DISTRIBUTOR..gic::DISTRIBUTOR + gic::DISTRIBUTOR_SIZE,
-            rights.device,
-        ),
-        (
-            gic::REDISTRIBUTORS..gic::REDISTRIBUTORS + gic::REDISTRIBUTORS_SIZE,
-            rights.device,
-        ),
-        (UART..UART + UART_SIZE, rights.device),
-        (FDT..FDT + FDT_SIZE, rights.read_only),
+        (of_board(virt::GICD), rights.device),
+        (of_board(virt::GICR), rights.device),
+        (of_board(virt::UART), rights.device),
+        (of_board(virt::FDT), rights.read_only),
         (mailbox..mailbox + MAILBOX_SIZE as usize, rights.data),
         (image..text, rights.text),
         (text..rodata, rights.read_only),

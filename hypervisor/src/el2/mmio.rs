@@ -1,14 +1,17 @@
 //! A guest's aborts: its own memory at first use, its emulated devices, and what is nothing at all.
 
+use ::core::ops::Range;
+
 use trapcast_hypervisor::{
     aarch32::view_of_register,
     syndrome::{Abort, Access, Fault},
-    vgic::{DISTRIBUTOR_SIZE, Effects, Frame, REDISTRIBUTOR_SIZE, VcpuSet},
+    vgic::{Effects, Frame, REDISTRIBUTOR_SIZE, VcpuSet},
+    virt::{self, ABSENT, UART_INTID},
 };
 use trapcast_trace::{record::MARK, report::Exit};
 
 use super::{
-    console,
+    console::{self, say},
     core::Core,
     exit::{Next, skip_instruction},
     gic, inject, scheduler,
@@ -17,13 +20,6 @@ use super::{
     wait::spin_loop,
 };
 use crate::mrs;
-
-/// The guest's board, which is QEMU's `virt`.
-const DISTRIBUTOR: u64 = 0x0800_0000;
-const REDISTRIBUTORS: u64 = 0x080a_0000;
-const UART: u64 = 0x0900_0000;
-const UART_SIZE: u64 = 0x1000;
-const UART_INTID: u32 = 33;
 
 /// An emulated device.
 #[derive(Clone, Copy)]
@@ -54,15 +50,24 @@ pub fn instruction_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort) -> (Exi
     memory_abort(vcpu, core, abort, true)
 }
 
-/// Maps the VM's own memory at its first use. Where there is none, or a device that takes no such
-/// access, the guest takes an external abort; cache maintenance there has nothing to do.
+/// Maps the VM's own memory at its first use. A device that the VM has not reads as zero. Where there is nothing,
+/// or a device that takes no such access, the guest takes an external abort; cache maintenance there has nothing
+/// to do.
 fn memory_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort, instruction: bool) -> (Exit, Next) {
     let far = mrs!("far_el2");
     if let Fault::Translation { .. } = abort.fault()
         && let Some(ipa) = abort.ipa(far, mrs!("hpfar_el2"))
-        && vcpu.vm.fault_in(core, vcpu.index, ipa)
     {
-        return (Exit::Stage2Fault, Next::Continue);
+        if vcpu.vm.fault_in(core, vcpu.index, ipa) {
+            return (Exit::Stage2Fault, Next::Continue);
+        }
+        if !instruction
+            && let Some(access) = access(vcpu, abort)
+            && let Some(number) = virt::absent_at(ipa)
+        {
+            absent(vcpu, number, ipa, access);
+            return (Exit::Mmio, Next::Continue);
+        }
     }
     if !instruction && abort.cache_maintenance() && !abort.stage1_walk() {
         skip_instruction();
@@ -70,6 +75,27 @@ fn memory_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort, instruction: boo
         inject::abort(vcpu, instruction, far);
     }
     (Exit::Other, Next::Continue)
+}
+
+/// An access to device `number` of [`ABSENT`]. The first one of a VM to each is told.
+#[cold]
+fn absent(vcpu: &mut Vcpu, number: usize, ipa: u64, access: Access) {
+    if !access.write {
+        set_register(vcpu, access.register, 0);
+    }
+    skip_instruction();
+    let bit = 1 << number;
+    let mut state = vcpu.vm.state.lock();
+    let is_first = state.looked_for & bit == 0;
+    state.looked_for |= bit;
+    drop(state);
+    if is_first {
+        say!(
+            "vm{}: no {} here (looked for at {ipa:#x}): it reads as zero",
+            vcpu.vm.number,
+            ABSENT[number].name
+        );
+    }
 }
 
 /// Returns the load or store that an abort describes, with the AArch64 view of its register.
@@ -85,18 +111,19 @@ fn access(vcpu: &Vcpu, abort: Abort) -> Option<Access> {
 /// Returns the device at `ipa`, and where in it that is.
 fn device(vm: &Vm, ipa: u64) -> Option<(Device, u64)> {
     let redistributors = REDISTRIBUTOR_SIZE * vm.settings.vcpus as u64;
+    let size = |range: Range<u64>| range.end - range.start;
     [
         (
             Device::Gic(Frame::Distributor),
-            DISTRIBUTOR,
-            DISTRIBUTOR_SIZE,
+            virt::GICD.start,
+            size(virt::GICD),
         ),
         (
             Device::Gic(Frame::Redistributors),
-            REDISTRIBUTORS,
+            virt::GICR.start,
             redistributors,
         ),
-        (Device::Uart, UART, UART_SIZE),
+        (Device::Uart, virt::UART.start, size(virt::UART)),
     ]
     .into_iter()
     .find_map(|(device, start, size)| {

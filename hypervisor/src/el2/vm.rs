@@ -45,6 +45,8 @@ pub struct VmState {
     pub uart: Vpl011,
     /// Whether something that was typed to it may wait for room in its UART.
     pub typed: bool,
+    /// Which devices of [`ABSENT`](trapcast_hypervisor::virt::ABSENT) its guest has looked for, a bit each.
+    pub looked_for: u32,
     /// Its tables.
     pub stage2: Stage2<'static>,
     /// For each vCPU, how it begins if it was turned on and has not begun.

@@ -56,6 +56,7 @@ fn the_root_is_the_board_that_linux_knows() {
     assert_eq!(cells(fdt, "/", "#address-cells"), [2]);
     assert_eq!(cells(fdt, "/", "#size-cells"), [2]);
     assert!(fdt.root().is_compatible("linux,dummy-virt"));
+    assert!(fdt.root().property("dma-coherent").is_some());
 }
 
 #[test]

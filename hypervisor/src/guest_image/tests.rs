@@ -228,7 +228,7 @@ proptest! {
                     end = place.end;
                 }
                 prop_assert!(layout.fdt.start >= end && layout.fdt.start.is_multiple_of(FDT_ROOM));
-                prop_assert!(layout.fdt.end <= RAM_BASE + memory);
+                prop_assert!(layout.fdt.end <= RAM + memory);
             }
             Err(DoesNotFit { needed: Some(needed), .. }) => {
                 prop_assert!(needed > memory);
@@ -292,7 +292,7 @@ fn a_zimage_is_put_above_what_it_unpacks() {
     ] {
         let image = Image::parse(&file).unwrap();
         assert_eq!(image.execution_state, ExecutionState::AArch32);
-        assert_eq!(KERNEL_BASE + image.text_offset, RAM_BASE + above * MIB);
+        assert_eq!(KERNEL_BASE + image.text_offset, RAM + above * MIB);
         assert_eq!(image.memory_size, 0x1000 + MIB, "with what unpacking takes");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Source: Linux, arch/arm/boot/compressed/head.S (the header) and vmlinux.lds.S (the table).
 
-use super::{ExecutionState, Image, ImageError, KERNEL_BASE, RAM_BASE};
+use super::{ExecutionState, Image, ImageError, KERNEL_BASE, RAM};
 
 /// Number at [`MAGIC_OFFSET`] of a little-endian one.
 const MAGIC: u32 = 0x016f_2818;
@@ -50,7 +50,7 @@ fn parse_header(file: &[u8]) -> Result<Image, ImageError> {
             return Err(truncated(length));
         }
         // Above what it unpacks, so that it need not move itself out of the way first.
-        let above = RAM_BASE + room(file).next_multiple_of(STEP);
+        let above = RAM + room(file).next_multiple_of(STEP);
         let text_offset = above.saturating_sub(KERNEL_BASE);
         (text_offset, size + WORKSPACE)
     } else {

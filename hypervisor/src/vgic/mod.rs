@@ -84,8 +84,6 @@ pub const MAX_VCPUS: usize = 8;
 pub const SPIS: usize = 64;
 /// The EL1 virtual timer's PPI, the one interrupt that is mapped to a physical one.
 pub const HARDWARE_INTID: u32 = 27;
-/// Bytes of the distributor's frame.
-pub const DISTRIBUTOR_SIZE: u64 = 0x1_0000;
 /// Bytes of one vCPU's redistributor: the RD frame, then the SGI frame.
 pub const REDISTRIBUTOR_SIZE: u64 = 0x2_0000;
 

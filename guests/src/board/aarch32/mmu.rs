@@ -11,7 +11,7 @@ use crate::write_coprocessor;
 pub const RAM: (u64, u64) = (0x4000_0000, 0x8000_0000);
 
 /// Where the machine has nothing. Mapped as memory, so that it is the machine that refuses accesses.
-pub const NOWHERE: u32 = 0x0a00_0000;
+pub const NOWHERE: u32 = 0x0b00_0000;
 
 /// A section of domain 0 that both levels may read and write.
 const SECTION: u32 = 0b10 | 0b11 << 10;

@@ -155,6 +155,7 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
 }
 
 /// Takes a VM's RAM and the frames for its tables.
+            looked_for: 0,
 fn allocate(number: usize, size: u64, ipa: u64) -> (Ram, Stage2<'static>) {
     let frames = frames_needed(size);
     let free = memory::free();
