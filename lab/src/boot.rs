@@ -8,7 +8,7 @@ use std::{
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcsetattr};
 use trapcast_forecast::Scheme;
-use trapcast_trace::report::{ReadError, Report, State};
+use trapcast_trace::report::{Ending, ReadError, Report, State, VmReport};
 
 use crate::top::share::Announced;
 use trapcast_machine::{
@@ -119,7 +119,28 @@ fn ended(ram: &MemoryFile) -> Result<()> {
         state if state == State::Failed as u32 => Err(Error::run(
             "the hypervisor failed; the last lines above say where",
         )),
-        _ => Ok(()),
+        _ => vms_ended(report.vms),
+    }
+}
+
+/// What is said of how VMs have ended.
+fn vms_ended(vms: &[VmReport]) -> Result<()> {
+    let which = |ending| {
+        let vms = vms.iter().enumerate();
+        let ended = vms.filter(|(_, vm)| vm.ending() == Some(ending));
+        let names: Vec<_> = ended.map(|(number, _)| format!("vm{number}")).collect();
+        (!names.is_empty()).then(|| names.join(", "))
+    };
+    if let Some(vms) = which(Ending::Stopped) {
+        return Err(Error::run(format!(
+            "the hypervisor stopped {vms}; a line above says why"
+        )));
+    }
+    match which(Ending::CpusOff) {
+        Some(vms) => Err(Error::Halted(format!(
+            "{vms}: all CPUs have turned themselves off, and nobody has powered the VM off (PSCI SYSTEM_OFF)"
+        ))),
+        None => Ok(()),
     }
 }
 

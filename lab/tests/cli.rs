@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use trapcast_trace::{
     MAILBOX_OFFSET,
-    report::{self, Header, State},
+    report::{self, Ending, Header, State, VMS_OFFSET},
 };
 use zerocopy::IntoBytes;
 
@@ -148,47 +148,81 @@ fn a_qemu_that_dies_is_told() {
 /// `boot` ends as its hypervisor did, as the mailbox in the board's RAM tells.
 #[test]
 fn boot_ends_as_its_hypervisor_did() {
-    for (state, version, code, wanted) in [
-        (State::Done as u32, report::VERSION, 0, ""),
+    let off = Ending::PoweredOff as u32;
+    let (halted, stopped) = (Ending::CpusOff as u32, Ending::Stopped as u32);
+    for (state, version, endings, code, wanted) in [
+        (State::Done, report::VERSION, [off, off, off], 0, ""),
         // The user has left.
-        (State::Running as u32, report::VERSION, 0, ""),
+        (State::Running, report::VERSION, [0, off, 0], 0, ""),
         (
-            State::Refused as u32,
+            State::Refused,
             report::VERSION,
+            [0; 3],
             2,
             "the hypervisor refused to start; the last line above says why",
         ),
         (
-            State::Failed as u32,
+            State::Failed,
             report::VERSION,
+            [off, halted, 0],
             1,
             "the hypervisor failed; the last lines above say where",
         ),
-        (State::Done as u32, report::VERSION + 1, 2, "run make build"),
+        (
+            State::Done,
+            report::VERSION + 1,
+            [off; 3],
+            2,
+            "run make build",
+        ),
+        (
+            State::Done,
+            report::VERSION,
+            [stopped, halted, stopped],
+            1,
+            "the hypervisor stopped vm0, vm2; a line above says why",
+        ),
+        (
+            State::Running,
+            report::VERSION,
+            [off, stopped, 0],
+            1,
+            "the hypervisor stopped vm1;",
+        ),
+        (
+            State::Done,
+            report::VERSION,
+            [off, halted, off],
+            3,
+            "vm1: all CPUs have turned themselves off",
+        ),
     ] {
         let directory = tempfile::tempdir().unwrap();
         let header = Header {
             magic: report::MAGIC,
             version,
-            state,
+            state: state as u32,
             cores: 1,
-            vms: 1,
-            vcpus: 1,
+            vms: 3,
+            vcpus: 3,
             vhe: 1,
             counter_frequency: 62_500_000,
             started: 1,
             finished: 2,
         };
         let file = directory.path().join("header");
-        std::fs::write(&file, header.as_bytes()).unwrap();
+        let mut bytes = header.as_bytes().to_vec();
+        bytes.resize(VMS_OFFSET, 0);
+        bytes.extend(endings.map(u32::to_le_bytes).as_flattened());
+        std::fs::write(&file, bytes).unwrap();
         let script = format!(
             "{VERSION}ram=$(echo \"$@\" | sed 's/.*mem-path=\\([^,]*\\),.*/\\1/')\n\
              dd if={} of=$ram bs=4096 seek={} conv=notrunc status=none",
             file.display(),
             MAILBOX_OFFSET / 4096
         );
-        let (ended, told) = ended(with_fake_qemu(directory.path(), &script));
-        assert_eq!(ended, Some(code), "{told}");
+        let (status, told) = ended(with_fake_qemu(directory.path(), &script));
+        assert_eq!(status, Some(code), "{told}");
         assert!(
             told.contains(wanted) && told.is_empty() == wanted.is_empty(),
             "{told}"

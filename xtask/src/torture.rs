@@ -172,7 +172,9 @@ pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
             progress.end(&name, weight, outcome.as_ref().err());
             match outcome {
                 Err(error @ (Error::Stopped(_) | Error::Input(_))) => return Err(error),
-                Err(Error::Run(sentence)) => failures.push(format!("{name}: {sentence}")),
+                Err(Error::Run(sentence) | Error::Halted(sentence)) => {
+                    failures.push(format!("{name}: {sentence}"))
+                }
                 Ok(()) => {}
             }
         }

@@ -9,23 +9,31 @@ pub enum Error {
     /// A run failed or found what it must not find: exit status 1.
     #[error("{0}")]
     Run(String),
+    /// A VM ended in another way than by powering off, which nobody need regret: exit status 3.
+    #[error("{0}")]
+    Halted(String),
     /// A signal asked to stop, by its number: exit status 128 and that number, as shells have it.
     #[error("stopped by {}", signal_hook::low_level::signal_name((*.0).into()).unwrap_or("a signal"))]
     Stopped(u8),
 }
 
 /// What every command exits with, and why: what its help and `docs/commands.md` list.
-pub const EXIT_STATUSES: [(u8, &str); 6] = [
+pub const EXIT_STATUSES: [(u8, &str); 7] = [
     (0, "all went well"),
     (
         1,
-        "a run failed, or found what must not be: registers lost, a document or a study that \
-         differs, something that trapcast doctor misses",
+        "a run failed, or found what must not be: registers lost, a VM that the hypervisor stopped, a \
+         document or a study that differs, something that trapcast doctor misses",
     ),
     (
         2,
         "the input or the machine cannot serve: arguments, files that cannot be read or written, what is \
          not built or installed, VMs that the hypervisor refuses",
+    ),
+    (
+        3,
+        "all CPUs of a VM that trapcast boot has booted turned themselves off, which does not power the \
+         VM off",
     ),
     (129, "stopped by SIGHUP: the terminal was closed"),
     (130, "stopped by SIGINT: Ctrl-C"),
@@ -48,6 +56,7 @@ impl Error {
         match self {
             Self::Run(_) => 1,
             Self::Input(_) => 2,
+            Self::Halted(_) => 3,
             Self::Stopped(signal) => 128 + *signal,
         }
     }

@@ -1,4 +1,4 @@
-//! The counters of a run: one header, then one record per core and one per vCPU, then one distribution per core.
+//! The counters of a run: one header, then one record per core, VM and vCPU, then one distribution per core.
 //!
 //! Exits are counted here, and so is what cores do but for their instructions, which are brought up to date at
 //! each interrupt and each put. All else of a vCPU is copied here at the end; a hypervisor that is told to
@@ -14,13 +14,16 @@ use crate::bins::Bins;
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 
 /// Version of this layout. A reader refuses any other.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// The most cores that the report has room for.
 pub const MAX_CORES: usize = 16;
 
+/// The most VMs that the report has room for.
+pub const MAX_VMS: usize = 255;
+
 /// The most vCPUs, over all VMs, that the report has room for.
-pub const MAX_VCPUS: usize = 255 * 8;
+pub const MAX_VCPUS: usize = MAX_VMS * 8;
 
 /// How far the hypervisor has come: the value of [`Header::state`].
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -30,7 +33,7 @@ pub enum State {
     Booting = 1,
     /// Guests run.
     Running = 2,
-    /// Every VM has powered off. The counters are final.
+    /// Every VM has ended. The counters are final.
     Done = 3,
     /// EL2 panicked; the console says why.
     Failed = 4,
@@ -109,7 +112,7 @@ pub struct Header {
     pub counter_frequency: u64,
     /// CNTPCT_EL0 when the first guest was entered, in ticks.
     pub started: u64,
-    /// CNTPCT_EL0 when the last VM powered off, in ticks.
+    /// CNTPCT_EL0 when the last VM ended, in ticks.
     pub finished: u64,
 }
 
@@ -138,6 +141,34 @@ pub struct CoreReport {
     pub vcpu_switches: u64,
     /// vCPUs that came here from another core.
     pub moves: u64,
+}
+
+/// How a VM ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[repr(u32)]
+pub enum Ending {
+    /// By PSCI SYSTEM_OFF.
+    PoweredOff = 1,
+    /// The last of its vCPUs that were on has turned itself off, by PSCI CPU_OFF.
+    CpusOff = 2,
+    /// EL2 stopped it for a fault of its own; the console says why.
+    Stopped = 3,
+}
+
+/// What one VM did.
+#[derive(Clone, Copy, Debug, Eq, FromBytes, Immutable, IntoBytes, KnownLayout, PartialEq)]
+#[repr(C)]
+pub struct VmReport {
+    /// An [`Ending`]; 0 while it has not ended.
+    pub ended: u32,
+}
+
+impl VmReport {
+    /// How the VM ended, if it has, by a number that is known.
+    pub fn ending(&self) -> Option<Ending> {
+        let all = [Ending::PoweredOff, Ending::CpusOff, Ending::Stopped];
+        all.into_iter().find(|ending| *ending as u32 == self.ended)
+    }
 }
 
 /// The windows of one kind that a vCPU went through.
@@ -236,6 +267,9 @@ pub const ASKED_OFFSET: usize = 0xf8;
 /// Offset in the mailbox of the first [`CoreReport`]; [`MAX_CORES`] of them follow one another.
 pub const CORES_OFFSET: usize = 0x100;
 
+/// Offset in the mailbox of the first [`VmReport`]; [`MAX_VMS`] of them follow one another.
+pub const VMS_OFFSET: usize = 0x800;
+
 /// Offset in the mailbox of the first [`VcpuReport`]; [`MAX_VCPUS`] of them follow one another.
 pub const VCPUS_OFFSET: usize = 0x1000;
 
@@ -247,7 +281,8 @@ pub const MASKED_OFFSET: usize = 0xf_0000;
 const _: () = {
     assert!(size_of::<Header>() <= ASKED_OFFSET);
     assert!(ASKED_OFFSET + size_of::<u32>() <= CORES_OFFSET);
-    assert!(CORES_OFFSET + MAX_CORES * size_of::<CoreReport>() <= VCPUS_OFFSET);
+    assert!(CORES_OFFSET + MAX_CORES * size_of::<CoreReport>() <= VMS_OFFSET);
+    assert!(VMS_OFFSET + MAX_VMS * size_of::<VmReport>() <= VCPUS_OFFSET);
     assert!(VCPUS_OFFSET + MAX_VCPUS * size_of::<VcpuReport>() <= MASKED_OFFSET);
     assert!(MASKED_OFFSET + MAX_CORES * size_of::<Bins>() <= super::MAILBOX_SIZE as usize);
 };
@@ -272,6 +307,8 @@ pub struct Report<'a> {
     pub header: &'a Header,
     /// One per core.
     pub cores: &'a [CoreReport],
+    /// One per VM.
+    pub vms: &'a [VmReport],
     /// One per vCPU, by VM and then by number.
     pub vcpus: &'a [VcpuReport],
     /// Per core, the stretches with interrupts masked, in instructions.
@@ -291,13 +328,14 @@ impl<'a> Report<'a> {
         if header.version != VERSION {
             return Err(ReadError::Version(header.version));
         }
-        let (cores, vcpus) = (header.cores as usize, header.vcpus as usize);
-        if cores > MAX_CORES || vcpus > MAX_VCPUS {
+        let [cores, vms, vcpus] = [header.cores, header.vms, header.vcpus].map(|n| n as usize);
+        if cores > MAX_CORES || vms > MAX_VMS || vcpus > MAX_VCPUS {
             return Err(ReadError::Counts);
         }
         Ok(Self {
             header,
             cores: records(mailbox, CORES_OFFSET, cores)?,
+            vms: records(mailbox, VMS_OFFSET, vms)?,
             vcpus: records(mailbox, VCPUS_OFFSET, vcpus)?,
             masked: records(mailbox, MASKED_OFFSET, cores)?,
         })
@@ -332,6 +370,7 @@ mod tests {
         header.magic = MAGIC;
         header.version = VERSION;
         header.cores = cores;
+        header.vms = vcpus.min(2);
         header.vcpus = vcpus;
         mailbox
     }
@@ -342,11 +381,14 @@ mod tests {
         let bytes = words.as_mut_bytes();
         let last_core = CORES_OFFSET + size_of::<CoreReport>();
         bytes[last_core + offset_of!(CoreReport, host_uses)] = 7;
+        bytes[VMS_OFFSET + size_of::<VmReport>()] = 3;
         let last_vcpu = VCPUS_OFFSET + 2 * size_of::<VcpuReport>();
         bytes[last_vcpu + offset_of!(VcpuReport, traps)] = 9;
         bytes[MASKED_OFFSET + 2 * size_of::<Bins>() - 8] = 4;
         let report = Report::read(bytes).unwrap();
         assert_eq!((report.cores.len(), report.cores[1].host_uses), (2, 7));
+        let endings: Vec<_> = report.vms.iter().map(VmReport::ending).collect();
+        assert_eq!(endings, [None, Some(Ending::Stopped)]);
         assert_eq!((report.vcpus.len(), report.vcpus[2].traps), (3, 9));
         assert_eq!((report.masked.len(), report.masked[1].0[BINS - 1]), (2, 4));
     }
@@ -371,6 +413,10 @@ mod tests {
         let offset = offset_of!(Header, version);
         newer.as_mut_bytes()[offset..offset + 4].copy_from_slice(&(VERSION + 1).to_le_bytes());
         assert_eq!(read(newer.as_bytes()), Err(ReadError::Version(VERSION + 1)));
+        let mut many = mailbox(1, 1);
+        let (header, _) = Header::mut_from_prefix(many.as_mut_bytes()).unwrap();
+        header.vms = MAX_VMS as u32 + 1;
+        assert_eq!(read(many.as_bytes()), Err(ReadError::Counts));
         for (cores, vcpus) in [(MAX_CORES as u32 + 1, 1), (1, u32::MAX)] {
             assert_eq!(
                 read(mailbox(cores, vcpus).as_bytes()),

@@ -139,6 +139,7 @@ extern "C" fn el2_main() -> ! {
         header,
         cores,
         vcpus,
+        vms,
     } = report::init();
     meter::check_counters();
     let fdt = memory::board_fdt();
@@ -185,7 +186,7 @@ extern "C" fn el2_main() -> ! {
     if let Some(fault) = core.lengths.fault() {
         say!("no guest gets SME: {fault}");
     }
-    vm::create_all(&board, &settings, core, header, vcpus);
+    vm::create_all(&board, &settings, core, header, (vms, vcpus));
     cores::start_others(common, others);
     say!(
         "{}, {}, {}, {:#x}",

@@ -6,7 +6,7 @@ use trapcast_hypervisor::{
     aarch32::{PSTATE_AARCH32, advanced},
     syndrome::{ExceptionClass, Syndrome, Wait},
 };
-use trapcast_trace::report::Exit;
+use trapcast_trace::report::{Ending, Exit};
 
 use super::{
     aarch32, console,
@@ -74,7 +74,8 @@ extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> N
     let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     vcpu.came_out(Exit::Other);
     core.recorder.ended_by(Exit::Other, None);
-    core.stop(vcpu, format_args!("SError, ESR_EL2 {:#x}", mrs!("esr_el2")));
+    let reason = format_args!("stopped: SError, ESR_EL2 {:#x}", mrs!("esr_el2"));
+    vcpu.vm.end(Ending::Stopped, reason);
     core.resume(vcpu, Next::Schedule, synced)
 }
 

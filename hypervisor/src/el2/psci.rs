@@ -3,9 +3,9 @@
 use arm_psci::{AffinityInfo, Function, FunctionId, PsciFeature, Version};
 
 use trapcast_hypervisor::smccc::{self, Outcome};
+use trapcast_trace::report::Ending;
 
 use super::{
-    console::{self, say},
     core::Core,
     cores,
     exit::{Next, wait},
@@ -77,6 +77,12 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
             let mut state = vcpu.vm.state.lock();
             state.on[vcpu.index] = false;
             scheduler::lock().power_off(vcpu.slot);
+            let is_last = !state.on.contains(&true);
+            drop(state);
+            if is_last {
+                let how = format_args!("off: all of its CPUs have turned themselves off");
+                vcpu.vm.end(Ending::CpusOff, how);
+            }
             (SUCCESS, Next::Schedule)
         }
         Function::AffinityInfo {
@@ -91,9 +97,7 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         // A standby state: the call returns when an interrupt comes.
         Function::CpuSuspend { .. } => (SUCCESS, wait(vcpu, core)),
         Function::SystemOff => {
-            console::show_prompt(vcpu.vm.number);
-            say!("vm{}: powered off", vcpu.vm.number);
-            vcpu.vm.power_off();
+            vcpu.vm.end(Ending::PoweredOff, format_args!("powered off"));
             (SUCCESS, Next::Schedule)
         }
         Function::SystemReset => {

@@ -7,7 +7,7 @@ use trapcast_trace::{
     bins::Bins,
     report::{
         ASKED_OFFSET, CORES_OFFSET, CoreReport, Header, MAGIC, MASKED_OFFSET, MAX_CORES, MAX_VCPUS,
-        State, VCPUS_OFFSET, VERSION, VcpuReport,
+        MAX_VMS, State, VCPUS_OFFSET, VERSION, VMS_OFFSET, VcpuReport, VmReport,
     },
 };
 use zerocopy::FromBytes;
@@ -18,6 +18,8 @@ pub struct Report {
     pub header: &'static mut Header,
     /// One record per core.
     pub cores: &'static mut [CoreReport],
+    /// One record per VM.
+    pub vms: &'static mut [VmReport],
     /// One record per vCPU.
     pub vcpus: &'static mut [VcpuReport],
 }
@@ -32,10 +34,13 @@ pub fn init() -> Report {
     mailbox.fill(0);
     let (header, rest) = mailbox.split_at_mut(CORES_OFFSET);
     let (rest, _) = rest.split_at_mut(MASKED_OFFSET - CORES_OFFSET);
-    let (cores, vcpus) = rest.split_at_mut(VCPUS_OFFSET - CORES_OFFSET);
+    let (rest, vcpus) = rest.split_at_mut(VCPUS_OFFSET - CORES_OFFSET);
+    let (cores, vms) = rest.split_at_mut(VMS_OFFSET - CORES_OFFSET);
     let (header, _) = Header::mut_from_prefix(header).expect("the mailbox has room for its header");
     let (cores, _) = <[CoreReport]>::mut_from_prefix_with_elems(cores, MAX_CORES)
         .expect("the mailbox has room for the cores");
+    let (vms, _) = <[VmReport]>::mut_from_prefix_with_elems(vms, MAX_VMS)
+        .expect("the mailbox has room for the VMs");
     let (vcpus, _) = <[VcpuReport]>::mut_from_prefix_with_elems(vcpus, MAX_VCPUS)
         .expect("the mailbox has room for the vCPUs");
     header.magic = MAGIC;
@@ -45,6 +50,7 @@ pub fn init() -> Report {
     Report {
         header,
         cores,
+        vms,
         vcpus,
     }
 }

@@ -12,7 +12,7 @@ use trapcast_switch::Gate;
 use trapcast_trace::report::{Exit, State};
 
 use super::{
-    console::{self, say},
+    console,
     core::Core,
     cores,
     exit::Next,
@@ -454,13 +454,6 @@ impl Core {
         self.report.guest_instructions += guest;
         self.report.longest_masked = u64::from(self.meter.longest);
         el2
-    }
-
-    /// Stops a VM for a fault of its own.
-    pub fn stop(&self, vcpu: &Vcpu, reason: ::core::fmt::Arguments) {
-        console::show_prompt(vcpu.vm.number);
-        say!("vm{}: stopped: {reason}", vcpu.vm.number);
-        vcpu.vm.power_off();
     }
 
     /// The end: every VM is off. The first core that sees it calls the others. The last one that comes

@@ -3,7 +3,7 @@
 mod create;
 
 use ::core::{
-    slice,
+    fmt, mem, slice,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
@@ -16,7 +16,7 @@ use trapcast_hypervisor::{
     vgic::{MAX_VCPUS, Vgic},
     vpl011::Vpl011,
 };
-use trapcast_trace::report::MAX_CORES;
+use trapcast_trace::report::{Ending, MAX_CORES, VmReport};
 
 pub use create::create_all;
 
@@ -55,6 +55,8 @@ pub struct VmState {
     pub on: [bool; MAX_VCPUS],
     /// It is about to be off, or to begin anew: none of its vCPUs can turn another one on.
     pub ending: bool,
+    /// What the lab reads of it.
+    report: &'static mut VmReport,
     /// For each vCPU, the chunk that an interrupt kept from being filled: its address, and how far
     /// it is.
     filling: [Option<(u64, u64)>; MAX_VCPUS],
@@ -119,7 +121,8 @@ impl Vm {
             console::show_prompt(self.number);
             say!("vm{}: reset", self.number);
         }
-        self.power_off();
+        self.state.lock().ending = true;
+        self.turn_off();
         core.wait_until_out(self.number, except);
         // What the core holds of the VM is of no use any more.
         // SAFETY: a resident vCPU lives as long as the hypervisor, and its VM never changes.
@@ -141,9 +144,23 @@ impl Vm {
         self.resetting.store(false, Ordering::Release);
     }
 
+    /// Ends the VM for good, unless it is about to end or to begin anew, and says how.
+    pub fn end(&self, ending: Ending, how: fmt::Arguments) {
+        let mut state = self.state.lock();
+        let is_first = !mem::replace(&mut state.ending, true);
+        if is_first {
+            state.report.ended = ending as u32;
+        }
+        drop(state);
+        if is_first {
+            console::show_prompt(self.number);
+            say!("vm{}: {how}", self.number);
+        }
+        self.turn_off();
+    }
+
     /// Turns all of its vCPUs off. Those that run on other cores may be in their guests a little longer.
-    pub fn power_off(&self) {
-        self.state.lock().ending = true;
+    fn turn_off(&self) {
         scheduler::lock().power_off_vm(self.number, cores::call);
     }
 

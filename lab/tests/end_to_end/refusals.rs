@@ -1,4 +1,5 @@
-//! What the hypervisor refuses: the lab says so first where it knows, and ends accordingly where it does not.
+//! What the hypervisor refuses: the lab says so first where it knows, and ends accordingly where it does not. How
+//! VMs end, which `trapcast boot` tells by its exit status.
 
 use std::{
     fs,
@@ -28,6 +29,7 @@ pub fn trials(add: &mut Add) {
         Box::new(page_size),
     );
     add("refused/boot_exits_with_2".into(), Box::new(boot));
+    add("ended/boot_exits_as_its_vms".into(), Box::new(vms_end));
 }
 
 /// The lab refuses a kernel's granule on the very cores on which EL2 does.
@@ -92,4 +94,34 @@ fn boot(paths: &Paths) -> Outcomes {
             && console.contains("trapcast: error: vm0: sve=256: "),
         || format!("{}: {console}{said}", output.status),
     )
+}
+
+/// VMs that power off, and VMs whose CPUs turn themselves off, one after the other.
+fn vms_end(paths: &Paths) -> Outcomes {
+    let kernel = paths.built("exceptions")?;
+    for (append, code, line) in [
+        ("flags", 0, "trapcast: vm1: powered off"),
+        (
+            "flags cpu-off",
+            3,
+            "trapcast: vm1: off: all of its CPUs have turned themselves off",
+        ),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_trapcast"))
+            .arg("--target")
+            .arg(paths.target())
+            .args(["boot", "--vms", "2", "--vcpus", "2", "--cores", "2"])
+            .args(["--append", append, "--kernel"])
+            .arg(&kernel)
+            .stdin(Stdio::null())
+            .output()?;
+        let said = String::from_utf8(output.stderr)?;
+        let console = String::from_utf8(output.stdout)?;
+        let told = code == 0 || said.contains("vm0, vm1: all CPUs have turned themselves off");
+        check(
+            output.status.code() == Some(code) && told && console.contains(line),
+            || format!("{}: {console}{said}", output.status),
+        )?;
+    }
+    Ok(())
 }

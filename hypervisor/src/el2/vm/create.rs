@@ -19,7 +19,7 @@ use trapcast_hypervisor::{
     vpl011::Vpl011,
 };
 use trapcast_switch::Class;
-use trapcast_trace::report::{Header, MAX_CORES, VcpuReport};
+use trapcast_trace::report::{Header, MAX_CORES, VcpuReport, VmReport};
 
 use super::{Segment, Start, Vm, VmState};
 use crate::{
@@ -36,7 +36,7 @@ pub fn create_all(
     settings: &Settings,
     core: &mut Core,
     header: &mut Header,
-    reports: &'static mut [VcpuReport],
+    (vm_reports, reports): (&'static mut [VmReport], &'static mut [VcpuReport]),
 ) {
     let vms = settings
         .for_vms(board.guests.len())
@@ -45,9 +45,10 @@ pub fn create_all(
     header.vms = vms.len() as u32;
     let mut reports = reports.iter_mut();
     let publishes = settings.publish;
-    for (number, (module, settings)) in board.guests.iter().zip(vms).enumerate() {
+    let modules = board.guests.iter().zip(vms).zip(vm_reports);
+    for (number, ((module, settings), vm_report)) in modules.enumerate() {
         let vectors = core.lengths.for_vm(number, settings);
-        let vm = create(number, module, settings, vectors);
+        let vm = create(number, module, settings, vectors, vm_report);
         for (index, report) in (0..settings.vcpus).zip(&mut reports) {
             let vcpu = Box::leak(Box::new(Vcpu::new(vm, index, header.vcpus as u16, report)));
             let pointer = NonNull::from(&mut *vcpu);
@@ -59,11 +60,20 @@ pub fn create_all(
     }
 }
 
-/// The most vCPUs of all VMs together fit into the report.
-const _: () = assert!(MAX_VMS * MAX_VCPUS <= trapcast_trace::report::MAX_VCPUS);
+/// All VMs and their vCPUs fit into the report.
+const _: () = {
+    assert!(MAX_VMS <= trapcast_trace::report::MAX_VMS);
+    assert!(MAX_VMS * MAX_VCPUS <= trapcast_trace::report::MAX_VCPUS);
+};
 
 /// Creates a VM, without its vCPUs.
-fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vectors) -> &'static Vm {
+fn create(
+    number: usize,
+    module: &Module,
+    settings: &VmSettings,
+    vectors: Vectors,
+    report: &'static mut VmReport,
+) -> &'static Vm {
     let kernel = module_bytes(&module.kernel);
     let image =
         Image::parse(kernel).unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
@@ -145,17 +155,18 @@ fn create(number: usize, module: &Module, settings: &VmSettings, vectors: Vector
             vgic: Vgic::new(settings.vcpus),
             uart: Vpl011::new(),
             typed: false,
+            looked_for: 0,
             stage2,
             power_on: [None; MAX_VCPUS],
             on: [false; MAX_VCPUS],
             ending: false,
+            report,
             filling: [None; MAX_VCPUS],
         }),
     }))
 }
 
 /// Takes a VM's RAM and the frames for its tables.
-            looked_for: 0,
 fn allocate(number: usize, size: u64, ipa: u64) -> (Ram, Stage2<'static>) {
     let frames = frames_needed(size);
     let free = memory::free();
