@@ -9,6 +9,7 @@ const IMAGES: &[(&str, &str)] = &[
     ("features", "image.ld"),
     ("exceptions", "image.ld"),
     ("debug", "image.ld"),
+    ("pmu", "image.ld"),
     ("firmware", "image.ld"),
     ("streaming", "image.ld"),
     ("hostile", "image.ld"),

@@ -60,6 +60,8 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
             let pmu = if pmu { "/pmu" } else { "" };
             add(format!("features/{core}{pmu}"), Box::new(features));
         }
+        let pmu = move |paths: &Paths| pmu(paths, cpu, vhe);
+        add(format!("pmu/{core}"), Box::new(pmu));
         let debug = move |paths: &Paths| passes(paths, cpu, vhe, &[DEBUG_RESET, DEBUG, CHECKER]);
         add(format!("debug/{core}"), Box::new(debug));
         let firmware = move |paths: &Paths| behind_firmware(paths, cpu, vhe);
@@ -77,6 +79,8 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
                 )
             };
             add(format!("exceptions/{core}/bare"), Box::new(bare));
+            let bare = move |paths: &Paths| passes_alone(paths, cpu, PMU[0]);
+            add(format!("pmu/{core}/bare"), Box::new(bare));
             let bare = move |paths: &Paths| passes_alone(paths, cpu, DEBUG);
             add(format!("debug/{core}/bare"), Box::new(bare));
         }
@@ -92,6 +96,10 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     let bare = move |paths: &Paths| linux_debugs_alone(paths, Cpu::NeoverseN1);
     add("debug/linux/bare".into(), Box::new(bare));
     add("debug/moves".into(), Box::new(debug_moves));
+    add("pmu/moves".into(), Box::new(pmu_moves));
+    add("linux/a64fx/coherent".into(), Box::new(linux_is_coherent));
+    add("devices/told_once".into(), Box::new(devices_are_told_once));
+    add("image/moves_have_a_barrier".into(), Box::new(barrier));
     add("counters".into(), Box::new(too_few_counters));
     trials
 }
@@ -104,7 +112,7 @@ const FIRMWARE_ENTRY: u64 = 0x4700_0000;
 /// Loads, stores and fetches where there is nothing.
 const EXCEPTIONS: Guest = Guest {
     program: "exceptions",
-    words: "flags",
+    words: "flags devices",
 };
 
 /// A bare-metal guest and what it is told.
@@ -160,6 +168,22 @@ const DEBUG_RESET: Guest = Guest {
     words: "seed=1 reset",
 };
 
+/// Users of the PMU, of which the first one resets its VM.
+const PMU: [Guest; 3] = [
+    Guest {
+        program: "pmu",
+        words: "seed=2",
+    },
+    Guest {
+        program: "pmu",
+        words: "seed=1 reset",
+    },
+    Guest {
+        program: "pmu",
+        words: "seed=3 rounds=300",
+    },
+];
+
 /// A user of EL0 and EL1 and of the timer.
 const CHECKER: Guest = Guest {
     program: "checker",
@@ -179,6 +203,88 @@ fn features(paths: &Paths, cpu: Cpu, vhe: bool, guest: Guest, pmu: bool) -> Outc
     machine.vms[0].pmu = pmu;
     let outcome = run::run(&machine, &paths.hypervisor()?, LIMIT)?;
     judge(&outcome.console, &[guest])
+}
+
+/// The machine of these guests, whose VMs have a PMU if they use it.
+fn with_pmu(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Result<Machine, Failed> {
+    let mut machine = machine(paths, cpu, vhe, guests)?;
+    for (vm, guest) in machine.vms.iter_mut().zip(guests) {
+        vm.pmu = guest.program == "pmu";
+    }
+    Ok(machine)
+}
+
+/// Each VM that has a PMU has one of its own, beside one that has none.
+fn pmu(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
+    let guests = [PMU[0], CHECKER, PMU[1], PMU[2]];
+    let machine = with_pmu(paths, cpu, vhe, &guests)?;
+    let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
+    judge(&outcome.console, &guests)
+}
+
+/// The PMU's registers move with their vCPU.
+fn pmu_moves(paths: &Paths) -> Outcomes {
+    let guests = [PMU[0], PMU[2], PMU[0], PMU[2], CHECKER];
+    let mut machine = with_pmu(paths, Cpu::NeoverseN1, true, &guests)?;
+    (machine.cores, machine.icount) = (3, false);
+    let outcome = run::run_with(&machine, "disturb=1", &paths.hypervisor()?, LIMIT)?;
+    let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
+    check(moves > 0, || "nothing moved".into())?;
+    judge(&outcome.console, &guests)
+}
+
+/// Linux has nothing to say of devices whose accesses are coherent, although the core's cache lines are long.
+fn linux_is_coherent(paths: &Paths) -> Outcomes {
+    let initrd = initrd::build(&Arch::Arm64.busybox(paths)?, Task::PowerOff)?;
+    let mut machine = machine(paths, Cpu::A64fx, true, &[])?;
+    machine.vms = vec![Vm {
+        kernel: Arch::Arm64.kernel(paths)?,
+        initrd_size: initrd.len() as u64,
+        initrd: Some(Arc::new(MemoryFile::with_content(&initrd)?)),
+        bootargs: format!("{LINUX_BOOTARGS} loglevel=7").replace("quiet", ""),
+        memory: LINUX_MEMORY,
+        ..DEBUG.vm(paths)?
+    }];
+    let console = run::run(&machine, &paths.hypervisor()?, LIMIT)?.console;
+    let speaks = console.contains("Booting Linux on physical CPU");
+    let complains = console.contains("ARCH_DMA_MINALIGN smaller than CTR_EL0.CWG");
+    check(speaks && !complains, || console)
+}
+
+/// A guest that looks for a device which its VM has not is told so once, by name and address.
+fn devices_are_told_once(paths: &Paths) -> Outcomes {
+    let machine = machine(paths, Cpu::NeoverseN1, true, &[EXCEPTIONS])?;
+    let console = run::run(&machine, &paths.hypervisor()?, LIMIT)?.console;
+    let told = console.matches(": it reads as zero").count();
+    let flash = "trapcast: vm0: no flash here (looked for at 0x0): it reads as zero";
+    check(told == 12 && console.contains(flash), || console)
+}
+
+/// The core that a vCPU moves away from executes DSB SY right before the store-release by which it lets go.
+fn barrier(paths: &Paths) -> Outcomes {
+    use object::{Object, ObjectSection, ObjectSymbol};
+    const DSB_SY: u32 = 0xd503_3f9f;
+    // STLR of a general register of 64 bits, any base.
+    const STLR: u32 = 0xc89f_fc00;
+    const REGISTERS: u32 = 0x3ff;
+    let file = std::fs::read(paths.hypervisor()?)?;
+    let file = object::File::parse(&*file)?;
+    let mut symbols = file.symbols();
+    let serve = symbols.find(|symbol| symbol.name().is_ok_and(|n| n.contains("serve_requests")));
+    let serve = serve.ok_or("the image has no serve_requests")?;
+    let mut sections = file.sections();
+    let code = sections.find_map(|section| {
+        let code = section.data_range(serve.address(), serve.size());
+        code.ok().flatten()
+    });
+    let words: Vec<_> = (code.ok_or("serve_requests has no code")?.chunks_exact(4))
+        .map(|word| u32::from_le_bytes([word[0], word[1], word[2], word[3]]))
+        .collect();
+    let stores = (1..words.len()).filter(|at| words[*at] & !REGISTERS == STLR);
+    let stores: Vec<_> = stores.map(|at| words[at - 1] == DSB_SY).collect();
+    check(!stores.is_empty() && !stores.contains(&false), || {
+        format!("{stores:?} in {words:x?}")
+    })
 }
 
 /// Debug registers move with their vCPU: five users on three cores that run at the same time.

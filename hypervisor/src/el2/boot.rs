@@ -15,6 +15,7 @@ use super::{
     core::Core,
     cores, gic, host_simd, memory, meter,
     panic::fail,
+    pmu::Pmu,
     record::{self, Recorder},
     register_file::{Area, RegisterFile},
     report::{self, Report},
@@ -138,8 +139,8 @@ extern "C" fn el2_main() -> ! {
     let Report {
         header,
         cores,
-        vcpus,
         vms,
+        vcpus,
     } = report::init();
     meter::check_counters();
     let fdt = memory::board_fdt();
@@ -263,6 +264,8 @@ pub unsafe fn set_up_core(
     if let Some(seed) = common.disturb {
         core.set_disturbance(seed);
     }
+    // SAFETY: no guest has run on this core yet.
+    unsafe { Pmu::default().load() }
     workarounds::turn_on();
     // SAFETY: no guest has run on this core yet.
     unsafe { init_guest_controls(common.e2h) }

@@ -67,6 +67,8 @@ pub struct Core {
     pub intid: u32,
     /// The vCPU whose EL1 state, timer and list registers are in the core.
     pub resident: Option<NonNull<Vcpu>>,
+    /// The vCPU whose half of the PMU is in the core.
+    pub pmu: Option<NonNull<Vcpu>>,
     /// What the lab reads of this core.
     pub report: &'static mut CoreReport,
     /// Number of list registers of this core.
@@ -113,6 +115,7 @@ impl Core {
             recorder: Recorder::off(),
             intid: 0,
             resident: None,
+            pmu: None,
             report,
             list_registers: super::gic::list_registers(),
             lengths: Lengths::default(),

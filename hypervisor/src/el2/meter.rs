@@ -20,11 +20,13 @@ const EL2: u64 = 1 << 27;
 /// Event counters that a core has to have: the hypervisor's image names 4 and 5.
 const COUNTERS: u64 = 6;
 
-/// MDCR_EL2: counters from HPMN on are the hypervisor's, enabled by HPME.
-const MDCR_HPMN: u64 = 4;
+/// Event counters that are a guest's: those from MDCR_EL2.HPMN on are the hypervisor's, enabled by HPME.
+pub const GUEST_COUNTERS: u64 = 4;
+const MDCR_HPMN: u64 = GUEST_COUNTERS;
 const MDCR_HPME: u64 = 1 << 7;
 /// MDCR_EL2: trap the guest's accesses to the PMU, and to debug registers (`debug.rs`).
-const MDCR_TPM_TPMCR: u64 = 1 << 6 | 1 << 5;
+const MDCR_TPM: u64 = 1 << 6;
+const MDCR_TPMCR: u64 = 1 << 5;
 const MDCR_TDRA_TDOSA_TDA: u64 = 1 << 11 | 1 << 10 | 1 << 9;
 /// MDCR_EL2: trap its accesses to statistical profiling (FEAT_SPE) and to trace filters (FEAT_TRF). The
 /// buffers of both stay EL2's (E2PB and E2TB 0).
@@ -173,12 +175,18 @@ pub fn check_counters() {
 
 /// MDCR_EL2 for a guest that may use the PMU's first counters, or may not.
 pub fn mdcr(pmu: bool) -> u64 {
-    let pmu_traps = if pmu { 0 } else { MDCR_TPM_TPMCR };
+    let pmu_traps = if pmu { 0 } else { MDCR_TPM | MDCR_TPMCR };
     let features = mrs!("id_aa64dfr0_el1");
     let field = |shift: u32| features >> shift & 0xf;
     let profiling = if field(32) != 0 { MDCR_TPMS } else { 0 };
     let trace = if field(40) != 0 { MDCR_TTRF } else { 0 };
     MDCR_HPMN | MDCR_HPME | pmu_traps | MDCR_TDRA_TDOSA_TDA | profiling | trace
+}
+
+/// Returns whether a guest with this MDCR_EL2 may use the PMU.
+#[inline(always)]
+pub fn may_use_pmu(mdcr: u64) -> bool {
+    mdcr & MDCR_TPM == 0
 }
 
 /// Instructions retired at EL2 so far, modulo 2^32; zero without an exact counter.

@@ -17,6 +17,7 @@ mod memory;
 mod meter;
 mod mmio;
 mod panic;
+mod pmu;
 mod psci;
 mod record;
 mod register_file;

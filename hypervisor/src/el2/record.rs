@@ -179,8 +179,11 @@ impl Recorder {
 
     /// A vCPU was loaded, and before that turned on or not.
     pub fn loaded(&mut self, powered_on: bool) {
-        self.next |= Flags::LOADED;
-        self.next.set(Flags::POWERED_ON, powered_on);
+        self.next = if powered_on {
+            Flags::LOADED.union(Flags::POWERED_ON)
+        } else {
+            Flags::LOADED
+        };
     }
 
     /// No window follows: shows the last record.

@@ -19,6 +19,8 @@ use super::{
     core::Core,
     debug, fcse,
     gic::{self, CpuInterface},
+    meter,
+    pmu::Pmu,
     register_file::{Area, RegisterFile},
     registers::{El1, Extensions, SCTLR_RES1, has_pauth, has_ras},
     spsr, timer,
@@ -132,6 +134,8 @@ pub struct Vcpu {
     extensions: Extensions,
     /// Its debug registers, all of them always.
     pub debug: DebugRegisters,
+    /// Its half of the PMU, while that is not in the core.
+    pmu: Pmu,
 }
 
 /// What is known of a vCPU's next entry before it is made.
@@ -219,6 +223,7 @@ impl Vcpu {
             report,
             publishes: false,
             debug: DebugRegisters::RESET,
+            pmu: Pmu::default(),
         }
     }
 
@@ -244,6 +249,7 @@ impl Vcpu {
         self.extensions.reset();
         self.interface = CpuInterface::default();
         self.debug = DebugRegisters::RESET;
+        self.pmu = Pmu::default();
         self.physical_timer = PhysicalTimer::RESET;
         // SAFETY: the state machine has evicted this vCPU, so no core uses its area.
         unsafe { self.guest.context().file() }.reset();
@@ -284,7 +290,11 @@ impl Vcpu {
                     core.guest_hcr
                 }
             );
-            msr!("mdcr_el2", self.vm.mdcr);
+            let mdcr = self.vm.mdcr;
+            msr!("mdcr_el2", mdcr);
+            if meter::may_use_pmu(mdcr) && core.pmu != Some(NonNull::from(&mut *self)) {
+                core.change_pmu(self);
+            }
             debug::load(&self.debug);
             msr!("vmpidr_el2", 1 << 31 | self.index as u64);
             msr!("vtcr_el2", self.vm.vtcr);
@@ -394,6 +404,8 @@ impl Core {
                 let evicted = self.switch.evict(&mut next.guest);
                 self.exchange(evicted);
                 next.reset(start);
+                // Left from a life that is over.
+                self.pmu = self.pmu.filter(|vcpu| *vcpu != next_pointer);
                 let mut state = next.vm.state.lock();
                 // Its timers were reset, too. The load that follows sees to the effects.
                 let _ = state.vgic.hardware_seen(next.index, false);
@@ -403,6 +415,18 @@ impl Core {
             unsafe { next.load(self) }
             self.resident = Some(next_pointer);
         }
+    }
+
+    /// Makes the guest's half of the PMU that of `next`, which is about to become the resident vCPU.
+    #[inline(never)]
+    fn change_pmu(&mut self, next: &mut Vcpu) {
+        if let Some(before) = self.pmu.replace(NonNull::from(&mut *next)) {
+            // SAFETY: a vCPU lives as long as the hypervisor; it has not moved since it was loaded here, or this core
+            // would have given this up. `next` is another one.
+            unsafe { (*before.as_ptr()).pmu.save() }
+        }
+        // SAFETY: those of the one before were saved.
+        unsafe { next.pmu.load() }
     }
 
     /// Brings the report of `vcpu`, which runs here or is about to, up to date if it is to be kept so.
@@ -421,6 +445,10 @@ impl Core {
         if resident {
             vcpu.save(self);
             self.resident = None;
+        }
+        if self.pmu == Some(NonNull::from(&mut *vcpu)) {
+            vcpu.pmu.save();
+            self.pmu = None;
         }
         let surrendered = self.switch.surrender(vcpu.guest.context());
         self.exchange(surrendered);
