@@ -37,15 +37,14 @@ impl Floor {
     }
 
     /// Learns of a window without a use: to load would have cost `waste` more than not to, and the
-    /// accounts said to load or not. Returns whether it has to be [considered](Self::consider).
+    /// accounts said to load or not. Has to be [considered](Self::consider) unless they said not to, and
+    /// decide.
     #[inline]
-    pub fn fell(&mut self, load: bool, waste: i32) -> bool {
+    pub fn fell(&mut self, load: bool, waste: i32) {
         if load {
             self.over_never += waste;
-            self.over_never > BOUND
         } else {
             self.over_always = (self.over_always - waste).max(0);
-            false
         }
     }
 

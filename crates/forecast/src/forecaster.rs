@@ -47,6 +47,16 @@ impl Forecaster {
         }
     }
 
+    /// Notes a further entry of an absence, at `pc`. Returns whether the registers stay out, so that nothing
+    /// is decided; see [`Accounts::stays_out`].
+    #[inline(always)]
+    pub fn stays_out(&mut self, pc: impl FnOnce() -> u64) -> bool {
+        match self {
+            Self::Rule(_) => false,
+            Self::Accounts(accounts) => accounts.stays_out(pc()),
+        }
+    }
+
     /// Learns at the end of a window what could be seen of it. To be called once per window.
     #[inline]
     pub fn learn(&mut self, evidence: Evidence) {

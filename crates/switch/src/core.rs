@@ -1,8 +1,8 @@
 //! One core: who owns its registers, and the answer to each event.
 
-use trapcast_forecast::{Release, Resume};
+use trapcast_forecast::Release;
 
-use crate::{Class, Context, Forecast, Gate, Guest, class::is_less};
+use crate::{Class, Context, Forecast, Gate, Guest, Resuming, class::is_less};
 
 /// Registers to save, and then some to load, behind a gate that
 /// [`GateRegister::unlock`](crate::GateRegister::unlock) has opened for both.
@@ -111,7 +111,7 @@ impl<C: Context> Core<C> {
     pub fn enter<F: Forecast>(
         &mut self,
         guest: &mut Guest<C, F>,
-        resume: impl FnOnce() -> Resume,
+        resume: impl Resuming,
     ) -> Entry<C> {
         let ready = self.ready(guest);
         match guest.early(ready, resume) {

@@ -2,10 +2,11 @@
 
 use trapcast_forecast::{Decision, Evidence, Forecaster, Release, Resume, Scheme, Window};
 
-use crate::{
-    Class, Context, Counts, Forecast, Gate,
-    class::{ClassSet, is_less},
-};
+use crate::{Class, Context, Counts, Forecast, Gate, Resuming, class::ClassSet};
+
+mod observer;
+
+use observer::Watched;
 
 /// The traps that a guest took since its last entry, by their class.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -91,15 +92,6 @@ struct WindowState {
     trapped: ClassSet,
     /// Classes that some entry or trap left open, as far as the scheme knows.
     blind: ClassSet,
-}
-
-/// What the observer knows of the current window.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-struct Watched {
-    /// The registers were used.
-    used: bool,
-    /// Whether the first entry left the gate open.
-    forecast: Option<bool>,
 }
 
 impl WindowState {
@@ -215,14 +207,10 @@ impl<C: Context, F> Guest<C, F> {
 
 impl<C: Context, F: Forecast> Guest<C, F> {
     /// Returns up to which class the registers are to be loaded in the current window, which this
-    /// entry begins if there is none, or if it finds registers elsewhere and is to be asked then. They
-    /// are `ready` so far.
+    /// entry begins if there is none, or if it finds registers elsewhere, is to be asked then, and something
+    /// may have changed. They are `ready` so far.
     #[inline(always)]
-    pub(crate) fn early(
-        &mut self,
-        ready: Option<Class>,
-        resume: impl FnOnce() -> Resume,
-    ) -> Option<Class> {
+    pub(crate) fn early(&mut self, ready: Option<Class>, resume: impl Resuming) -> Option<Class> {
         if let Some(early) = self.window.early {
             return early;
         }
@@ -239,12 +227,18 @@ impl<C: Context, F: Forecast> Guest<C, F> {
                 }
                 // Somebody took the registers before the guest had used them.
                 self.end_window();
+            } else if self.most.is_above_fp() {
+                return self.decide_anew(asked, resume.all());
+            } else if self.window.asked.contains(Class::Fp)
+                && self.forecaster_mut(Class::Fp).stays_out(|| resume.pc())
+            {
+                return None;
             }
         }
         let early = if self.most.is_above_fp() {
-            self.decide(asked, resume())
+            self.decide(asked, resume.all())
         } else {
-            let decision = self.forecaster_mut(Class::Fp).decide(resume);
+            let decision = self.forecaster_mut(Class::Fp).decide(|| resume.all());
             self.begin_window(asked, decision)
         };
         if shared {
@@ -267,25 +261,44 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     /// Begins a window with decisions on these classes. Returns up to which class to load.
     #[inline(never)]
     fn decide(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
+        self.decide_by(asked, |guest, class| {
+            guest.forecaster_mut(class).decide(|| resume)
+        })
+    }
+
+    /// The same in an absence, where a forecaster is asked only if something may have changed. Registers that
+    /// streaming mode has brought in and somebody took since are another absence.
+    #[inline(never)]
+    fn decide_anew(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
+        let left_out = self.window.asked.without(self.window.blind);
+        self.decide_by(asked, |guest, class| {
+            let forecaster = guest.forecaster_mut(class);
+            if left_out.contains(class) && forecaster.stays_out(|| resume.pc) {
+                Decision::Leave
+            } else {
+                forecaster.decide(|| resume)
+            }
+        })
+    }
+
+    /// Begins a window with what is decided on these classes.
+    ///
+    /// A probe leaves those above FP/SIMD out. They could not stay in the CPU behind a gate that is open
+    /// for FP/SIMD: what writes V clears the rest of Z.
+    #[inline(always)]
+    fn decide_by(
+        &mut self,
+        asked: ClassSet,
+        decide: impl Fn(&mut Self, Class) -> Decision,
+    ) -> Option<Class> {
         let decision = if asked.contains(Class::Fp) {
-            self.forecaster_mut(Class::Fp).decide(|| resume)
+            decide(self, Class::Fp)
         } else {
             Decision::Leave
         };
-        let early = self.begin_window(asked, decision);
-        self.decide_above(asked, resume).or(early)
-    }
-
-    /// Decides about the classes above FP/SIMD: returns the highest that is to be loaded.
-    ///
-    /// A probe leaves them out. They could not stay in the CPU behind a gate that is open for FP/SIMD:
-    /// what writes V clears the rest of Z.
-    fn decide_above(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
-        let mut early = None;
+        let mut early = self.begin_window(asked, decision);
         for class in self.most.above_fp() {
-            if asked.contains(class)
-                && self.forecaster_mut(class).decide(|| resume) == Decision::Load
-            {
+            if asked.contains(class) && decide(self, class) == Decision::Load {
                 early = Some(class);
             }
         }
@@ -404,69 +417,6 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
         if !self.window.asked.is_empty() {
             self.end_window();
-        }
-    }
-
-    /// Notes an entry of an observed guest. Apart, so that the way into the others stays short.
-    #[cold]
-    #[inline(never)]
-    fn observe_entry(&mut self, loaded: bool, open: bool) {
-        // They matter only as long as the window has not used the registers.
-        if loaded && !self.watched.used {
-            self.counts.window_loads += 1;
-        }
-        self.watched.forecast.get_or_insert(open);
-    }
-
-    /// Counts an entry window of which the observer knows what it used.
-    ///
-    /// A trap of the scheme's may have left the gate open for entries that follow in the same
-    /// window; the observer arms it again for each.
-    #[cold]
-    fn observe_exit(&mut self, traps: Traps, ready: Option<Class>) {
-        let used = traps.all().and_below();
-        let fp = !used.is_empty();
-        for class in Class::ALL {
-            self.counts.observer_traps += u64::from(traps.observer.contains(class));
-        }
-        self.counts.entry_windows.add(fp);
-        self.used_since_load |= fp;
-        self.watched.used |= fp;
-        if fp {
-            self.counts.window_loads = 0;
-        }
-        for class in self.most.above_fp() {
-            let Some(counts) = self.counts.of(class) else {
-                continue;
-            };
-            if !used.contains(class) && fp && !is_less(ready, class) {
-                counts.unseen += 1;
-            } else {
-                counts.windows.add(used.contains(class));
-            }
-        }
-        if self.windows == Window::Entry {
-            self.observe_window();
-        }
-    }
-
-    /// Notes a put of an observed guest, before its window ends.
-    #[cold]
-    fn observe_put(&mut self) {
-        self.counts.load_windows.add(self.used_since_load);
-        self.used_since_load = false;
-        if self.watched.forecast.is_some() {
-            self.observe_window();
-        }
-    }
-
-    /// Counts a window that ends of an observed guest.
-    fn observe_window(&mut self) {
-        let Watched { used, forecast } = core::mem::take(&mut self.watched);
-        self.counts.forecast[usize::from(forecast.unwrap_or(false))][usize::from(used)] += 1;
-        let loads = core::mem::take(&mut self.counts.window_loads);
-        if !used {
-            self.counts.wasted_loads += loads;
         }
     }
 

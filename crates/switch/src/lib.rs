@@ -80,7 +80,7 @@ pub use self::core::{Core, Entry, Exchange};
 pub use class::Class;
 pub use context::Context;
 pub use counts::{ClassCounts, Counts, Tally};
-pub use forecast::Forecast;
+pub use forecast::{Forecast, Resuming};
 pub use gate::{Gate, GateRegister};
 pub use guest::Guest;
 

@@ -15,7 +15,11 @@ impl trapcast_switch::Context for Context {}
 #[derive(Clone, Copy, Debug)]
 struct Script {
     decision: Decision,
+    /// Whether nothing changes where registers were left out.
+    stays_out: bool,
     asked: u32,
+    /// How often it was found that nothing had changed, and where last.
+    spared: (u32, u64),
     told: [Option<Evidence>; 4],
 }
 
@@ -23,7 +27,9 @@ impl Script {
     const fn new(decision: Decision) -> Self {
         Self {
             decision,
+            stays_out: false,
             asked: 0,
+            spared: (0, 0),
             told: [None; 4],
         }
     }
@@ -33,6 +39,14 @@ impl Forecast for Script {
     fn decide(&mut self, _: impl FnOnce() -> Resume) -> Decision {
         self.asked += 1;
         self.decision
+    }
+
+    fn stays_out(&mut self, pc: impl FnOnce() -> u64) -> bool {
+        let stays = self.stays_out && self.decision == Decision::Leave;
+        if stays {
+            self.spared = (self.spared.0 + 1, pc());
+        }
+        stays
     }
 
     fn learn(&mut self, evidence: Evidence) {
@@ -48,6 +62,9 @@ impl Forecast for Script {
         Release::OnDemand
     }
 }
+
+/// Where the guest resumes.
+const PC: u64 = 0x1000;
 
 /// A core, and a guest on it.
 struct Board {
@@ -65,7 +82,11 @@ impl Board {
 
     /// One entry and its exit. Returns whether it loaded, how the gate stood, and whether a use trapped.
     fn entry(&mut self, uses: bool) -> (bool, Gate, bool) {
-        let entry = self.core.enter(&mut self.guest, Resume::default);
+        let resume = || Resume {
+            pc: PC,
+            pending: false,
+        };
+        let entry = self.core.enter(&mut self.guest, resume);
         let traps = uses && entry.gate == Gate::Closed;
         if traps {
             self.core.trap(&mut self.guest, Class::Fp);
@@ -111,6 +132,28 @@ fn registers_that_are_left_out_are_asked_about_at_each_entry_and_judged_once() {
     board.put();
     assert_eq!(board.entry(false), (false, OPEN, false));
     assert_eq!(board.script(), (5, used));
+}
+
+#[test]
+fn registers_that_stay_out_are_asked_about_once_per_absence() {
+    let mut board = Board::new(Decision::Leave);
+    board.guest.forecaster_mut(Class::Fp).stays_out = true;
+    for absence in 1..=2 {
+        for _ in 0..3 {
+            assert_eq!(board.entry(false), (false, Gate::Closed, false));
+        }
+        assert_eq!(board.script().0, absence);
+        assert_eq!(board.guest.forecaster(Class::Fp).spared, (2 * absence, PC));
+        board.put();
+        assert_eq!(board.script().1, vec![Evidence::Unused; absence as usize]);
+    }
+    // A use ends the absence, too: what then takes the registers begins another one.
+    board.entry(false);
+    assert_eq!(board.entry(true), (false, Gate::Closed, true));
+    assert_eq!(board.script().1.last(), Some(&Evidence::Used));
+    board.host_use();
+    board.entry(false);
+    assert_eq!(board.script().0, 4);
 }
 
 #[test]

@@ -118,8 +118,7 @@ impl Core {
     #[inline(always)]
     fn enter_flushed(&mut self, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
         let begin = meter::instructions();
-        let next = &vcpu.next;
-        let entry = self.switch.enter(&mut vcpu.guest, || next.resume());
+        let entry = self.switch.enter(&mut vcpu.guest, &vcpu.next);
         self.exchange(entry.exchange);
         if vcpu.has_untrapped {
             return self.enter_untrapped(vcpu, entry.gate, begin);

@@ -2,7 +2,7 @@
 
 use ::core::ptr::NonNull;
 
-use trapcast_forecast::{Forecaster, Prices, Resume, Scheme};
+use trapcast_forecast::{Forecaster, Prices, Scheme};
 use trapcast_fpsimd::Fpexc;
 use trapcast_hypervisor::{
     aarch32,
@@ -10,7 +10,7 @@ use trapcast_hypervisor::{
     guest_image::ExecutionState,
     physical_timer::{self, PhysicalTimer},
 };
-use trapcast_switch::{Class, ClassCounts, Guest, Tally};
+use trapcast_switch::{Class, ClassCounts, Guest, Resuming, Tally};
 use trapcast_trace::report::{ClassReport, Exit, VcpuReport, WindowReport};
 
 use super::{
@@ -148,14 +148,16 @@ pub struct NextEntry {
     prompt: bool,
 }
 
-impl NextEntry {
-    /// Returns what the forecast goes by. ELR_EL2 and the list registers are the vCPU's.
+/// What the forecast goes by. ELR_EL2 and the list registers are the vCPU's.
+impl Resuming for &NextEntry {
     #[inline(always)]
-    pub fn resume(&self) -> Resume {
-        Resume {
-            pc: mrs!("elr_el2"),
-            pending: self.prompt && gic::is_pending(self.lists),
-        }
+    fn pc(&self) -> u64 {
+        mrs!("elr_el2")
+    }
+
+    #[inline(always)]
+    fn pending(&self) -> bool {
+        self.prompt && gic::is_pending(self.lists)
     }
 }
 

@@ -70,6 +70,9 @@ pub struct AnyScheme {
     pub answer: Option<Decision>,
     /// A window has begun and not ended.
     pub in_window: bool,
+    /// Its last answer was to leave the registers out: a further entry of the same window may find
+    /// that this stays so.
+    pub left_out: bool,
     /// It was asked in the current step.
     pub asked: bool,
     /// What it was told in the current step.
@@ -82,6 +85,7 @@ impl AnyScheme {
             kind,
             answer: None,
             in_window: false,
+            left_out: false,
             asked: false,
             evidence: None,
         }
@@ -101,12 +105,20 @@ impl Forecast for AnyScheme {
         );
         self.in_window = true;
         self.asked = true;
-        self.answer.expect("asked outside an entry")
+        let answer = self.answer.expect("asked outside an entry");
+        self.left_out = answer == Decision::Leave;
+        answer
+    }
+
+    /// If it would leave them out again, it is not asked.
+    fn stays_out(&mut self, _: impl FnOnce() -> u64) -> bool {
+        assert!(self.in_window, "asked of a window that never began");
+        self.left_out && self.answer == Some(Decision::Leave)
     }
 
     fn learn(&mut self, evidence: Evidence) {
         assert!(self.in_window, "told of a window that never began");
-        self.in_window = false;
+        (self.in_window, self.left_out) = (false, false);
         self.evidence = Some(evidence);
     }
 
