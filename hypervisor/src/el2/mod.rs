@@ -1,40 +1,11 @@
-//! What needs EL2 itself: registers, tables, interrupts, guests.
+//! What needs EL2 itself: registers, tables, interrupts, guests. In layers, from the top: each may use those
+//! behind it, and none in front of it.
 
-mod aarch32;
+mod arch;
+mod board;
 mod boot;
-mod console;
-mod controls;
-mod core;
-mod cores;
-mod debug;
-mod disturb;
-mod exit;
-mod fcse;
-mod gic;
-mod host_simd;
-mod inject;
-mod memory;
-mod meter;
-mod mmio;
-mod panic;
-mod pmu;
-mod psci;
-mod record;
-mod register_file;
-mod registers;
-mod report;
+mod entry;
+mod exits;
 mod run;
-mod scheduler;
-mod spsr;
-mod stacks;
-mod sysreg;
-mod system_registers;
-mod timer;
-mod vcpu;
-mod vector_lengths;
-mod vectors;
-mod visit;
-mod vm;
-mod wait;
-mod whereabouts;
-mod workarounds;
+mod sched;
+mod state;

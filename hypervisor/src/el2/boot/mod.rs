@@ -1,0 +1,4 @@
+//! From reset to the first guest.
+
+pub mod create;
+pub mod start;

@@ -1,0 +1,4 @@
+//! The vectors, and which handler an exception goes to.
+
+pub mod dispatch;
+pub mod vectors;

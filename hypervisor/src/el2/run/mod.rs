@@ -1,0 +1,3 @@
+//! In and out of guests.
+
+pub mod enter;
