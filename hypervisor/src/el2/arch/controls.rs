@@ -1,9 +1,9 @@
 //! EL2's controls of EL1 and EL0 that are the same for every guest, set once on each core, whatever
 //! firmware has left in them.
 //!
-//! What differs between VMs or vCPUs is written when a vCPU is loaded (`vcpu.rs`): HCR_EL2, MDCR_EL2, VTCR_EL2,
+//! What differs between VMs or vCPUs is written when a vCPU is loaded (`residency.rs`): HCR_EL2, MDCR_EL2, VTCR_EL2,
 //! VTTBR_EL2, VMPIDR_EL2, CNTVOFF_EL2, HFGRTR_EL2 and HFGWTR_EL2. CPTR_EL2, ZCR_EL2 and SMCR_EL2 are the
-//! switch's (`register_file.rs`), CNTHCTL_EL2 `boot.rs` has, ICH_* and ICC_SRE_EL2 the GIC. ACTLR_EL2 means what
+//! switch's (`register_file.rs`), CNTHCTL_EL2 `set_up.rs` has, ICH_* and ICC_SRE_EL2 the GIC. ACTLR_EL2 means what
 //! the core's maker says, and stays as it is.
 //!
 //! Source: Arm ARM (DDI 0487), the list of registers of EL2 ("op1 = 4"), K18.

@@ -9,7 +9,6 @@ use trapcast_hypervisor::{
     syndrome::SystemRegister,
 };
 
-use crate::el2::state::vcpu::Vcpu;
 use crate::{mrs, msr};
 
 /// Writes one of a row of registers, given by its number.
@@ -94,11 +93,15 @@ unsafe fn load_points(registers: &DebugRegisters) {
 }
 
 /// Reads a register for the resident vCPU, if it has it.
-pub fn read(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
-    if vcpu.aarch32 {
-        take_entry(&mut vcpu.debug);
+pub fn read(
+    registers: &mut DebugRegisters,
+    aarch32: bool,
+    register: SystemRegister,
+) -> Option<u64> {
+    if aarch32 {
+        take_entry(registers);
     }
-    vcpu.debug.read(register, vcpu.aarch32, features())
+    registers.read(register, aarch32, features())
 }
 
 /// Takes what debug exceptions of the resident AArch32 guest have left in the core.
@@ -107,12 +110,16 @@ pub fn take_entry(registers: &mut DebugRegisters) {
 }
 
 /// Writes a register of the resident vCPU; `false` if it has it not.
-pub fn write(vcpu: &mut Vcpu, register: SystemRegister, value: u64) -> bool {
-    let registers = &mut vcpu.debug;
-    if vcpu.aarch32 {
+pub fn write(
+    registers: &mut DebugRegisters,
+    aarch32: bool,
+    register: SystemRegister,
+    value: u64,
+) -> bool {
+    if aarch32 {
         take_entry(registers);
     }
-    let Some(change) = registers.write(register, vcpu.aarch32, features(), value) else {
+    let Some(change) = registers.write(register, aarch32, features(), value) else {
         return false;
     };
     let enabled = registers.mdscr_in_core() & MDSCR_MDE != 0;

@@ -246,3 +246,43 @@ pub fn has_pauth() -> bool {
     const APA_API_GPA_GPI: u64 = 0xff << 24 | 0xff << 4;
     mrs!("id_aa64isar1_el1") & APA_API_GPA_GPI != 0
 }
+
+/// Declares the registers that only AArch32 has.
+macro_rules! aarch32_registers {
+    ($($register:ident = $name:literal,)*) => {
+        /// The state of an AArch32 vCPU beside that of `El1`, by names of the Arm ARM.
+        #[derive(Clone, Debug, Default)]
+        #[allow(missing_docs)]
+        pub struct El1Aarch32 {
+            $($register: u64,)*
+        }
+
+        impl El1Aarch32 {
+            /// Saves the core's registers. Only on a core with AArch32 at EL1.
+            pub fn save(&mut self) {
+                $(self.$register = mrs!($name);)*
+            }
+
+            /// Loads the core's registers.
+            ///
+            /// # Safety
+            /// The core has AArch32 at EL1, and the vCPU that they belong to is entered next.
+            pub unsafe fn load(&self) {
+                // SAFETY: they concern AArch32 state below EL2 alone.
+                unsafe {
+                    $(msr!($name, self.$register);)*
+                }
+            }
+        }
+    };
+}
+
+// The general registers of other modes are x16 to x30; SPSR_svc is SPSR_EL1.
+aarch32_registers! {
+    spsr_irq = "s3_4_c4_c3_0",
+    spsr_abt = "s3_4_c4_c3_1",
+    spsr_und = "s3_4_c4_c3_2",
+    spsr_fiq = "s3_4_c4_c3_3",
+    dacr32 = "s3_4_c3_c0_0",
+    ifsr32 = "s3_4_c5_c0_1",
+}

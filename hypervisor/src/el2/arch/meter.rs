@@ -7,7 +7,7 @@ use ::core::hint::black_box;
 
 use trapcast_trace::bins::Bins;
 
-use crate::el2::{arch::sysreg::isb, board::panic::fail, entry::vectors::RETURN_INSTRUCTIONS};
+use crate::el2::arch::sysreg::isb;
 use crate::{mrs, msr};
 
 /// INST_RETIRED, "Instruction architecturally executed" (Arm ARM, D13 "PMU events").
@@ -17,9 +17,6 @@ const NOT_EL1: u64 = 1 << 31;
 const NOT_EL0: u64 = 1 << 30;
 /// PMEVTYPER<n>_EL0.NSH: count at EL2.
 const EL2: u64 = 1 << 27;
-/// Event counters that a core has to have: the hypervisor's image names 4 and 5.
-const COUNTERS: u64 = 6;
-
 /// Event counters that are a guest's: those from MDCR_EL2.HPMN on are the hypervisor's, enabled by HPME.
 pub const GUEST_COUNTERS: u64 = 4;
 const MDCR_HPMN: u64 = GUEST_COUNTERS;
@@ -32,6 +29,9 @@ const MDCR_TDRA_TDOSA_TDA: u64 = 1 << 11 | 1 << 10 | 1 << 9;
 /// buffers of both stay EL2's (E2PB and E2TB 0).
 const MDCR_TPMS: u64 = 1 << 14;
 const MDCR_TTRF: u64 = 1 << 19;
+
+/// Instructions behind the reading of the EL2 counter on the way back to a guest, to ERET.
+pub const RETURN_INSTRUCTIONS: u32 = 18;
 
 /// The readings of one core.
 #[derive(Debug)]
@@ -152,24 +152,6 @@ impl Meter {
         let spent = instructions().wrapping_sub(begin);
         self.masked_since = self.masked_since.wrapping_add(spent);
         self.total = self.total.wrapping_add(spent);
-    }
-}
-
-/// Refuses a core that has not the counters that EL2's code names: without them MDCR_EL2.HPMN = 4 and an
-/// access to PMEVCNTR4_EL0 are not defined (Arm ARM, "MDCR_EL2.HPMN", "PMEVCNTRn_EL0").
-pub fn check_counters() {
-    // ID_AA64DFR0_EL1.PMUVer: none, or not the architecture's.
-    let has_pmu = !matches!(mrs!("id_aa64dfr0_el1") >> 8 & 0xf, 0 | 0xf);
-    let counters = if has_pmu {
-        mrs!("pmcr_el0") >> 11 & 0x1f
-    } else {
-        0
-    };
-    if counters < COUNTERS {
-        fail(format_args!(
-            "this core has {counters} event counters, and EL2 needs {COUNTERS}, as it counts its \
-             instructions by two of them; take one of more, or QEMU's -cpu without pmu=off"
-        ));
     }
 }
 

@@ -4,7 +4,8 @@
 //! to CNTV_CVAL_EL0 modulo 2^64 (`gt_recalc_timer`): with any other offset a guest could make that sum wrap,
 //! by all ones for one, and QEMU's own timer would expire in the past for ever, for all VMs.
 
-use crate::el2::sched::scheduler::NEVER;
+use trapcast_hypervisor::slots::NEVER;
+
 use crate::{mrs, msr};
 
 /// CNT*_CTL_EL0.ENABLE and IMASK.

@@ -6,10 +6,10 @@ use ::core::arch::global_asm;
 use trapcast_fpsimd::Opening;
 use trapcast_hypervisor::aarch32::{RESET_SCTLR, masked};
 
-use crate::el2::{
-    arch::sysreg::isb,
-    boot::start::HCR_E2H,
-    exits::inject::{VectorState, set_sctlr},
+use crate::el2::arch::{
+    el1_access::{VectorState, set_sctlr},
+    hcr::HCR_E2H,
+    sysreg::isb,
 };
 use crate::{mrs, msr};
 

@@ -23,6 +23,13 @@ pub fn pause() {
     }
 }
 
+/// Waits until all that this core has read, written, cleaned and invalidated is complete.
+#[inline(always)]
+pub fn barrier() {
+    // SAFETY: a barrier.
+    unsafe { asm!("dsb sy", options(nostack, preserves_flags)) }
+}
+
 /// Waits for a lock by [`spin_loop`].
 #[derive(Debug)]
 pub struct Yield;

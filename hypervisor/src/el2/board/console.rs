@@ -10,12 +10,10 @@ use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use safe_mmio::UniqueMmioPointer;
 use trapcast_hypervisor::{terminal::Terminal, virt};
 
-use crate::el2::{
-    arch::{
-        meter::Meter,
-        wait::{Guard, Lock},
-    },
-    board::gic,
+use crate::el2::arch::{
+    cpu_interface,
+    meter::Meter,
+    wait::{Guard, Lock},
 };
 
 /// Bytes that the UART's FIFOs hold.
@@ -88,7 +86,7 @@ pub fn show_prompt(vm: usize) {
 pub fn transmit(meter: &mut Meter) {
     while with(|console| console.transmit(FIFO)) {
         meter.looked_for_interrupt();
-        if gic::interrupt_is_pending() {
+        if cpu_interface::interrupt_is_pending() {
             return with(|console| console.begin(0));
         }
     }

@@ -10,7 +10,6 @@ use trapcast_switch::Class;
 use crate::el2::{
     arch::register_file::Vectors,
     board::{console::say, panic::fail},
-    state::core::Core,
 };
 use crate::{mrs, msr};
 
@@ -28,13 +27,13 @@ pub struct Lengths {
 }
 
 impl Lengths {
-    /// Asks the core that calls it. ZCR_EL2 and SMCR_EL2 are left at the longest, SVCR at 0.
-    pub fn of(core: &mut Core) -> Self {
+    /// Asks the core that calls it, whose registers `unlock` lets EL2 at. ZCR_EL2 and SMCR_EL2 are left at the longest, SVCR at 0.
+    pub fn of(mut unlock: impl FnMut(Class)) -> Self {
         let has_sve = mrs!("id_aa64pfr0_el1") >> 32 & 0xf != 0;
         let sme = mrs!("id_aa64pfr1_el1") >> 24 & 0xf;
         let mut lengths = Self::default();
         if has_sve {
-            core.unlock(Class::Sve);
+            unlock(Class::Sve);
             // SAFETY: at EL2, on a core with SVE, behind an open gate; the host's registers are loaded
             // after this.
             unsafe {
@@ -43,7 +42,7 @@ impl Lengths {
             }
         }
         if sme != 0 {
-            core.unlock(Class::Sme);
+            unlock(Class::Sme);
             let smfr0 = mrs!("s3_0_c0_c4_5");
             lengths.fa64 = smfr0 >> 63 != 0;
             lengths.zt0 = sme >= 2;

@@ -24,10 +24,10 @@ use trapcast_trace::report::{Header, MAX_CORES, VcpuReport, VmReport};
 use crate::el2::{
     arch::{fcse, meter, register_file::Vectors, spsr, wait::Lock},
     board::{console, memory, panic::fail, workarounds},
-    exits::sysregs::IdRegisters,
-    sched::scheduler,
+    sched::{lifecycle, scheduler},
     state::{
         core::Core,
+        id_registers::IdRegisters,
         vcpu::Vcpu,
         vm::{Segment, Start, Vm, VmState},
     },
@@ -60,7 +60,7 @@ pub fn create_all(
             vcpu.slot = scheduler::lock().add(scheduler::Listed(pointer), number);
             header.vcpus += 1;
         }
-        vm.reset(core, None);
+        lifecycle::reset(vm, core, None);
     }
 }
 

@@ -1,42 +1,29 @@
 //! From QEMU's jump to the image to the first guest.
 
-use ::core::{arch::global_asm, ffi::c_void, fmt};
+use ::core::{arch::global_asm, fmt};
 
 use alloc::boxed::Box;
 use dtoolkit::fdt::Fdt;
-use trapcast_fpsimd::FpSimd;
 use trapcast_hypervisor::{modules::Board, settings::Settings};
-use trapcast_switch::Class;
-use trapcast_trace::report::{CoreReport, State};
+use trapcast_trace::report::State;
 
 use crate::el2::{
-    arch::{
-        controls, meter,
-        pmu::Pmu,
-        register_file::{Area, RegisterFile},
-    },
+    arch::hcr::{HCR_E2H, HCR_RW},
     board::{
         console::{self, say},
         gic, memory,
         panic::fail,
         report::{self, Report},
         stacks,
-        vector_lengths::Lengths,
-        workarounds,
     },
-    boot::create,
-    sched::{host_simd, ipi},
-    state::{
-        core::Core,
-        recorder::{self, Recorder},
+    boot::{
+        create,
+        set_up::{self, Common},
+        smp,
     },
+    state::{recorder, shared},
 };
-use crate::{mrs, msr};
-
-/// HCR_EL2.RW: EL1 is AArch64. HCR_EL2.E2H: the Virtualization Host Extensions.
-pub const HCR_RW: u64 = 1 << 31;
-/// See [`HCR_RW`].
-pub const HCR_E2H: u64 = 1 << 34;
+use crate::mrs;
 
 // The tables that EL2 starts with: the first GiB is devices, the next three are RAM. They let Rust
 // run with the MMU on (an exclusive access needs Normal memory) until `memory` has made better ones.
@@ -133,7 +120,6 @@ global_asm!(
 unsafe extern "C" {
     fn el2_change_regime(hcr: u64, tcr: u64, sctlr: u64, tables: u64);
     safe static initial_table: u8;
-    fn el2_enter(vcpu: *mut c_void) -> !;
 }
 
 /// EL2's way from its first Rust instruction to the first guest.
@@ -150,7 +136,7 @@ extern "C" fn el2_main() -> ! {
         vms,
         vcpus,
     } = report::init();
-    meter::check_counters();
+    check_counters();
     let fdt = memory::board_fdt();
     let fdt = Fdt::new(fdt)
         .unwrap_or_else(|error| fail(format_args!("the board's device tree: {error}")));
@@ -190,13 +176,13 @@ extern "C" fn el2_main() -> ! {
         disturb: settings.disturb,
     }));
     // SAFETY: at this core's boot.
-    let core = unsafe { set_up_core(0, common, &mut first[0]) };
-    ipi::announce();
+    let core = unsafe { set_up::set_up_core(0, common, &mut first[0]) };
+    shared::announce();
     if let Some(fault) = core.lengths.fault() {
         say!("no guest gets SME: {fault}");
     }
     create::create_all(&board, &settings, core, header, (vms, vcpus));
-    ipi::start_others(common, others);
+    smp::start_others(common, others);
     say!(
         "{}, {}, {}, {:#x}",
         number_of(header.vms, "VM"),
@@ -206,8 +192,8 @@ extern "C" fn el2_main() -> ! {
     );
     header.state = State::Running as u32;
     header.started = mrs!("cntpct_el0");
-    ipi::go();
-    core.run()
+    smp::go();
+    set_up::run(core)
 }
 
 /// A number of things as a sentence has it.
@@ -218,93 +204,28 @@ fn number_of(count: u32, thing: &str) -> impl fmt::Display {
     })
 }
 
-/// What is the same for every core.
-pub struct Common {
-    /// HCR_EL2.E2H.
-    pub e2h: bool,
-    /// Time slice in ticks of the physical counter.
-    pub slice: u64,
-    /// One second in ticks.
-    pub second: u64,
-    /// Whether every window is recorded.
-    pub record: bool,
-    /// Whether the distribution of masked stretches is kept.
-    pub latency: bool,
-    /// Whether an idle core polls for interrupts.
-    pub idle_polls: bool,
-    /// What disturbs the cores.
-    pub disturb: Option<u64>,
-}
-
-/// Sets up the core that calls it, as core `number`.
-///
-/// # Safety
-/// Called once per core, before it runs guests, on its own stack.
-pub unsafe fn set_up_core(
-    number: usize,
-    common: &Common,
-    report: &'static mut CoreReport,
-) -> &'static mut Core {
-    gic::init_cpu_interface();
-    // What the host keeps in its registers, to notice if it ever loses them.
-    let host = Area::leak(RegisterFile::with_fp(host_simd::CANARY));
-    let core = Box::leak(Box::new(Core::new(
-        stacks::top(number),
-        common.e2h,
-        host,
-        number,
-        common.slice,
-        common.second,
-        report,
-    )));
-    core.lengths = Lengths::of(core);
-    core.unlock(Class::Fp);
-    // SAFETY: the gate is open; the registers become what the switch takes them for.
-    unsafe { FpSimd::load(host.fp()) }
-    if common.record {
-        core.recorder = Recorder::on(number);
-    }
-    if common.latency {
-        // SAFETY: once per core, and the mailbox is laid out before any is set up.
-        core.meter.keep_all(unsafe { report::masked(number) });
-    }
-    core.turn.polls = common.idle_polls;
-    if let Some(seed) = common.disturb {
-        core.set_disturbance(seed);
-    }
-    // SAFETY: no guest has run on this core yet.
-    unsafe { Pmu::default().load() }
-    workarounds::turn_on();
-    // SAFETY: no guest has run on this core yet.
-    unsafe { init_guest_controls(common.e2h) }
-    core
-}
-
-impl Core {
-    /// Runs guests for good.
-    pub fn run(&mut self) -> ! {
-        let vcpu = self.first();
-        // SAFETY: the vCPU is loaded, its registers are those of its reset.
-        unsafe { el2_enter(vcpu.as_ptr().cast()) }
-    }
-}
-
 /// Returns whether the core has the Virtualization Host Extensions (ID_AA64MMFR1_EL1.VH).
 fn has_vhe() -> bool {
     mrs!("id_aa64mmfr1_el1") >> 8 & 0xf != 0
 }
 
-/// Sets up what all guests have in common on this core.
-///
-/// # Safety
-/// At EL2, before the first guest is entered.
-unsafe fn init_guest_controls(e2h: bool) {
-    // SAFETY: EL1 does not run yet.
-    unsafe {
-        // EL1 may read the physical counter; its accesses to the physical timer trap. The bits stand
-        // elsewhere with E2H = 1.
-        msr!("cnthctl_el2", if e2h { 1 << 10 } else { 1 });
-        msr!("cntvoff_el2", 0);
-        controls::init();
+/// Event counters that a core has to have: the hypervisor's image names 4 and 5.
+const COUNTERS: u64 = 6;
+
+/// Refuses a core that has not the counters that EL2's code names: without them MDCR_EL2.HPMN = 4 and an
+/// access to PMEVCNTR4_EL0 are not defined (Arm ARM, "MDCR_EL2.HPMN", "PMEVCNTRn_EL0").
+fn check_counters() {
+    // ID_AA64DFR0_EL1.PMUVer: none, or not the architecture's.
+    let has_pmu = !matches!(mrs!("id_aa64dfr0_el1") >> 8 & 0xf, 0 | 0xf);
+    let counters = if has_pmu {
+        mrs!("pmcr_el0") >> 11 & 0x1f
+    } else {
+        0
+    };
+    if counters < COUNTERS {
+        fail(format_args!(
+            "this core has {counters} event counters, and EL2 needs {COUNTERS}, as it counts its \
+             instructions by two of them; take one of more, or QEMU's -cpu without pmu=off"
+        ));
     }
 }

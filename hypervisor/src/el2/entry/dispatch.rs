@@ -2,40 +2,27 @@
 
 use ::core::ptr::NonNull;
 
-use trapcast_hypervisor::{
-    aarch32::{PSTATE_AARCH32, advanced},
-    syndrome::{ExceptionClass, Syndrome, Wait},
-};
+use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
 use trapcast_trace::report::{Ending, Exit};
 
 use crate::el2::{
-    arch::timer,
-    board::{console, gic},
     entry::vectors::{INTERRUPT_INSTRUCTIONS, SYNCHRONOUS_INSTRUCTIONS},
-    exits::{aarch32, inject, mmio, psci, sysregs},
-    sched::scheduler,
+    exits::{
+        aarch32,
+        inject::{self, skip_instruction},
+        mmio, psci, sysregs,
+        wfx::wait_as_told,
+    },
+    run::{enter, interrupt, schedule},
+    sched::{lifecycle, residency, scheduler::Next},
     state::{core::Core, vcpu::Vcpu},
 };
-use crate::{mrs, msr};
-
-/// What becomes of a vCPU after its exit was dealt with.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Next {
-    /// It goes on, if its time slice is not over.
-    Continue,
-    /// It goes on, and nothing was done on its behalf that the virtual GIC would know of: for that it
-    /// has not left its guest.
-    Again,
-    /// The core's queue decides: the vCPU is off, or has had its time.
-    Schedule,
-    /// It waits.
-    Put,
-}
+use crate::mrs;
 
 /// A guest's synchronous exception, called by its vector, which read the EL2 counter at `start`.
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_synchronous(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
-    let synced = core.exited(vcpu, start as u32, SYNCHRONOUS_INSTRUCTIONS);
+    let synced = enter::exited(core, vcpu, start as u32, SYNCHRONOUS_INSTRUCTIONS);
     let syndrome = Syndrome::new(mrs!("esr_el2"));
     if syndrome.class() == ExceptionClass::HVC64 && psci::version(vcpu) {
         // The most frequent exit of a guest that does nothing else.
@@ -54,30 +41,30 @@ fn go_on(
 ) -> NonNull<Vcpu> {
     vcpu.came_out(reason);
     core.recorder.ended_by(reason, None);
-    core.resume(vcpu, next, synced)
+    schedule::resume(core, vcpu, next, synced)
 }
 
 /// A physical interrupt while a guest ran, called by its vector.
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
-    let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
-    let (reason, next) = core.interrupt(Some(vcpu));
+    let synced = enter::exited(core, vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
+    let (reason, next) = interrupt::interrupt(core, Some(vcpu));
     vcpu.came_out(reason);
     core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
-    core.keep_current(vcpu);
-    core.resume(vcpu, next, synced)
+    residency::keep_current(core, vcpu);
+    schedule::resume(core, vcpu, next, synced)
 }
 
 /// An SError while a guest ran: that VM is stopped.
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
-    let synced = core.exited(vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
+    let synced = enter::exited(core, vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     vcpu.came_out(Exit::Other);
     core.recorder.ended_by(Exit::Other, None);
     let reason = format_args!("stopped: SError, ESR_EL2 {:#x}", mrs!("esr_el2"));
-    vcpu.vm.end(Ending::Stopped, reason);
-    core.resume(vcpu, Next::Schedule, synced)
+    lifecycle::end(vcpu.vm, Ending::Stopped, reason);
+    schedule::resume(core, vcpu, Next::Schedule, synced)
 }
 
 /// Deals with a guest's synchronous exception.
@@ -126,68 +113,5 @@ fn uncommon(
             inject::undefined(vcpu);
             (Exit::Other, Next::Continue)
         }
-    }
-}
-
-/// WFI and WFE, of which the second one traps only where another vCPU waits for the core.
-pub fn wait_as_told(vcpu: &Vcpu, core: &Core, syndrome: Syndrome) -> Next {
-    match syndrome.wait() {
-        Wait::Event | Wait::EventWithTimeout => Next::Schedule,
-        Wait::Interrupt | Wait::InterruptWithTimeout => wait(vcpu, core),
-    }
-}
-
-/// A vCPU waits for an interrupt: the core goes to another one, unless there is one already.
-pub fn wait(vcpu: &Vcpu, core: &Core) -> Next {
-    // Held until the vCPU waits, so that no other core makes an interrupt pending in between.
-    let mut state = vcpu.vm.state.lock();
-    state.vgic.left(vcpu.index);
-    if state.vgic.has_pending(vcpu.index, gic::read_vmcr()) {
-        return Next::Continue;
-    }
-    let physical = vcpu.physical_timer.deadline();
-    let mut deadline = timer::virtual_deadline(core.e2h).min(physical);
-    let now = timer::now();
-    if deadline <= now {
-        if physical <= now || !state.vgic.hardware_active(vcpu.index) {
-            // Its interrupt is about to come, or that of EL2's timer for the physical one.
-            return if gic::interrupt_is_pending() {
-                Next::Continue
-            } else {
-                Next::Schedule
-            };
-        }
-        // The virtual one's has come, and the guest has disabled, masked or not ended it.
-        deadline = physical;
-    }
-    let is_quiet = {
-        let mut scheduler = scheduler::lock();
-        scheduler.block(vcpu.slot, deadline);
-        scheduler.is_quiet(vcpu.vm.number)
-    };
-    drop(state);
-    if is_quiet {
-        console::show_prompt(vcpu.vm.number);
-    }
-    Next::Put
-}
-
-/// Goes on behind the instruction that trapped.
-pub fn skip_instruction() {
-    /// PSTATE.BTYPE, which any instruction but a branch leaves zero.
-    const SPSR_BTYPE: u64 = 0b11 << 10;
-    /// PSTATE.SS, which an instruction that is done leaves zero: if it was stepped, the exception follows.
-    const SPSR_SS: u64 = 1 << 21;
-    let length = Syndrome::new(mrs!("esr_el2")).instruction_length();
-    let pstate = mrs!("spsr_el2") & !SPSR_SS;
-    let pstate = if pstate & PSTATE_AARCH32 == 0 {
-        pstate & !SPSR_BTYPE
-    } else {
-        advanced(pstate)
-    };
-    // SAFETY: the guest's own program counter and PSTATE.
-    unsafe {
-        msr!("elr_el2", mrs!("elr_el2").wrapping_add(length));
-        msr!("spsr_el2", pstate);
     }
 }

@@ -12,7 +12,7 @@
 use ::core::{arch::global_asm, mem::offset_of};
 
 use crate::el2::{
-    arch::meter::Meter,
+    arch::meter::{Meter, RETURN_INSTRUCTIONS},
     board::stacks,
     state::{core::Core, vcpu::Vcpu},
 };
@@ -22,8 +22,6 @@ use crate::el2::{
 pub const SYNCHRONOUS_INSTRUCTIONS: u32 = 26;
 /// Instructions from an interrupt to the reading of the EL2 counter, that one included.
 pub const INTERRUPT_INSTRUCTIONS: u32 = 22;
-/// Instructions behind the reading of the EL2 counter on the way back to a guest, to ERET.
-pub const RETURN_INSTRUCTIONS: u32 = 18;
 
 const _: () = {
     assert!(offset_of!(Vcpu, registers) == 0);

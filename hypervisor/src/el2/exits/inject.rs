@@ -1,8 +1,16 @@
-//! Exceptions that EL2 lets a guest take at its own EL1.
+//! Where a guest goes on: behind the instruction that trapped, or in its own vector, with an exception that EL2 lets
+//! it take at its EL1.
 
-use trapcast_hypervisor::{aarch32::Exception, syndrome::Syndrome};
+use trapcast_hypervisor::{
+    aarch32::{Exception, PSTATE_AARCH32, advanced},
+    syndrome::Syndrome,
+};
 
-use crate::el2::{boot::start::HCR_E2H, exits::aarch32, state::vcpu::Vcpu};
+use crate::el2::{
+    arch::el1_access::{VectorState, e2h, has_pan, set_esr, set_far},
+    exits::inject_aarch32,
+    state::vcpu::Vcpu,
+};
 use crate::{mrs, msr};
 
 /// PSTATE's fields in SPSR_EL2: the Exception level and stack pointer, the execution state.
@@ -29,7 +37,7 @@ const WNR: u64 = 1 << 6;
 /// Lets the guest take an undefined-instruction exception, as if the instruction did not exist.
 pub fn undefined(vcpu: &mut Vcpu) {
     if vcpu.aarch32 {
-        aarch32::take(vcpu, Exception::Undefined, 0);
+        inject_aarch32::take(vcpu, Exception::Undefined, 0);
     } else {
         // A 16-bit instruction of T32 at EL0 is told by IL.
         inject(mrs!("esr_el2") & IL, None);
@@ -44,7 +52,7 @@ pub fn abort(vcpu: &mut Vcpu, instruction: bool, address: u64) {
         } else {
             Exception::DataAbort
         };
-        return aarch32::take(vcpu, exception, address);
+        return inject_aarch32::take(vcpu, exception, address);
     }
     /// Synchronous External abort, not on a walk.
     const DFSC: u64 = 0x10;
@@ -98,85 +106,22 @@ fn inject(esr: u64, far: Option<u64>) {
     }
 }
 
-/// Returns whether the core has PSTATE.PAN (ID_AA64MMFR1_EL1.PAN).
-pub fn has_pan() -> bool {
-    mrs!("id_aa64mmfr1_el1") >> 20 & 0xf != 0
-}
-
-/// What of a guest's EL1 state says how it takes an exception.
-pub struct VectorState {
-    pub sctlr: u64,
-    pub tcr: u64,
-    pub vbar: u64,
-    pub far: u64,
-}
-
-impl VectorState {
-    /// Returns that of the core.
-    pub fn current() -> Self {
-        if e2h() {
-            Self {
-                sctlr: mrs!("s3_5_c1_c0_0"),
-                tcr: mrs!("s3_5_c2_c0_2"),
-                vbar: mrs!("s3_5_c12_c0_0"),
-                far: mrs!("s3_5_c6_c0_0"),
-            }
-        } else {
-            Self {
-                sctlr: mrs!("sctlr_el1"),
-                tcr: mrs!("tcr_el1"),
-                vbar: mrs!("vbar_el1"),
-                far: mrs!("far_el1"),
-            }
-        }
-    }
-}
-
-/// Sets SCTLR_EL1.
-///
-/// # Safety
-/// What EL1 runs next is to run with it.
-pub unsafe fn set_sctlr(sctlr: u64) {
-    // SAFETY: the caller's; it has no effect at EL2.
+/// Goes on behind the instruction that trapped.
+pub fn skip_instruction() {
+    /// PSTATE.BTYPE, which any instruction but a branch leaves zero.
+    const SPSR_BTYPE: u64 = 0b11 << 10;
+    /// PSTATE.SS, which an instruction that is done leaves zero: if it was stepped, the exception follows.
+    const SPSR_SS: u64 = 1 << 21;
+    let length = Syndrome::new(mrs!("esr_el2")).instruction_length();
+    let pstate = mrs!("spsr_el2") & !SPSR_SS;
+    let pstate = if pstate & PSTATE_AARCH32 == 0 {
+        pstate & !SPSR_BTYPE
+    } else {
+        advanced(pstate)
+    };
+    // SAFETY: the guest's own program counter and PSTATE.
     unsafe {
-        if e2h() {
-            msr!("s3_5_c1_c0_0", sctlr);
-        } else {
-            msr!("sctlr_el1", sctlr);
-        }
+        msr!("elr_el2", mrs!("elr_el2").wrapping_add(length));
+        msr!("spsr_el2", pstate);
     }
-}
-
-/// Sets ESR_EL1, which is DFSR in AArch32 state.
-///
-/// # Safety
-/// The guest takes an exception with this syndrome next.
-pub unsafe fn set_esr(esr: u64) {
-    // SAFETY: the caller's; it has no effect at EL2.
-    unsafe {
-        if e2h() {
-            msr!("s3_5_c5_c2_0", esr);
-        } else {
-            msr!("esr_el1", esr);
-        }
-    }
-}
-
-/// Sets FAR_EL1.
-///
-/// # Safety
-/// As for [`set_esr`].
-pub unsafe fn set_far(far: u64) {
-    // SAFETY: as above.
-    unsafe {
-        if e2h() {
-            msr!("s3_5_c6_c0_0", far);
-        } else {
-            msr!("far_el1", far);
-        }
-    }
-}
-
-fn e2h() -> bool {
-    mrs!("hcr_el2") & HCR_E2H != 0
 }

@@ -5,25 +5,20 @@ use ::core::ops::Range;
 use trapcast_hypervisor::{
     aarch32::view_of_register,
     syndrome::{Abort, Access, Fault},
-    vgic::{Effects, Frame, REDISTRIBUTOR_SIZE, VcpuSet},
-    virt::{self, ABSENT, UART_INTID},
+    vgic::{Frame, REDISTRIBUTOR_SIZE, VcpuSet},
+    virt::{self, ABSENT},
 };
 use trapcast_trace::{record::MARK, report::Exit};
 
 use crate::el2::{
     arch::wait::spin_loop,
-    board::{
-        console::{self, say},
-        gic,
+    board::console::{self, say},
+    exits::inject::{self, skip_instruction},
+    sched::{
+        effects, fill, residency,
+        scheduler::{self, Next},
     },
-    entry::dispatch::{Next, skip_instruction},
-    exits::inject,
-    sched::scheduler,
-    state::{
-        core::Core,
-        vcpu::Vcpu,
-        vm::{Vm, VmState},
-    },
+    state::{core::Core, vcpu::Vcpu, vm::Vm},
 };
 use crate::mrs;
 
@@ -64,7 +59,7 @@ fn memory_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort, instruction: boo
     if let Fault::Translation { .. } = abort.fault()
         && let Some(ipa) = abort.ipa(far, mrs!("hpfar_el2"))
     {
-        if vcpu.vm.fault_in(core, vcpu.index, ipa) {
+        if fill::fault_in(vcpu.vm, core, vcpu.index, ipa) {
             return (Exit::Stage2Fault, Next::Continue);
         }
         if !instruction
@@ -87,7 +82,7 @@ fn memory_abort(vcpu: &mut Vcpu, core: &mut Core, abort: Abort, instruction: boo
 #[cold]
 fn absent(vcpu: &mut Vcpu, number: usize, ipa: u64, access: Access) {
     if !access.write {
-        set_register(vcpu, access.register, 0);
+        vcpu.set_register(access.register, 0);
     }
     skip_instruction();
     let bit = 1 << number;
@@ -152,11 +147,11 @@ fn emulate(vcpu: &mut Vcpu, core: &mut Core, device: Device, offset: u64, access
 /// An access to the virtual GIC.
 fn emulate_gic(vcpu: &mut Vcpu, core: &mut Core, frame: Frame, offset: u64, access: Access) {
     if access.write {
-        let value = access.stored(register(vcpu, access.register));
+        let value = access.stored(vcpu.register(access.register));
         write_gic(vcpu, core, frame, offset, access.size, value);
     } else {
         let value = read_gic(vcpu, core, frame, offset, access.size);
-        set_register(vcpu, access.register, access.loaded(value));
+        vcpu.set_register(access.register, access.loaded(value));
     }
 }
 
@@ -177,7 +172,7 @@ fn write_gic(vcpu: &Vcpu, core: &mut Core, frame: Frame, offset: u64, size: usiz
         let mut state = vcpu.vm.state.lock();
         let live = match state.vgic.write(vcpu.index, frame, offset, size, value) {
             Ok(effects) => {
-                apply(vcpu.vm, vcpu.index, core, &mut state, effects);
+                effects::apply(vcpu.vm, vcpu.index, core, &mut state, effects);
                 return;
             }
             Err(live) => live,
@@ -191,7 +186,7 @@ fn write_gic(vcpu: &Vcpu, core: &mut Core, frame: Frame, offset: u64, size: usiz
 #[cold]
 fn call_out(vcpu: &Vcpu, core: &mut Core, live: VcpuSet) {
     scheduler::kick(vcpu.vm.number, live);
-    core.serve_requests();
+    residency::serve_requests(core);
     spin_loop();
 }
 
@@ -201,17 +196,17 @@ fn emulate_uart(vcpu: &mut Vcpu, core: &mut Core, offset: u64, access: Access) -
     let mut state = vm.state.lock();
     let mut sent = None;
     if access.write {
-        let value = access.stored(register(vcpu, access.register));
+        let value = access.stored(vcpu.register(access.register));
         sent = state.uart.write(offset, access.size, value as u32);
     } else {
         let value = state.uart.read(offset, access.size);
-        set_register(vcpu, access.register, access.loaded(value.into()));
+        vcpu.set_register(access.register, access.loaded(value.into()));
     }
     if state.typed {
-        deliver(vm, &mut state);
+        effects::deliver(vm, &mut state);
     }
-    let effects = update_uart_line(&mut state);
-    apply(vm, vcpu.index, core, &mut state, effects);
+    let effects = effects::update_uart_line(&mut state);
+    effects::apply(vm, vcpu.index, core, &mut state, effects);
     drop(state);
     match sent {
         None => true,
@@ -223,74 +218,6 @@ fn emulate_uart(vcpu: &mut Vcpu, core: &mut Core, offset: u64, access: Access) -
             let taken = console::send(vm.number, byte);
             console::transmit(&mut core.meter);
             taken
-        }
-    }
-}
-
-/// Returns general register `n`, of which 31 is XZR.
-pub fn register(vcpu: &Vcpu, n: u8) -> u64 {
-    vcpu.registers.get(usize::from(n)).copied().unwrap_or(0)
-}
-
-/// Sets general register `n`, of which 31 is XZR.
-pub fn set_register(vcpu: &mut Vcpu, n: u8, value: u64) {
-    if let Some(register) = vcpu.registers.get_mut(usize::from(n)) {
-        *register = value;
-    }
-}
-
-fn update_uart_line(state: &mut VmState) -> Effects {
-    let level = state.uart.interrupt_level();
-    state.vgic.set_level(0, UART_INTID, level)
-}
-
-/// Sees to what the virtual GIC asks for after a call on behalf of vCPU `index`, which is resident in
-/// `core` and does not wait.
-#[inline(always)]
-pub fn apply(vm: &Vm, index: usize, core: &Core, state: &mut VmState, mut effects: Effects) {
-    effects.wake = effects.wake.without(index);
-    if effects != Effects::default() {
-        apply_any(vm, index, core, state, effects);
-    }
-}
-
-#[inline(never)]
-fn apply_any(vm: &Vm, index: usize, core: &Core, state: &mut VmState, effects: Effects) {
-    notify(vm, effects);
-    if effects.hardware.contains(index) {
-        gic::set_virtual_timer_active(core.number, state.vgic.hardware_written(index));
-    }
-}
-
-/// Wakes and calls the vCPUs that an interrupt concerns.
-#[inline]
-pub fn notify(vm: &Vm, effects: Effects) {
-    scheduler::wake(vm.number, effects.wake);
-    scheduler::kick(vm.number, effects.kick);
-}
-
-/// Takes what was typed, and gives it to the VM that it was typed to.
-pub fn receive() {
-    let Some(number) = console::take_keys() else {
-        return;
-    };
-    let Some(vm) = scheduler::vm_that_is_on(number) else {
-        console::forget_typed(number);
-        return;
-    };
-    let mut state = vm.state.lock();
-    deliver(vm, &mut state);
-    let effects = update_uart_line(&mut state);
-    notify(vm, effects);
-}
-
-/// Gives a VM's UART what was typed to it, as much as it has room for. The rest follows when it has more.
-fn deliver(vm: &Vm, state: &mut VmState) {
-    state.typed = true;
-    while state.typed && state.uart.has_room() {
-        match console::next_typed(vm.number) {
-            Some(byte) => state.uart.receive(byte),
-            None => state.typed = false,
         }
     }
 }

@@ -7,8 +7,11 @@ use trapcast_trace::report::Ending;
 
 use crate::el2::{
     board::workarounds,
-    entry::dispatch::{Next, wait},
-    sched::{ipi, scheduler},
+    exits::wfx::wait,
+    sched::{
+        ipi, lifecycle,
+        scheduler::{self, Next},
+    },
     state::{core::Core, vcpu::Vcpu, vm::Start},
 };
 
@@ -78,7 +81,7 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
             drop(state);
             if is_last {
                 let how = format_args!("off: all of its CPUs have turned themselves off");
-                vcpu.vm.end(Ending::CpusOff, how);
+                lifecycle::end(vcpu.vm, Ending::CpusOff, how);
             }
             (SUCCESS, Next::Schedule)
         }
@@ -94,13 +97,13 @@ pub fn call(vcpu: &mut Vcpu, core: &mut Core) -> Next {
         // A standby state: the call returns when an interrupt comes.
         Function::CpuSuspend { .. } => (SUCCESS, wait(vcpu, core)),
         Function::SystemOff => {
-            vcpu.vm.end(Ending::PoweredOff, format_args!("powered off"));
+            lifecycle::end(vcpu.vm, Ending::PoweredOff, format_args!("powered off"));
             (SUCCESS, Next::Schedule)
         }
         Function::SystemReset => {
             // The reset waits for the VM's other vCPUs, of which one may wait for this one to be out.
             vcpu.vm.state.lock().vgic.left(vcpu.index);
-            vcpu.vm.reset(core, Some(vcpu.slot));
+            lifecycle::reset(vcpu.vm, core, Some(vcpu.slot));
             (SUCCESS, Next::Schedule)
         }
         _ => (NOT_SUPPORTED, Next::Continue),

@@ -1,23 +1,18 @@
 //! A guest's accesses to system registers that trap.
 
-use ::core::{array, sync::atomic::Ordering};
+use ::core::sync::atomic::Ordering;
 
 use trapcast_hypervisor::{
     aarch32::{self, CoprocessorAccess},
-    guest_image::ExecutionState,
-    id_registers, physical_timer,
-    settings::VmSettings,
+    physical_timer,
     syndrome::{Syndrome, SystemRegister, SystemRegisterAccess},
     vgic::{Effects, Vgic},
 };
 
 use crate::el2::{
-    arch::{debug, el1_state::has_pauth, register_file::Vectors, timer},
-    entry::dispatch::{Next, skip_instruction},
-    exits::{
-        inject,
-        mmio::{apply, register, set_register},
-    },
+    arch::{debug, timer},
+    exits::inject::{self, skip_instruction},
+    sched::{effects, scheduler::Next},
     state::{core::Core, vcpu::Vcpu},
 };
 use crate::{mrs, msr};
@@ -46,44 +41,6 @@ const DC_ISW: SystemRegister = SystemRegister::new(1, 0, 7, 6, 2);
 const DC_CSW: SystemRegister = SystemRegister::new(1, 0, 7, 10, 2);
 const DC_CISW: SystemRegister = SystemRegister::new(1, 0, 7, 14, 2);
 
-/// What a VM's guest reads from the identification registers, by CRm (from 1 on) and Op2.
-pub struct IdRegisters([[u64; 8]; 7]);
-
-impl IdRegisters {
-    /// Works them out for a VM of these settings that has these vectors. All cores of a machine are
-    /// alike.
-    pub fn new(settings: &VmSettings, vectors: &Vectors, state: ExecutionState) -> Self {
-        let shown = match state {
-            ExecutionState::AArch64 => id_registers::guest_value,
-            ExecutionState::AArch32 => id_registers::aarch32_guest_value,
-        };
-        let allowed = id_registers::Allowed {
-            pauth: has_pauth(),
-            fp: settings.fp,
-            sve: vectors.sve.is_some(),
-            sme: vectors.sme.is_some(),
-            pmu: settings.pmu,
-        };
-        Self(array::from_fn(|row| {
-            let crm = row as u8 + 1;
-            array::from_fn(|op2| {
-                let op2 = op2 as u8;
-                shown(crm, op2, physical_id_register(crm, op2), allowed)
-            })
-        }))
-    }
-
-    /// Returns the value of `register`, if it is one of them (Op0 = 3, Op1 = 0, CRn = 0).
-    #[inline]
-    fn get(&self, register: SystemRegister) -> Option<u64> {
-        if (register.op0(), register.op1(), register.crn()) != (3, 0, 0) {
-            return None;
-        }
-        let row = self.0.get(usize::from(register.crm()).wrapping_sub(1))?;
-        row.get(usize::from(register.op2())).copied()
-    }
-}
-
 /// Answers an access, or lets the guest take an undefined-instruction exception.
 #[inline(never)]
 pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Next {
@@ -92,11 +49,11 @@ pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Nex
             inject::undefined(vcpu);
             return Next::Again;
         };
-        set_register(vcpu, access.rt, value);
+        vcpu.set_register(access.rt, value);
         skip_instruction();
         return Next::Again;
     }
-    let value = register(vcpu, access.rt);
+    let value = vcpu.register(access.rt);
     if write(vcpu, core, access.register, value) {
         skip_instruction();
     } else {
@@ -116,14 +73,14 @@ pub fn access_aarch32(vcpu: &mut Vcpu, core: &Core, syndrome: Syndrome) {
                 // SAFETY: the guest's own flags.
                 unsafe { msr!("spsr_el2", pstate) }
             }
-            set_register(vcpu, access.rt, value & 0xffff_ffff);
+            vcpu.set_register(access.rt, value & 0xffff_ffff);
             if let Some(rt2) = access.rt2 {
-                set_register(vcpu, rt2, value >> 32);
+                vcpu.set_register(rt2, value >> 32);
             }
         }
         value.is_some()
     } else {
-        let half = |rt| register(vcpu, rt) & 0xffff_ffff;
+        let half = |rt| vcpu.register(rt) & 0xffff_ffff;
         let value = half(access.rt) | access.rt2.map_or(0, half) << 32;
         write(vcpu, core, access.register, value)
     };
@@ -153,7 +110,7 @@ fn read_other(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
         CNTPCT_EL0 => Some(timer::now()),
         _ => match physical_timer::Register::decode(register) {
             Some(register) => Some(vcpu.physical_timer.read(register, timer::now())),
-            None => debug::read(vcpu, register),
+            None => debug::read(&mut vcpu.debug, vcpu.aarch32, register),
         },
     }
 }
@@ -183,7 +140,7 @@ fn write_other(vcpu: &mut Vcpu, core: &Core, register: SystemRegister, value: u6
         DC_ISW | DC_CSW | DC_CISW => {}
         _ => match physical_timer::Register::decode(register) {
             Some(register) => write_physical_timer(vcpu, core, register, value),
-            None => return debug::write(vcpu, register, value),
+            None => return debug::write(&mut vcpu.debug, vcpu.aarch32, register, value),
         },
     }
     true
@@ -209,26 +166,5 @@ fn change_vgic(vcpu: &Vcpu, core: &Core, change: impl FnOnce(&mut Vgic) -> Effec
     // It is out, so that an interrupt to itself calls nobody.
     state.vgic.left(vcpu.index);
     let effects = change(&mut state.vgic);
-    apply(vcpu.vm, vcpu.index, core, &mut state, effects);
-}
-
-/// Reads an identification register (op0 = 3, op1 = 0, CRn = 0).
-fn physical_id_register(crm: u8, op2: u8) -> u64 {
-    macro_rules! read {
-        ($($crm:literal, $op2:literal;)*) => {
-            match (crm, op2) {
-                $(($crm, $op2) => mrs!(concat!("s3_0_c0_c", $crm, "_", $op2)),)*
-                _ => 0,
-            }
-        };
-    }
-    read! {
-        1, 0; 1, 1; 1, 2; 1, 3; 1, 4; 1, 5; 1, 6; 1, 7;
-        2, 0; 2, 1; 2, 2; 2, 3; 2, 4; 2, 5; 2, 6; 2, 7;
-        3, 0; 3, 1; 3, 2; 3, 3; 3, 4; 3, 5; 3, 6; 3, 7;
-        4, 0; 4, 1; 4, 2; 4, 3; 4, 4; 4, 5; 4, 6; 4, 7;
-        5, 0; 5, 1; 5, 2; 5, 3; 5, 4; 5, 5; 5, 6; 5, 7;
-        6, 0; 6, 1; 6, 2; 6, 3; 6, 4; 6, 5; 6, 6; 6, 7;
-        7, 0; 7, 1; 7, 2; 7, 3; 7, 4; 7, 5; 7, 6; 7, 7;
-    }
+    effects::apply(vcpu.vm, vcpu.index, core, &mut state, effects);
 }

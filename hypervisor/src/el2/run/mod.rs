@@ -1,3 +1,5 @@
 //! In and out of guests.
 
 pub mod enter;
+pub mod interrupt;
+pub mod schedule;

@@ -6,7 +6,14 @@
 use trapcast_fpsimd::FpSimd;
 use trapcast_hypervisor::disturbance::{Disturbance, Disturbed};
 
-use crate::el2::{arch::timer, entry::dispatch::Next, sched::scheduler, state::core::Core};
+use crate::el2::{
+    arch::timer,
+    sched::{
+        host_simd,
+        scheduler::{self, Next},
+    },
+    state::core::Core,
+};
 
 /// The shortest random time slice, in parts of a second.
 const SHORTEST: u64 = 50_000;
@@ -25,45 +32,43 @@ const NOISE: FpSimd = {
     noise
 };
 
-impl Core {
-    /// Sets this core up to be disturbed, by the series that belongs to `seed`, with time slices of
-    /// at most the one that it has.
-    pub fn set_disturbance(&mut self, seed: u64) {
-        let longest = self.turn.slice;
-        let shortest = longest.min(self.turn.second / SHORTEST);
-        self.disturbance = Some(Disturbance::new(seed, self.number, shortest, longest));
-    }
+/// Sets this core up to be disturbed, by the series that belongs to `seed`, with time slices of
+/// at most the one that it has.
+pub fn set_up(core: &mut Core, seed: u64) {
+    let longest = core.turn.slice;
+    let shortest = longest.min(core.turn.second / SHORTEST);
+    core.disturbance = Some(Disturbance::new(seed, core.number, shortest, longest));
+}
 
-    /// The EL2 timer has interrupted: what becomes of the vCPU that ran, if one did.
-    #[inline]
-    pub fn time_is_up(&mut self) -> Next {
-        match self.disturbance.as_mut().map(Disturbance::next) {
-            None => Next::Schedule,
-            Some(disturbed) => self.disturb(disturbed),
-        }
+/// The EL2 timer has interrupted: what becomes of the vCPU that ran, if one did.
+#[inline]
+pub fn time_is_up(core: &mut Core) -> Next {
+    match core.disturbance.as_mut().map(Disturbance::next) {
+        None => Next::Schedule,
+        Some(disturbed) => disturb(core, disturbed),
     }
+}
 
-    #[inline(never)]
-    fn disturb(&mut self, disturbed: Disturbed) -> Next {
-        if disturbed.host_uses {
-            // SAFETY: the section has the registers to itself, with the gate open.
-            self.with_host_simd(|_| unsafe { FpSimd::load(&NOISE) });
+#[inline(never)]
+fn disturb(core: &mut Core, disturbed: Disturbed) -> Next {
+    if disturbed.host_uses {
+        // SAFETY: the section has the registers to itself, with the gate open.
+        host_simd::with(core, |_| unsafe { FpSimd::load(&NOISE) });
+    }
+    core.turn.slice = disturbed.slice;
+    let vcpus = scheduler::lock().scatter();
+    match disturbed.turn {
+        Some(turn) => {
+            core.turn.last = turn as usize % vcpus;
+            Next::Schedule
         }
-        self.turn.slice = disturbed.slice;
-        let vcpus = scheduler::lock().scatter();
-        match disturbed.turn {
-            Some(turn) => {
-                self.turn.last = turn as usize % vcpus;
-                Next::Schedule
-            }
-            None => {
-                // As `changed` says, the timer is set anew before the entry.
-                self.turn.slice_end = timer::now() + disturbed.slice;
-                self.shared
-                    .changed
-                    .store(true, ::core::sync::atomic::Ordering::Relaxed);
-                Next::Continue
-            }
+        None => {
+            // As `changed` says, the timer is set anew before the entry.
+            core.turn.slice_end = timer::now() + disturbed.slice;
+            core.shared
+                .changed
+                .store(true, ::core::sync::atomic::Ordering::Relaxed);
+            Next::Continue
         }
     }
 }

@@ -23,44 +23,42 @@ pub const CANARY: FpSimd = {
     canary
 };
 
-impl Core {
-    /// Runs `section` with the registers free for EL2's own code to use, by way of the functions of
-    /// `trapcast-fpsimd` that do so.
-    pub fn with_host_simd<T>(&mut self, section: impl FnOnce(&mut Meter) -> T) -> T {
-        self.check_canary();
-        self.unlock(self.switch.held());
-        let (owner, held) = self.switch.host_begin();
-        // SAFETY: the gate is open, and the area is the owner's, whose registers are in the core.
-        unsafe {
-            if held == Class::Fp {
-                FpSimd::save(owner.fp());
-            } else {
-                RegisterFile::save(owner, held, self.e2h);
-            }
+/// Runs `section` with the registers free for EL2's own code to use, by way of the functions of
+/// `trapcast-fpsimd` that do so.
+pub fn with<T>(core: &mut Core, section: impl FnOnce(&mut Meter) -> T) -> T {
+    check_canary(core);
+    core.unlock(core.switch.held());
+    let (owner, held) = core.switch.host_begin();
+    // SAFETY: the gate is open, and the area is the owner's, whose registers are in the core.
+    unsafe {
+        if held == Class::Fp {
+            FpSimd::save(owner.fp());
+        } else {
+            RegisterFile::save(owner, held, core.e2h);
         }
-        let result = section(&mut self.meter);
-        let host = self.switch.host_end();
-        // SAFETY: as above; the section's own values are of no use any more.
-        unsafe { FpSimd::load(host.fp()) }
-        self.report.host_uses += 1;
-        self.recorder.host_used();
-        result
     }
+    let result = section(&mut core.meter);
+    let host = core.switch.host_end();
+    // SAFETY: as above; the section's own values are of no use any more.
+    unsafe { FpSimd::load(host.fp()) }
+    core.report.host_uses += 1;
+    core.recorder.host_used();
+    result
+}
 
-    /// If the host owns the registers, checks that they hold what it left in them.
-    pub fn check_canary(&mut self) {
-        if self.switch.owner() != self.host {
-            return;
-        }
-        self.unlock(Class::Fp);
-        let mut found = FpSimd::ZERO;
-        // SAFETY: the gate is open, and saving to a place of our own changes nothing else.
-        unsafe { FpSimd::save(&mut found) }
-        self.report.canary_checks += 1;
-        // By elements: a comparison of the whole would be a call of `bcmp`, byte by byte.
-        let kept = found.v.iter().zip(&CANARY.v).all(|(a, b)| a == b)
-            && found.fpsr == CANARY.fpsr
-            && found.fpcr == CANARY.fpcr;
-        self.report.canary_mismatches += u64::from(!kept);
+/// If the host owns the registers, checks that they hold what it left in them.
+pub fn check_canary(core: &mut Core) {
+    if core.switch.owner() != core.host {
+        return;
     }
+    core.unlock(Class::Fp);
+    let mut found = FpSimd::ZERO;
+    // SAFETY: the gate is open, and saving to a place of our own changes nothing else.
+    unsafe { FpSimd::save(&mut found) }
+    core.report.canary_checks += 1;
+    // By elements: a comparison of the whole would be a call of `bcmp`, byte by byte.
+    let kept = found.v.iter().zip(&CANARY.v).all(|(a, b)| a == b)
+        && found.fpsr == CANARY.fpsr
+        && found.fpcr == CANARY.fpcr;
+    core.report.canary_mismatches += u64::from(!kept);
 }

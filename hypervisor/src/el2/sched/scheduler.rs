@@ -2,7 +2,6 @@
 
 use ::core::ptr::NonNull;
 
-pub use trapcast_hypervisor::slots::NEVER;
 use trapcast_hypervisor::{run_queue::RunQueue, vgic::VcpuSet};
 
 use crate::el2::{
@@ -10,6 +9,20 @@ use crate::el2::{
     sched::ipi,
     state::{vcpu::Vcpu, vm::Vm},
 };
+
+/// What becomes of a vCPU after its exit was dealt with.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// It goes on, if its time slice is not over.
+    Continue,
+    /// It goes on, and nothing was done on its behalf that the virtual GIC would know of: for that it
+    /// has not left its guest.
+    Again,
+    /// The core's queue decides: the vCPU is off, or has had its time.
+    Schedule,
+    /// It waits.
+    Put,
+}
 
 /// A vCPU in the list.
 #[derive(Clone, Copy)]

@@ -1,28 +1,26 @@
 //! What belongs to one physical core: its stack, its registers' owner, its queue, its counters.
 
-use ::core::{hint::black_box, ptr::NonNull};
+use ::core::ptr::NonNull;
 
-use trapcast_fpsimd::{FpSimd, FpexcRegister, Gates, Svcr};
+use trapcast_fpsimd::{FpSimd, Fpexc, FpexcRegister, Gates, Svcr};
 use trapcast_hypervisor::disturbance::Disturbance;
-use trapcast_hypervisor::syndrome::{ExceptionClass, Syndrome};
 use trapcast_switch::{Class, Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
 
 use crate::el2::{
     arch::{
+        cpu_interface,
+        hcr::guest_hcr,
         meter::Meter,
         register_file::{Area, RegisterFile, gate_opening, opening},
     },
     board::vector_lengths::Lengths,
-    exits::inject,
-    sched::ipi::{self, Shared},
     state::{
         recorder::Recorder,
-        vcpu::{Vcpu, guest_hcr},
+        shared::{self, Shared},
+        vcpu::Vcpu,
     },
 };
-
-use crate::mrs;
 
 /// Whose turn it is on one core.
 pub struct Turn {
@@ -114,14 +112,14 @@ impl Core {
                 polls: false,
             },
             disturbance: None,
-            shared: ipi::shared(number),
+            shared: shared::of(number),
             meter: Meter::new(),
             recorder: Recorder::off(),
             intid: 0,
             resident: None,
             pmu: None,
             report,
-            list_registers: crate::el2::board::gic::list_registers(),
+            list_registers: cpu_interface::list_registers(),
             lengths: Lengths::default(),
             e2h,
             guest_hcr: guest_hcr(e2h),
@@ -199,124 +197,53 @@ impl Core {
     /// ways need no stack for them.
     #[cold]
     #[inline(never)]
-    fn exchange_above(&mut self, save: Area, saved: Class, load: Area, loaded: Class) {
+    pub fn exchange_above(&mut self, save: Area, saved: Class, load: Area, loaded: Class) {
         self.unlock(saved.max(loaded));
         // SAFETY: as above.
         unsafe { RegisterFile::exchange(save, saved, load, loaded, self.e2h) }
     }
-}
 
-/// The way of a trap of the closed FP/SIMD gate, called by its vector: says what to move.
-///
-/// The vCPU and the core come as third and fourth argument: x0 and x1 are the answer's.
-///
-/// # Safety
-/// Called by the vector with the current vCPU and this core, and nobody else has a reference to
-/// either.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
-    if vcpu.guest.observed() {
-        return observed_trap(vcpu, core);
+    /// Opens the gate of FP/SIMD alone, which a guest's trap has found closed.
+    #[inline(always)]
+    pub fn open_fp(&mut self) {
+        // SAFETY: at EL2. The state machine gives the vCPU that trapped the registers next, before it goes on.
+        unsafe { self.gates.unlock(opening(Class::Fp)) }
+        self.gate = GateRegister::new(Gate::Open(Class::Fp));
     }
-    if core.switch.owner() == vcpu.guest.context() {
-        return trap_of_any_class(vcpu, core, Class::Fp);
+
+    /// Sets FPEXC32_EL2 for the entry of an AArch32 guest that follows, with the gate about to stand
+    /// so.
+    #[inline]
+    pub fn set_fpexc(&mut self, vcpu: &Vcpu, gate: Gate) {
+        if let Some(fpexc) = self.fpexc.enter(vcpu.fpexc, gate != Gate::Closed) {
+            self.unlock(Class::Fp);
+            // SAFETY: at EL2, with the gate open; an AArch32 guest runs only where there is AArch32.
+            unsafe { fpexc.write() }
+        }
     }
-    // SAFETY: at EL2. The state machine gives this vCPU the registers next, before it goes on.
-    unsafe { core.gates.unlock(opening(Class::Fp)) }
-    core.gate = GateRegister::new(Gate::Open(Class::Fp));
-    let Some(exchange) = core.switch.trap(&mut vcpu.guest, Class::Fp).exchange else {
-        return Move::done();
-    };
-    let Exchange {
-        save,
-        saved,
-        load,
-        loaded,
-    } = exchange;
-    if exchange.is_fp_alone() {
-        return Move {
-            save: Some(save),
-            load: Some(load),
-        };
+
+    /// Takes FPEXC32_EL2 as an AArch32 guest left it.
+    #[inline]
+    pub fn save_fpexc(&mut self, vcpu: &mut Vcpu) {
+        if self.fpexc.exit() {
+            // SAFETY: as above: the guest ran behind an open gate.
+            vcpu.fpexc = unsafe { Fpexc::read() };
+            self.fpexc.found(vcpu.fpexc);
+        }
     }
-    trap_above(save, load, loaded, core, saved)
-}
 
-/// The way of a trap of FP/SIMD that the observer armed, and perhaps the scheme too.
-#[inline(never)]
-extern "C" fn observed_trap(vcpu: &mut Vcpu, core: &mut Core) -> Move {
-    let is_owner = core.switch.owner() == vcpu.guest.context();
-    if is_owner && core.switch.held() == Class::Fp && vcpu.vm.settings.fp {
-        core.recorder.used();
-        let gate = core.switch.trap(&mut vcpu.guest, Class::Fp).gate;
-        core.set_gate(gate);
-        return Move::NONE;
+    /// Adds up the counters, which are 32 bits wide, often enough: what ran since the last time ran
+    /// for `vcpu`.
+    pub fn account(&mut self, vcpu: &mut Vcpu) {
+        vcpu.el2_instructions += self.lap();
     }
-    trap_of_any_class(vcpu, core, Class::Fp)
-}
 
-/// The way of a trap of the closed gate of SVE or SME, as ESR_EL2 says.
-///
-/// # Safety
-/// As for [`el2_gate_trap`].
-#[unsafe(no_mangle)]
-unsafe extern "C" fn el2_gate_trap_above(_: u64, _: u64, vcpu: &mut Vcpu, core: &mut Core) -> Move {
-    let syndrome = Syndrome::new(mrs!("esr_el2"));
-    // SVCR.SM is the guest's own, so an instruction of SVE traps as one of SME in its streaming mode only.
-    let class = if syndrome.class() == ExceptionClass::SVE {
-        Class::Sve
-    } else {
-        Class::Sme
-    };
-    trap_of_any_class(vcpu, core, class)
-}
-
-/// Deals with a trap of the gate, whatever has to move. What the guest has not is undefined.
-#[inline(never)]
-extern "C" fn trap_of_any_class(vcpu: &mut Vcpu, core: &mut Core, class: Class) -> Move {
-    if !vcpu.vm.settings.fp || vcpu.guest.most() < class {
-        inject::undefined(vcpu);
-        return Move::done();
-    }
-    core.recorder.used();
-    let entry = core.switch.trap(&mut vcpu.guest, class);
-    core.exchange(entry.exchange);
-    core.set_gate(entry.gate);
-    Move::done()
-}
-
-/// Carries out an exchange of a trap of FP/SIMD that moves more. By its parts, so that the trap needs
-/// no stack before.
-#[cold]
-#[inline(never)]
-extern "C" fn trap_above(
-    save: Area,
-    load: Area,
-    loaded: Class,
-    core: &mut Core,
-    saved: Class,
-) -> Move {
-    core.exchange_above(save, saved, load, loaded);
-    core.set_gate(Gate::Open(loaded));
-    Move::done()
-}
-
-/// An exchange as the vector takes it: in x0 and x1, zero for nothing to do.
-#[repr(C)]
-pub struct Move {
-    save: Option<Area>,
-    load: Option<Area>,
-}
-
-impl Move {
-    const NONE: Self = Self {
-        save: None,
-        load: None,
-    };
-
-    /// Nothing is left to move. Opaque, so that whoever returns this can be called last: the short way
-    /// then needs no stack.
-    fn done() -> Self {
-        black_box(Self::NONE)
+    /// Adds up the counters of the core, and returns the instructions at EL2 since the last time.
+    pub fn lap(&mut self) -> u64 {
+        let (el2, guest) = self.meter.lap();
+        self.report.el2_instructions += el2;
+        self.report.guest_instructions += guest;
+        self.report.longest_masked = u64::from(self.meter.longest);
+        el2
     }
 }

@@ -19,8 +19,8 @@ use trapcast_trace::{
 };
 
 use crate::el2::{
-    arch::{meter, timer, wait::spin_loop},
-    board::{gic, memory, panic::fail},
+    arch::{cpu_interface, meter, timer, wait::spin_loop},
+    board::{memory, panic::fail},
     state::vcpu::Vcpu,
 };
 use crate::mrs;
@@ -96,7 +96,10 @@ impl Recorder {
         self.record = memory::pointer(RINGS_ADDRESS + record_offset(self.core, self.begun));
         self.begun += 1;
         let mut flags = ::core::mem::replace(&mut self.next, Flags::empty());
-        flags.set(Flags::INTERRUPT_PENDING, gic::is_pending(vcpu.next.lists));
+        flags.set(
+            Flags::INTERRUPT_PENDING,
+            cpu_interface::is_pending(vcpu.next.lists),
+        );
         let el2_instructions = meter::instructions().wrapping_sub(self.left);
         // What is not set here is set at the exit.
         if let Some(record) = self.record() {
