@@ -1,15 +1,10 @@
 //! Windows of absence: when a scheme like `forecast` is asked, and when it is told what came of it.
 
+mod common;
+
+use common::Context;
 use trapcast_forecast::{Decision, Evidence, Release, Resume, Window};
 use trapcast_switch::{Class, Core, Exchange, Forecast, Gate, Guest};
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Context {
-    Host,
-    A,
-}
-
-impl trapcast_switch::Context for Context {}
 
 /// Decides as it is told, and keeps how often it was asked and what it was told.
 #[derive(Clone, Copy, Debug)]

@@ -1,226 +1,185 @@
 //! Each scheme event by event: the tables of `docs/schemes.md`.
 
-use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
-use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
+mod common;
 
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Context {
-    Host,
-    A,
-    B,
+use common::{
+    Answer,
+    Context::{self, A, B, Host},
+    Moved, OPEN, entry, forecaster, moved,
+};
+use trapcast_forecast::{Resume, Rule, Scheme};
+use trapcast_switch::{Class, Core, Gate, Guest};
+
+/// Who of the two guests does something, or the host.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A guest is entered, and uses the registers or not: what moves at the entry, how the gate stands,
+    /// what moves at the use.
+    Enter(Context, bool, Answer),
+    /// It comes out, and this moves.
+    Exit(Context, Moved),
+    /// It is put, and this moves.
+    Put(Context, Moved),
+    /// Its registers are wanted in memory.
+    Evict(Context, Moved),
+    /// The host uses the registers, and saves these.
+    HostUse(Context),
 }
-use Context::{A, B, Host};
+use Event::{Enter, Evict, Exit, HostUse, Put};
 
-impl trapcast_switch::Context for Context {}
+/// The registers were left out and are not used, or were in the core, or are loaded at the entry.
+const LEFT_OUT: Answer = (None, Gate::Closed, None);
+const THERE: Answer = (None, OPEN, None);
 
-const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
-    Some(Exchange::of_fp(save, load))
+/// They were left out, and are loaded at the use.
+const fn late(save: Context, load: Context) -> Answer {
+    (None, Gate::Closed, moved(save, load))
 }
 
-/// One entry: what moves at it, how the gate stands, what moves if the guest uses the registers.
-fn entry(
-    core: &mut Core<Context>,
-    guest: &mut Guest<Context, Rule>,
-    uses: bool,
-) -> (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>) {
-    let entry = core.enter(guest, Resume::default);
-    let trap = if uses && entry.gate == Gate::Closed {
-        core.trap(guest, Class::Fp).exchange
-    } else {
-        None
-    };
-    (entry.exchange, entry.gate, trap)
+/// They are loaded at the entry.
+const fn early(save: Context, load: Context) -> Answer {
+    (moved(save, load), OPEN, None)
 }
+
+/// The runs in `docs/schemes.md`.
+const RUNS: [(Scheme, &str, &[Event]); 8] = [
+    (
+        Scheme::Eager,
+        "moves at every entry and exit",
+        &[
+            Enter(A, false, early(Host, A)),
+            Exit(A, moved(A, Host)),
+            Enter(A, true, early(Host, A)),
+            Exit(A, moved(A, Host)),
+            Put(A, None),
+        ],
+    ),
+    (
+        Scheme::PerEntry,
+        "moves at the first use after each entry",
+        &[
+            Enter(A, false, LEFT_OUT),
+            Exit(A, None),
+            Enter(A, true, late(Host, A)),
+            Exit(A, moved(A, Host)),
+            Put(A, None),
+        ],
+    ),
+    (
+        Scheme::LastTrap,
+        "is eager once after a trap, and keeps its mark across preemption",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, moved(A, Host)),
+            Put(A, None),
+            Enter(B, false, LEFT_OUT),
+            Exit(B, None),
+            Put(B, None),
+            Enter(A, true, early(Host, A)),
+            Exit(A, moved(A, Host)),
+            Enter(A, true, late(Host, A)),
+        ],
+    ),
+    (
+        Scheme::UntilPut,
+        "keeps the registers across exits, but not across the host's use",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Enter(A, true, THERE),
+            Exit(A, None),
+            HostUse(A),
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Put(A, moved(A, Host)),
+            Enter(A, false, LEFT_OUT),
+        ],
+    ),
+    (
+        Scheme::Credit,
+        "loads again after the host's use in a window that it loads eagerly",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Put(A, moved(A, Host)),
+            Enter(A, false, early(Host, A)),
+            Exit(A, None),
+            HostUse(A),
+            Enter(A, false, early(Host, A)),
+        ],
+    ),
+    (
+        Scheme::Owner,
+        "traps only while the registers are somebody else's",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Put(A, None),
+            Enter(B, false, LEFT_OUT),
+            Exit(B, None),
+            Put(B, None),
+            Enter(A, true, THERE),
+            Exit(A, None),
+            Put(A, None),
+            Enter(B, true, late(A, B)),
+            Evict(A, None),
+            Evict(B, moved(B, Host)),
+        ],
+    ),
+    (
+        Scheme::None,
+        "never moves and never traps",
+        &[
+            Enter(A, true, THERE),
+            Exit(A, None),
+            Put(A, None),
+            Enter(B, true, THERE),
+        ],
+    ),
+    (
+        Scheme::None,
+        "takes the guest's values for the host's at its own use",
+        &[Enter(A, true, THERE), Exit(A, None), HostUse(Host)],
+    ),
+];
 
 #[test]
-fn eager_moves_at_every_entry_and_exit() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Eager), false),
-    );
-    for uses in [false, true, false] {
-        assert_eq!(
-            entry(&mut core, &mut a, uses),
-            (moved(Host, A), Gate::Open(Class::Fp), None)
-        );
-        assert_eq!(core.exit(&mut a), moved(A, Host));
-    }
-    assert_eq!(core.put(&mut a), None);
-}
-
-#[test]
-fn per_entry_moves_at_the_first_use_after_each_entry() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::PerEntry), false),
-    );
-    assert_eq!(entry(&mut core, &mut a, false), (None, Gate::Closed, None));
-    assert_eq!(core.exit(&mut a), None);
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Closed, moved(Host, A))
-    );
-    assert_eq!(core.exit(&mut a), moved(A, Host));
-    assert_eq!(core.put(&mut a), None);
-}
-
-#[test]
-fn last_trap_is_eager_once_after_a_trap_and_keeps_its_mark_across_preemption() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::LastTrap), false),
-    );
-    let mut b = Guest::new(B, Rule::new(Scheme::LastTrap), false);
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Closed, moved(Host, A))
-    );
-    assert_eq!(core.exit(&mut a), moved(A, Host));
-    assert_eq!(core.put(&mut a), None);
-    assert_eq!(entry(&mut core, &mut b, false), (None, Gate::Closed, None));
-    assert_eq!(core.exit(&mut b), None);
-    assert_eq!(core.put(&mut b), None);
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (moved(Host, A), Gate::Open(Class::Fp), None)
-    );
-    assert_eq!(core.exit(&mut a), moved(A, Host));
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Closed, moved(Host, A))
-    );
-}
-
-#[test]
-fn until_put_keeps_the_registers_across_exits_but_not_across_host_use() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::UntilPut), false),
-    );
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Closed, moved(Host, A))
-    );
-    assert_eq!(core.exit(&mut a), None);
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Open(Class::Fp), None)
-    );
-    assert_eq!(core.exit(&mut a), None);
-    assert_eq!(core.host_begin().0, A);
-    assert_eq!(core.host_end(), Host);
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Closed, moved(Host, A))
-    );
-    assert_eq!(core.exit(&mut a), None);
-    assert_eq!(core.put(&mut a), moved(A, Host));
-    assert_eq!(entry(&mut core, &mut a, false), (None, Gate::Closed, None));
-}
-
-/// Runs one load window with one use in each of two entries; returns whether the first trapped.
-fn load_window(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>, uses: bool) -> bool {
-    let (_, gate, _) = entry(core, guest, uses);
-    core.exit(guest);
-    entry(core, guest, uses);
-    core.exit(guest);
-    core.put(guest);
-    gate == Gate::Closed
-}
-
-#[test]
-fn counter_and_credit_decide_once_per_load() {
-    for (scheme, eager) in [(Scheme::Counter, 5..256), (Scheme::Credit, 1..65)] {
-        let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
-        for window in 0..=256 {
-            let lazy = load_window(&mut core, &mut a, true);
-            if window <= eager.end {
-                assert_eq!(lazy, !eager.contains(&window), "{scheme}, window {window}");
+fn each_scheme_moves_as_its_table_says() {
+    for (scheme, what, events) in RUNS {
+        let mut core = Core::new(Host);
+        let mut guests = [A, B].map(|context| Guest::new(context, Rule::new(scheme), false));
+        for (number, event) in events.iter().enumerate() {
+            let name = format!("{scheme} {what}: {number}: {event:?}");
+            let [a, b] = &mut guests;
+            let of = |context| if context == A { a } else { b };
+            match *event {
+                Enter(who, uses, answer) => {
+                    assert_eq!(entry(&mut core, of(who), uses), answer, "{name}");
+                }
+                Exit(who, moves) => assert_eq!(core.exit(of(who)), moves, "{name}"),
+                Put(who, moves) => assert_eq!(core.put(of(who)), moves, "{name}"),
+                Evict(who, moves) => assert_eq!(core.evict(of(who)), moves, "{name}"),
+                HostUse(saved) => {
+                    assert_eq!(core.host_begin().0, saved, "{name}");
+                    assert_eq!((core.host_end(), core.owner()), (Host, Host), "{name}");
+                }
             }
-            assert_eq!(core.owner(), Host);
         }
     }
 }
 
-#[test]
-fn an_eager_load_window_loads_again_after_host_use() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Credit), false),
-    );
-    load_window(&mut core, &mut a, true);
-    assert_eq!(
-        entry(&mut core, &mut a, false),
-        (moved(Host, A), Gate::Open(Class::Fp), None)
-    );
-    core.exit(&mut a);
-    assert_eq!(core.host_begin().0, A);
-    let _ = core.host_end();
-    assert_eq!(
-        entry(&mut core, &mut a, false),
-        (moved(Host, A), Gate::Open(Class::Fp), None)
-    );
-}
-
-#[test]
-fn owner_traps_only_while_the_registers_are_somebody_elses() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Owner), false),
-    );
-    let mut b = Guest::new(B, Rule::new(Scheme::Owner), false);
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Closed, moved(Host, A))
-    );
-    assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
-    assert_eq!(entry(&mut core, &mut b, false), (None, Gate::Closed, None));
-    assert_eq!((core.exit(&mut b), core.put(&mut b)), (None, None));
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Open(Class::Fp), None)
-    );
-    assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
-    assert_eq!(
-        entry(&mut core, &mut b, true),
-        (None, Gate::Closed, moved(A, B))
-    );
-    assert_eq!(core.evict(&mut a), None);
-    assert_eq!(core.evict(&mut b), moved(B, Host));
-}
-
-#[test]
-fn none_never_moves_and_never_traps() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::None), false),
-    );
-    assert_eq!(
-        entry(&mut core, &mut a, true),
-        (None, Gate::Open(Class::Fp), None)
-    );
-    assert_eq!((core.exit(&mut a), core.put(&mut a)), (None, None));
-    assert_eq!(core.owner(), Host);
-}
-
-/// One row of a table that holds a line per scheme.
-type Answer = (Option<Exchange<Context>>, Gate);
+/// What an entry without a use answers, in tables that hold a line per scheme.
+type Entered = (Moved, Gate);
 
 /// A guest that has just used the registers in its first window and come out, and what moved then.
-fn used_and_out(
-    scheme: Scheme,
-) -> (
-    Core<Context>,
-    Guest<Context, Rule>,
-    Option<Exchange<Context>>,
-) {
+fn used_and_out(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>, Moved) {
     let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
     entry(&mut core, &mut a, true);
     let exchange = core.exit(&mut a);
     (core, a, exchange)
 }
 
-fn next_entry(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>) -> Answer {
+fn next_entry(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>) -> Entered {
     let (exchange, gate, _) = entry(core, guest, false);
     (exchange, gate)
 }
@@ -365,139 +324,11 @@ fn a_window_behind_the_closed_gate_that_uses_nothing_moves_nothing() {
     }
 }
 
-#[test]
-fn a_put_without_an_entry_ends_no_window() {
-    let (mut core, mut a, _) = used_and_out(Scheme::Credit);
-    core.put(&mut a);
-    for _ in 0..100 {
-        assert_eq!(core.put(&mut a), None);
-    }
-    assert_eq!(
-        next_entry(&mut core, &mut a),
-        (moved(Host, A), Gate::Open(Class::Fp)),
-        "the credit is not spent"
-    );
-}
-
-/// One entry window of `last-trap`; returns whether it began with a load.
-fn last_trap_window(
-    core: &mut Core<Context>,
-    guest: &mut Guest<Context, Rule>,
-    uses: bool,
-) -> bool {
-    let (exchange, gate, _) = entry(core, guest, uses);
-    assert_eq!(exchange.is_some(), gate == Gate::Open(Class::Fp));
-    core.exit(guest);
-    exchange.is_some()
-}
-
-#[test]
-fn the_mark_of_last_trap_is_consumed_whether_the_window_uses_the_registers_or_not() {
-    for uses in [false, true] {
-        let (mut core, mut a, _) = used_and_out(Scheme::LastTrap);
-        assert!(last_trap_window(&mut core, &mut a, uses), "marked");
-        assert!(!last_trap_window(&mut core, &mut a, false), "consumed");
-        assert!(!last_trap_window(&mut core, &mut a, false), "not set");
-    }
-}
-
-#[test]
-fn the_mark_of_last_trap_cannot_overflow() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::LastTrap), false),
-    );
-    // More traps than 8 or 16 bits count, all of them in windows that trap again at once.
-    for window in 0..200_000 {
-        let eager = last_trap_window(&mut core, &mut a, true);
-        assert_eq!(eager, window % 2 == 1, "window {window}");
-    }
-    assert_eq!((a.counts.traps, a.counts.eager_loads), (100_000, 100_000));
-}
-
-#[test]
-fn counter_starts_over_after_an_unused_lazy_window_and_credit_does_not_look_before_it_is_spent() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Counter), false),
-    );
-    for window in 0..20 {
-        let lazy = load_window(&mut core, &mut a, window % 5 != 4);
-        assert!(lazy, "counter, window {window}: never five in a row");
-    }
-    // Once eager, it takes unused windows for used ones until its count wraps.
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Counter), false),
-    );
-    for window in 0..300 {
-        let lazy = load_window(&mut core, &mut a, window < 5);
-        assert_eq!(
-            lazy,
-            !(5..256).contains(&window),
-            "counter, window {window}"
-        );
-    }
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Credit), false),
-    );
-    for window in 0..200 {
-        let lazy = load_window(&mut core, &mut a, window == 0);
-        assert_eq!(lazy, !(1..65).contains(&window), "credit, window {window}");
-    }
-}
-
-#[test]
-fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::Counter), false),
-    );
-    for window in 0..6 {
-        let (exchange, gate, trap) = entry(&mut core, &mut a, true);
-        let lazy = (None, Gate::Closed, moved(Host, A));
-        let eager = (moved(Host, A), Gate::Open(Class::Fp), None);
-        let expected = if window < 5 { lazy } else { eager };
-        assert_eq!((exchange, gate, trap), expected, "window {window}");
-        core.exit(&mut a);
-        let _ = core.host_begin().0;
-        let _ = core.host_end();
-        assert_eq!(entry(&mut core, &mut a, true), expected, "window {window}");
-        core.exit(&mut a);
-        core.put(&mut a);
-    }
-    assert_eq!(a.counts.traps, 10);
-}
-
-#[test]
-fn host_use_under_none_takes_the_guests_values_for_the_hosts() {
-    let (mut core, mut a) = (
-        Core::new(Host),
-        Guest::new(A, Rule::new(Scheme::None), false),
-    );
-    entry(&mut core, &mut a, true);
-    core.exit(&mut a);
-    assert_eq!(core.host_begin().0, Host, "not the guest's area");
-}
-
 /// The observer closes the gate of every entry, and its trap finds the registers where they should be.
-/// Returns a forecaster of any scheme, where a trap and an exchange cost the same.
-fn any(scheme: Scheme) -> Forecaster {
-    let costs = Costs {
-        trap: 4,
-        probe: 4,
-        save: 2,
-        load: 2,
-        ..Costs::FREE
-    };
-    Forecaster::new(scheme, Prices::new(&costs), 0)
-}
-
 #[test]
 fn the_observers_trap_moves_nothing() {
     for scheme in Scheme::ALL {
-        let (mut core, mut a) = (Core::new(Host), Guest::new(A, any(scheme), true));
+        let (mut core, mut a) = (Core::new(Host), Guest::new(A, forecaster(scheme), true));
         for _ in 0..4 {
             let at_entry = core.enter(&mut a, Resume::default);
             assert_eq!(at_entry.gate, Gate::Closed, "{scheme}");

@@ -1,23 +1,13 @@
 //! A vCPU that moves from core to core, event by event: what it fetches, and what it does not.
 
+mod common;
+
+use common::{
+    Context::{self, A, B, Host, OtherHost},
+    moved,
+};
 use trapcast_forecast::{Resume, Rule, Scheme};
 use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Context {
-    Host,
-    /// The host on a second core.
-    OtherHost,
-    A,
-    B,
-}
-use Context::{A, B, Host, OtherHost};
-
-impl trapcast_switch::Context for Context {}
-
-const fn moved(save: Context, load: Context) -> Option<Exchange<Context>> {
-    Some(Exchange::of_fp(save, load))
-}
 
 /// What moves at an entry, how the gate stands, what moves if the guest uses the registers.
 type Answer = (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>);

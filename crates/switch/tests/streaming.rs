@@ -1,9 +1,12 @@
 //! Streaming mode, which no gate protects: what a guest in it moves under each scheme, and what is
 //! counted of that.
 
+mod common;
+
 use std::cell::Cell;
 
-use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Scheme};
+use common::forecaster;
+use trapcast_forecast::{Resume, Scheme};
 use trapcast_switch::{Class, Core, Entry, Exchange, Gate, Guest};
 
 thread_local! {
@@ -34,17 +37,6 @@ impl trapcast_switch::Context for Context {
 /// Every scheme that guests with SME may have.
 fn schemes() -> impl Iterator<Item = Scheme> {
     Scheme::ALL.into_iter().filter(|s| *s != Scheme::None)
-}
-
-fn forecaster(scheme: Scheme) -> Forecaster {
-    let costs = Costs {
-        trap: 4,
-        probe: 4,
-        save: 2,
-        load: 2,
-        ..Costs::FREE
-    };
-    Forecaster::new(scheme, Prices::new(&costs), 0)
 }
 
 fn with_sme(scheme: Scheme, observed: bool) -> Guest<Context> {
