@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest build el2 lab study document bench torture check test fuzz clean
+.PHONY: help setup guest build el2 lab study document bench torture check test soak fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -46,6 +46,9 @@ check: ## Style, lints, documents and unit tests: what needs no QEMU and no gues
 
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU
 	@scripts/test.sh
+
+soak: ## All mixtures of the models, torture, fuzzing: hours, or about SECONDS=600 for each
+	@scripts/soak.sh $(SECONDS)
 
 fuzz: ## Fuzzes all readers of files with cargo-fuzz; SECONDS=600 takes longer for each
 	@scripts/fuzz.sh $(SECONDS)

@@ -4,7 +4,8 @@
 # Needs a nightly toolchain and cargo-fuzz; says what to install where they are missing. What is found on the
 # way is kept in target/fuzz/corpus, and what fails in fuzz/artifacts.
 #
-# usage: scripts/fuzz.sh [SECONDS]
+# usage: scripts/fuzz.sh [SECONDS | --tools]
+#   --tools   only looks whether they are there
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -25,6 +26,9 @@ if [ ${#missing[@]} != 0 ]; then
     echo 'fuzz: error: something is missing; install it by:' >&2
     printf '  %s\n' "${missing[@]}" >&2
     exit 2
+fi
+if [ "$seconds" = --tools ]; then
+    exit
 fi
 
 for name in $(cargo +nightly fuzz list --fuzz-dir fuzz); do

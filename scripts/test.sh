@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every test of the project, the fast ones first: style, lints, documents, units, end to end.
 #
-# A step that fails does not keep the others from being run. The last lines say how long each step took and
+# What fails keeps neither the other steps nor the tests beside it from being run. The last lines say how long each step took and
 # sum up all tests in cargo's words; the exit status is 0 only if every step passed.
 #
 # usage: scripts/test.sh [--check]
@@ -61,9 +61,12 @@ el2_clippy() {
 
 # What runs on this machine alone: crates with their documentation's examples, and the lab's own units.
 units() {
-    cargo test --workspace --exclude trapcast --exclude xtask --exclude trapcast-fpsimd &&
-        cargo test -p trapcast-fpsimd --lib --doc &&
-        cargo test -p trapcast -p xtask --lib
+    local result=0
+    cargo test --no-fail-fast --workspace --exclude trapcast --exclude xtask --exclude trapcast-fpsimd || result=1
+    cargo test --no-fail-fast -p trapcast-fpsimd --lib || result=1
+    cargo test --no-fail-fast -p trapcast-fpsimd --doc || result=1
+    cargo test --no-fail-fast -p trapcast -p xtask --lib || result=1
+    return $result
 }
 
 step tools tools
@@ -78,10 +81,10 @@ else
     step guest make --no-print-directory guest
     step lint cargo clippy --workspace --all-targets -- -D warnings
     step documents env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
-    step units cargo test --workspace --exclude trapcast --exclude xtask
+    step units cargo test --no-fail-fast --workspace --exclude trapcast --exclude xtask
     step build make --no-print-directory build
     step lint-el2 el2_clippy
-    step end-to-end cargo test -p trapcast -p xtask
+    step end-to-end cargo test --no-fail-fast -p trapcast -p xtask
 fi
 
 passed=$(sum passed)
