@@ -5,8 +5,9 @@
 //! another one has written meanwhile, on a line of its own with `[vmN+] ` before it. With one VM, output
 //! passes through as it is, and so does what is typed.
 //!
-//! Nothing is lost on either side, whatever the speeds: a byte for which there is no room is not taken, and
-//! whoever has it keeps it. Nothing here touches hardware.
+//! Nothing of a VM's is lost on either side, whatever the speeds: a byte for which there is no room is not taken, and
+//! whoever has it keeps it. Lines of the hypervisor's own are whole, or are told to be left out. Nothing here touches
+//! hardware.
 
 extern crate alloc;
 
@@ -29,6 +30,9 @@ const AROUND_LINE: usize = 16;
 
 /// Bytes that were typed to a VM and that it has not read yet.
 const TYPED: usize = 32 << 10;
+
+/// What begins each line of the hypervisor's own.
+const OWN: &str = "trapcast: ";
 
 /// The key that, before a digit, says which VM is typed to: Ctrl-]. Twice, it is typed itself.
 const ESCAPE: u8 = 0x1d;
@@ -109,6 +113,18 @@ pub struct Terminal {
     focus: usize,
     /// The escape key was the last one.
     escaped: bool,
+    /// Lines of the hypervisor's own for which there was no room, since the last one that was shown.
+    left_out: usize,
+}
+
+/// Counts bytes.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
+    }
 }
 
 impl Default for Terminal {
@@ -131,6 +147,7 @@ impl Terminal {
             },
             focus: 0,
             escaped: false,
+            left_out: 0,
         }
     }
 
@@ -183,17 +200,32 @@ impl Terminal {
         }
     }
 
-    /// Takes what the hypervisor itself has to say; returns how many bytes of it there was room for.
-    pub fn say(&mut self, text: &[u8]) -> usize {
-        let room = OUTPUT - self.screen.waiting;
-        let text = &text[..text.len().min(room)];
-        self.screen.put(text, None);
-        text.len()
+    /// Shows a line of the hypervisor's own. Without room for all of it, it is left out, so that nobody waits for a
+    /// slow terminal; the next one that is shown has before it how many were.
+    pub fn say_line(&mut self, line: fmt::Arguments<'_>) {
+        let left_out = self.left_out;
+        let note = fmt::from_fn(|f| match left_out {
+            0 => Ok(()),
+            _ => write!(f, "{OWN}no room for {left_out} lines before this one\r\n"),
+        });
+        let mut length = Length(self.screen.line_end().len());
+        // Ignored, here and below: counting and showing cannot fail.
+        let _ = write!(length, "{note}{OWN}{line}\r\n");
+        if OUTPUT - self.screen.waiting < length.0 {
+            self.left_out += 1;
+            return;
+        }
+        self.left_out = 0;
+        self.end_line();
+        let _ = write!(self.screen, "{note}{OWN}{line}\r\n");
     }
 
-    /// What ends the line that the terminal is in, if it is in one: for [`Terminal::say`].
-    pub const fn line_end(&self) -> &'static [u8] {
-        self.screen.line_end()
+    /// Ends the line that the terminal is in, if it is in one and there is room.
+    pub fn end_line(&mut self) {
+        let end = self.screen.line_end();
+        if OUTPUT - self.screen.waiting >= end.len() {
+            self.screen.put(end, None);
+        }
     }
 
     /// Returns what is to be sent next: some of it, if anything waits.

@@ -26,10 +26,11 @@ fn send(terminal: &mut Terminal, vm: usize, text: &str) {
     }
 }
 
-/// A line of the hypervisor's own, as EL2 prints it.
+/// A line of the hypervisor's own, as EL2 prints it; whether it is shown.
 fn say(terminal: &mut Terminal, line: &str) -> bool {
-    let text = [terminal.line_end(), line.as_bytes(), b"\r\n"].concat();
-    terminal.say(&text) == text.len()
+    let line = line.strip_prefix(OWN).unwrap_or(line);
+    terminal.say_line(format_args!("{line}"));
+    terminal.left_out == 0
 }
 
 fn shown(terminal: &mut Terminal) -> String {
@@ -125,13 +126,39 @@ fn whatever_vms_send_there_is_room_for_what_the_hypervisor_says() {
         let mut terminal = terminal(vms);
         while terminal.send(0, b'\n') {}
         let line = "x".repeat(100);
-        for _ in 0..RESERVED / 104 {
+        for _ in 0..RESERVED / (OWN.len() + 104) {
             assert!(say(&mut terminal, &line));
             assert!(!terminal.send(0, b'\n'));
         }
         shown(&mut terminal);
         assert!(terminal.send(0, b'\n'));
     }
+}
+
+#[test]
+fn own_lines_without_room_are_left_out_as_a_whole_and_counted() {
+    let mut terminal = terminal(2);
+    let line = "x".repeat(100);
+    let mut said = 0;
+    while say(&mut terminal, &line) {
+        said += 1;
+        assert!(said < OUTPUT);
+    }
+    assert!(!say(
+        &mut terminal,
+        "short, but there is no room for the note"
+    ));
+    let mut console = shown(&mut terminal);
+    assert!(say(&mut terminal, "again"));
+    assert!(say(&mut terminal, "and again"));
+    console += &shown(&mut terminal);
+    let whole = format!("{OWN}{line}\r\n").repeat(said);
+    let rest = console.strip_prefix(&whole).unwrap();
+    assert_eq!(
+        rest,
+        "trapcast: no room for 2 lines before this one\r\ntrapcast: again\r\ntrapcast: and again\r\n"
+    );
+    assert!(said > 100);
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! The host's console: the board's UART, with the terminal that its VMs and EL2 share ([`Terminal`]).
 //!
 //! EL2 never waits for the UART while a guest runs: what does not fit into its FIFO waits in memory, and
-//! goes on by the transmit interrupt. A VM whose byte finds no room there keeps it and tries again. A
-//! stretch of sending is as long as the FIFO is deep; then EL2 looks for an interrupt.
+//! goes on by the transmit interrupt. A VM whose byte finds no room there keeps it and tries again; a line of EL2's
+//! own is left out then, and the next one says so. A stretch of sending is as long as the FIFO is deep; then EL2 looks
+//! for an interrupt.
 
-use ::core::{fmt, fmt::Write, ptr::NonNull};
+use ::core::{fmt, ptr::NonNull};
 
 use arm_pl011_uart::{Interrupts, PL011Registers, Uart};
 use safe_mmio::UniqueMmioPointer;
@@ -100,8 +101,7 @@ pub fn flush() {
             console.terminal.show_prompt(vm);
             console.drain();
         }
-        let end = console.terminal.line_end();
-        console.terminal.say(end);
+        console.terminal.end_line();
         console.drain();
     });
 }
@@ -225,27 +225,10 @@ impl Console {
     }
 }
 
-impl Write for Console {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let mut text = text.as_bytes();
-        loop {
-            text = &text[self.terminal.say(text)..];
-            if text.is_empty() {
-                return Ok(());
-            }
-            // More at once than is kept free for it.
-            self.drain();
-        }
-    }
-}
-
-/// Prints a line of the hypervisor's own.
+/// Prints a line of the hypervisor's own, if there is room for it.
 pub fn say_line(line: fmt::Arguments) {
     with(|console| {
-        let end = console.terminal.line_end();
-        console.terminal.say(end);
-        // Ignored: writing cannot fail.
-        let _ = write!(console, "trapcast: {line}\r\n");
+        console.terminal.say_line(line);
         console.begin(LINE);
     });
 }

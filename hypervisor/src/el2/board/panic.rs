@@ -21,6 +21,8 @@ pub fn power_off() -> ! {
 
 /// Refuses to go on: says why in one sentence and powers off.
 pub fn fail(reason: fmt::Arguments) -> ! {
+    // What is said now has to find room.
+    console::flush();
     say!("error: {reason}");
     report::finish(State::Refused, mrs!("cntpct_el0"));
     power_off()
@@ -29,6 +31,7 @@ pub fn fail(reason: fmt::Arguments) -> ! {
 #[panic_handler]
 fn panic(info: &PanicInfo) -> ! {
     console::force_unlock();
+    console::flush();
     match info.location() {
         Some(location) => say!("panic: {} at {location}", info.message()),
         None => say!("panic: {}", info.message()),
@@ -74,6 +77,7 @@ extern "C" fn el2_unexpected_exception(number: u64, saved: &[u64; 14]) -> ! {
         "a guest in AArch32 state",
     ];
     console::force_unlock();
+    console::flush();
     let number = number as usize & 0xf;
     say!("panic: {} from {}", KINDS[number & 3], FROM[number >> 2]);
     say_registers();
