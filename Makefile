@@ -24,7 +24,8 @@ build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
 el2: setup
 	$(EL2_BUILD) -p trapcast-hypervisor --bin trapcast-el2
 	$(EL2_BUILD) -p trapcast-guests --bins
-	$(AARCH32_BUILD) -p trapcast-guests --features aarch32 --bin checker32 --bin timers32 --bin features32
+	$(AARCH32_BUILD) -p trapcast-guests --features aarch32 --bin checker32 --bin timers32 --bin features32 \
+		--bin scan32
 
 lab: setup
 	cargo build --target-dir target -p trapcast -p xtask

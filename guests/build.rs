@@ -18,6 +18,8 @@ const IMAGES: &[(&str, &str)] = &[
     ("checker32", "image32.ld"),
     ("timers32", "image32.ld"),
     ("features32", "image32.ld"),
+    ("scan", "image.ld"),
+    ("scan32", "image32.ld"),
 ];
 
 fn main() {

@@ -53,7 +53,7 @@ el2_clippy() {
         target/el2-cargo clippy --release --target-dir target/el2 -p $package -- -D warnings || return
     done
     target/aarch32-cargo clippy --release --target-dir target/aarch32 -p trapcast-guests --features aarch32 \
-        --bin checker32 --bin timers32 --bin features32 -- -D warnings || return
+        --bin checker32 --bin timers32 --bin features32 --bin scan32 -- -D warnings || return
     # The example is what other hypervisors start from.
     target/el2-cargo clippy --release --target-dir target/el2 -p trapcast-fpsimd --lib --examples \
         -- -D warnings

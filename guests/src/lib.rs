@@ -22,6 +22,7 @@ pub mod pattern32;
 pub mod plan;
 pub mod rng;
 pub mod rounds;
+pub mod scan;
 pub mod statistics;
 #[cfg(target_os = "none")]
 pub mod timers;

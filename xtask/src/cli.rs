@@ -54,6 +54,7 @@ Examples:
   cargo xtask torture                                  ten million window checks, and as many hostile operations
   cargo xtask torture --windows 200000 --seed 7        fewer, with other slices, moves and patterns
   cargo xtask torture --part fp --scheme owner --minutes 60 --windows 1000000000
+  cargo xtask torture --part scan                      whether any bit of a System register goes from VM to VM
   cargo xtask torture --json | jq '.rows[] | {part, scheme, windows, mismatches}'
 
 Exit status 1: a scheme lost registers, a guest hung, or the negative control was not caught. The consoles of
@@ -82,6 +83,9 @@ pub struct TortureArgs {
     /// Random operations of hostile guests
     #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub operations: u64,
+    /// Scans of all System registers
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub scans: u64,
     /// Window checks, over all parts and schemes that switch
     #[arg(long, value_name = "N", default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(1..=1 << 40))]
     pub windows: u64,

@@ -85,6 +85,11 @@ fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
         } else {
             0
         },
+        scans: if named(torture::SCAN) {
+            arguments.scans
+        } else {
+            0
+        },
         schemes: Scheme::ALL.into_iter().filter(asked).collect(),
         windows: arguments.windows,
         seed: arguments.seed,

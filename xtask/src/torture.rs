@@ -1,5 +1,6 @@
 //! The torture: guests that check their registers in every window, while the hypervisor preempts them
-//! at random, moves them from core to core and uses the registers itself; and hostile guests.
+//! at random, moves them from core to core and uses the registers itself; hostile guests; and scans of all
+//! System registers.
 //!
 //! Runs are short, each with a seed of its own, and go on until every scheme has had its share of
 //! window checks. The cores run at the same time, so that a seed does not bring the same run back: it
@@ -7,6 +8,7 @@
 
 mod hostile;
 mod part;
+pub mod scan;
 mod table;
 
 use std::{
@@ -18,7 +20,7 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::Exit;
 
-pub use part::{ALL, HOSTILE, Part, find, names};
+pub use part::{ALL, HOSTILE, Part, SCAN, find, names};
 pub use table::render;
 
 use trapcast::results::{Verdict, Versions};
@@ -57,6 +59,8 @@ pub struct Plan {
     pub windows: u64,
     /// Random operations of hostile guests.
     pub operations: u64,
+    /// Scans.
+    pub scans: u64,
     /// The seed of the first runs; those that follow have the next ones.
     pub seed: u64,
     /// Cores of the board. A part whose vCPUs could not keep them busy has fewer.
@@ -86,6 +90,8 @@ pub struct Results {
     pub rows: Vec<Row>,
     /// What became of hostile guests, if there were any.
     pub hostile: Option<crate::hostile::Outcome>,
+    /// What scans came to, if there were any.
+    pub scans: Option<scan::Outcome>,
     /// What was not as it must be.
     pub failures: Vec<String>,
     /// Wall time in seconds.
@@ -156,6 +162,10 @@ pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
     let progress = Progress::new(works.iter().map(|work| work.target).sum::<u64>().max(1));
     let mut failures = Vec::new();
     let is_late = || plan.time.is_some_and(|time| started.elapsed() > time);
+    // They are the shortest.
+    let scans = (plan.scans > 0)
+        .then(|| scan::run(plan, paths, is_late, &mut failures))
+        .transpose()?;
     for round in 0.. {
         let mut idle = true;
         for work in &mut works {
@@ -186,16 +196,17 @@ pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
     let hostile = (plan.operations > 0)
         .then(|| hostile::run(plan, paths, is_late, &mut failures))
         .transpose()?;
-    let is_hostile_done = hostile.is_none() || !is_late();
+    let is_rest_done = hostile.is_none() && scans.is_none() || !is_late();
     Ok(Results {
         format: FORMAT,
         versions,
         cores: plan.cores,
         seed: plan.seed,
         windows: plan.windows,
-        complete: works.iter().all(Work::is_done) && is_hostile_done,
+        complete: works.iter().all(Work::is_done) && is_rest_done,
         rows: works.into_iter().map(|work| work.row).collect(),
         hostile,
+        scans,
         failures,
         seconds: started.elapsed().as_secs_f64(),
     })
@@ -365,6 +376,7 @@ mod tests {
             schemes: schemes.to_vec(),
             windows: 1_040_000,
             operations: 0,
+            scans: 0,
             seed: 1,
             cores: 4,
             time: None,

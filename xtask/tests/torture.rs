@@ -11,8 +11,9 @@ use std::{env::temp_dir, sync::Arc};
 
 use libtest_mimic::{Failed, Trial};
 use trapcast_forecast::Scheme;
+use trapcast_machine::machine::Cpu;
 use trapcast_tool::paths::Paths;
-use xtask::torture::{self, Part, Plan};
+use xtask::torture::{self, Part, Plan, scan};
 
 /// The seed of every case.
 const SEED: u64 = 17;
@@ -36,6 +37,14 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
             trials.push(Trial::test(name, move || holds(part, scheme, &paths)));
         }
     }
+    for (cpu, cores, scheme) in [
+        (Cpu::CortexA57, 1, Scheme::UntilPut),
+        (Cpu::Max, 2, Scheme::Owner),
+    ] {
+        let paths = Arc::clone(paths);
+        let name = format!("torture/scan/{cpu}/{scheme}");
+        trials.push(Trial::test(name, move || scans(cpu, cores, scheme, &paths)));
+    }
     trials
 }
 
@@ -52,6 +61,16 @@ fn schemes(part: &Part) -> Vec<Scheme> {
     some.iter().copied().filter(runs).collect()
 }
 
+/// No bit of any System register goes from VM to VM.
+fn scans(cpu: Cpu, cores: u32, scheme: Scheme, paths: &Paths) -> Result<(), Failed> {
+    let outcome = scan::scan(paths, cpu, cores, scheme, SEED)?;
+    let enough = outcome.readings >= 12 && outcome.resets == 2 && (cores == 1 || outcome.moves > 0);
+    if enough {
+        return Ok(());
+    }
+    Err(format!("{outcome:?}").into())
+}
+
 /// No register is lost, though vCPUs move and the host uses the registers; without switches some are.
 fn holds(part: &'static Part, scheme: Scheme, paths: &Paths) -> Result<(), Failed> {
     let plan = Plan {
@@ -63,6 +82,7 @@ fn holds(part: &'static Part, scheme: Scheme, paths: &Paths) -> Result<(), Faile
             _ => WINDOWS,
         },
         operations: 0,
+        scans: 0,
         seed: SEED,
         cores: 4,
         time: None,

@@ -70,7 +70,20 @@ pub fn run_with(
 /// # Errors
 /// Those of [`run`], but for that.
 pub fn run_with_resets(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
-    let prepared = machine.prepare(hypervisor, "stdio")?;
+    run_with_resets_and(machine, "", hypervisor, limit)
+}
+
+/// The same with these settings of the hypervisor besides.
+///
+/// # Errors
+/// Those of [`run_with_resets`].
+pub fn run_with_resets_and(
+    machine: &Machine,
+    settings: &str,
+    hypervisor: &Path,
+    limit: Duration,
+) -> Result<Outcome> {
+    let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
     let finished = Qemu::start(&prepared.arguments, Console::Captured)?
         .asking(&prepared.ram)
         .wait(Some(limit))?;

@@ -17,7 +17,6 @@ use crate::board::timer::{self, ticks};
 use crate::board::{gic, psci};
 use crate::println;
 
-const SYSTEM_RESET: u32 = 0x8400_0009;
 const AFFINITY_INFO: u32 = 0xc400_0004;
 const OFF: u64 = 1;
 
@@ -108,7 +107,7 @@ pub fn run(machine: &Machine) {
 }
 
 fn reset() -> ! {
-    psci::call(SYSTEM_RESET);
+    psci::call(psci::SYSTEM_RESET);
     fail(&"it did not begin again");
 }
 

@@ -271,9 +271,12 @@ pub const ALL: &[Part] = &[
 /// The name of the part that is hostile guests, and counts operations instead of windows.
 pub const HOSTILE: &str = "hostile";
 
+/// The name of the part that is scans of all System registers, and counts them.
+pub const SCAN: &str = "scan";
+
 /// The names of all parts.
 pub fn names() -> impl Iterator<Item = &'static str> {
-    ALL.iter().map(|part| part.name).chain([HOSTILE])
+    ALL.iter().map(|part| part.name).chain([HOSTILE, SCAN])
 }
 
 /// Finds a part by its name.

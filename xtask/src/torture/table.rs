@@ -88,6 +88,12 @@ fn summary(results: &Results) -> String {
             hostile.checker_windows
         );
     }
+    if let Some(scans) = &results.scans {
+        text += &format!(
+            "{} scans of all System registers: {} readings, {} resets, {} moves.\n",
+            scans.scans, scans.readings, scans.resets, scans.moves
+        );
+    }
     if !results.complete && results.failures.is_empty() {
         text += "Time was up before all was done that was asked for.\n";
     }
@@ -135,6 +141,12 @@ mod tests {
                 checker_windows: 1_543_210,
                 ..Default::default()
             }),
+            scans: Some(super::super::scan::Outcome {
+                scans: 8,
+                readings: 160,
+                resets: 16,
+                moves: 1_234,
+            }),
             failures: Vec::new(),
             seconds: 1.0,
         };
@@ -144,6 +156,7 @@ mod tests {
             "ok",
             "123456789 window checks on up to 4 cores under schemes that switch, 12345678 moves, 0 mis",
             "Time was up before all was done",
+            "8 scans of all System registers: 160 readings, 16 resets, 1234 moves.",
             "12345678 random operations of hostile guests in 124 boots; 0 VMs",
         ] {
             assert!(text.contains(wanted), "{wanted} is not in\n{text}");

@@ -11,6 +11,9 @@ pub const VERSION: u32 = 0x8400_0000;
 /// Function ID of SYSTEM_OFF.
 pub const SYSTEM_OFF: u32 = 0x8400_0008;
 
+/// Function ID of SYSTEM_RESET.
+pub const SYSTEM_RESET: u32 = 0x8400_0009;
+
 global_asm!(
     r#"
     .arch_extension virt
