@@ -23,7 +23,7 @@ build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
 
 el2: setup
 	$(EL2_BUILD) -p trapcast-hypervisor --bin trapcast-el2
-	$(EL2_BUILD) -p trapcast-guests --bins
+	$(EL2_BUILD) -p trapcast-guests --features bare --bins
 	$(AARCH32_BUILD) -p trapcast-guests --features aarch32 --bin checker32 --bin timers32 --bin features32 \
 		--bin scan32
 

@@ -7,9 +7,9 @@
 //!
 //! Source: Linux, include/uapi/linux/random.h (RNDADDENTROPY), include/uapi/asm-generic/unistd.h.
 
-#![cfg_attr(target_os = "none", no_std, no_main)]
+#![no_std]
+#![no_main]
 
-#[cfg(target_os = "none")]
 core::arch::global_asm!(
     r#"
     .equ OPENAT, 56
@@ -48,14 +48,7 @@ core::arch::global_asm!(
     "#
 );
 
-#[cfg(target_os = "none")]
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     loop {}
-}
-
-#[cfg(not(target_os = "none"))]
-fn main() {
-    eprintln!("linux-seed runs on arm64 Linux: build it for aarch64-unknown-none-softfloat");
-    std::process::exit(2);
 }

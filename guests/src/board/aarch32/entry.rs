@@ -49,11 +49,11 @@ macro_rules! entry {
                 b       5b
                 .ltorg
             "#,
-            start = sym start,
+            start = sym entry_point,
             system_off = const $crate::board::psci::SYSTEM_OFF,
         );
 
-        extern "C" fn start(fdt: u32) -> ! {
+        extern "C" fn entry_point(fdt: u32) -> ! {
             $crate::board::entry::run(&env!("CARGO_BIN_NAME"), fdt.into(), $main)
         }
 
