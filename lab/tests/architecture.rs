@@ -315,9 +315,9 @@ fn machine(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Result<Machi
 
 /// Firmware that leaves garbage in all that it can makes no difference.
 fn behind_firmware(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
-    let guests = [CHECKER, EXCEPTIONS];
+    let guests = [CHECKER, EXCEPTIONS, PMU[0]];
     let hypervisor = paths.hypervisor()?;
-    let machine = machine(paths, cpu, vhe, &guests)?;
+    let machine = with_pmu(paths, cpu, vhe, &guests)?;
     let mut prepared = machine.prepare(&hypervisor, "stdio")?;
     let firmware = paths.built("firmware")?.display().to_string();
     // The entry point of a 64-bit ELF file.
