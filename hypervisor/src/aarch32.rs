@@ -128,7 +128,7 @@ const fn it_state(pstate: u64) -> u32 {
     ((pstate >> 10 & 0x3f) as u32) << 2 | (pstate >> 25 & 0b11) as u32
 }
 
-/// PSTATE behind an instruction that was skipped: the IT block, if it stood in one, goes on
+/// PSTATE behind an instruction that was skipped: it advances the IT block, if it was in one
 /// (Arm ARM, `AArch32.ITAdvance`).
 pub const fn advanced(pstate: u64) -> u64 {
     let it = it_state(pstate);
@@ -143,8 +143,8 @@ pub const fn advanced(pstate: u64) -> u64 {
 /// Returns the AArch64 view, 0 to 30, of register `n` as an instruction in this mode names it.
 ///
 /// A syndrome should have the view already. QEMU's has it for coprocessor accesses, and the number in the
-/// instruction for loads and stores. What stands for a banked register is 16 or more, and stays as it is;
-/// so this serves both.
+/// instruction for loads and stores. The number of a banked register is 16 or more, and stays as it is;
+/// so this handles both.
 pub const fn view_of_register(pstate: u64, n: u8) -> u8 {
     match (pstate & MODE, n) {
         (MODE_FIQ, 8..=14) => n + 16,
@@ -167,10 +167,10 @@ pub enum Exception {
     DataAbort,
 }
 
-/// How the guest goes on in its handler.
+/// How the guest enters its handler.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Taken {
-    /// Where it goes on.
+    /// The handler's address.
     pub pc: u64,
     /// PSTATE there.
     pub pstate: u64,

@@ -156,7 +156,7 @@ impl DebugRegisters {
         }
     };
 
-    /// What stands in the core's MDSCR_EL1: a lock keeps all debug exceptions away but those of BRK and BKPT.
+    /// The value of the core's MDSCR_EL1: a lock disables all debug exceptions but those of BRK and BKPT.
     pub const fn mdscr_in_core(&self) -> u64 {
         const QUIET: u64 = MDSCR_TDCC | MDSCR_MOE;
         let shown = if self.is_locked() {
@@ -167,12 +167,12 @@ impl DebugRegisters {
         self.mdscr & shown
     }
 
-    /// What stands in the core's DBGVCR32_EL2.
+    /// The value of the core's DBGVCR32_EL2.
     pub const fn vector_catch(&self) -> u32 {
         self.vector_catch
     }
 
-    /// What stands in the core's breakpoint `n`.
+    /// The value of the core's breakpoint `n`.
     ///
     /// # Panics
     /// If it is not below [`MAX`], as for watchpoints.
@@ -184,7 +184,7 @@ impl DebugRegisters {
         point
     }
 
-    /// What stands in the core's watchpoint `n`.
+    /// The value of the core's watchpoint `n`.
     ///
     /// # Panics
     /// As above.

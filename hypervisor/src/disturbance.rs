@@ -5,7 +5,7 @@
 
 const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
-/// What one core does by chance.
+/// What one core does at random.
 #[derive(Clone, Debug)]
 pub struct Disturbance {
     state: u64,
@@ -18,9 +18,9 @@ pub struct Disturbance {
 pub struct Disturbed {
     /// How long the next time slice is, in the unit of [`Disturbance::new`].
     pub slice: u64,
-    /// Which vCPU the core takes next, modulo how many there are; `None`: the running one goes on.
+    /// Which vCPU the core takes next, modulo how many there are; `None`: the running one continues.
     pub turn: Option<u64>,
-    /// Whether the host uses the registers first. Always, if the running vCPU goes on.
+    /// Whether the host uses the registers first. Always, if the running vCPU continues.
     pub host_uses: bool,
 }
 

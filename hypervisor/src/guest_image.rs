@@ -23,7 +23,7 @@ use crate::{
 /// asks, near the start of RAM.
 pub const KERNEL_BASE: u64 = RAM + 0x20_0000;
 
-/// The room for the device tree, in bytes, and what its address is a multiple of: the protocol
+/// The size reserved for the device tree, in bytes, and its alignment: the protocol
 /// limits it to this size, so that one block can map it.
 pub const FDT_ROOM: u64 = 2 << 20;
 
@@ -43,7 +43,7 @@ pub struct Layout {
     pub kernel: Range<u64>,
     /// The RAM disk.
     pub ramdisk: Option<Range<u64>>,
-    /// Where the device tree goes, with the room that it has.
+    /// Where the device tree goes, all of its reserved range.
     pub fdt: Range<u64>,
 }
 

@@ -34,12 +34,12 @@ pub struct Allowed {
     pub pmu: bool,
 }
 
-/// What becomes of a field; all of them have 4 bits.
+/// How a field is derived; all of them have 4 bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rule {
     /// The core's value, but no more than this.
     UpTo(u8),
-    /// As `UpTo`; but 0b1111 stands for "not implemented", and 0 for the least that can be.
+    /// As `UpTo`; but 0b1111 means "not implemented", and 0 the least feature.
     UpToOrNone(u8),
     /// This, whatever the core has.
     Is(u8),
@@ -113,7 +113,7 @@ const REGISTERS: &[Register] = &[
             ("F64MM", 56, Sve(1)),
         ],
     },
-    // ID_AA64SMFR0_EL1; fields of one bit stand with three others that are reserved.
+    // ID_AA64SMFR0_EL1; a field of one bit is given with three reserved bits.
     Register {
         crm: 4,
         op2: 5,

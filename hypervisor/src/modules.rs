@@ -167,7 +167,7 @@ impl<'a> Board<'a> {
     ///
     /// # Errors
     ///
-    /// When it does not say where RAM is, or has modules that cannot be told apart or run.
+    /// When it does not say where RAM is, or has modules that cannot be identified or run.
     pub fn from_fdt(fdt: Fdt<'a>) -> Result<Self, BoardError<'a>> {
         let memory = memory(fdt)?;
         let chosen = fdt.root().child("chosen");

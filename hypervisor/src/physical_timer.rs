@@ -1,6 +1,6 @@
 //! The EL1 physical timer of a vCPU: its registers, which trap, and what its interrupt's line follows from.
 //!
-//! The core's own EL1 physical timer is nobody's: EL2 has a timer of its own, which also tells it when a
+//! The core's own EL1 physical timer is not used: EL2 has a timer of its own, which also tells it when a
 //! guest's expires. So a vCPU that does not use the physical timer has nothing to save and load for it.
 //!
 //! Source: Arm ARM (DDI 0487), "The Generic Timer in AArch64 state", "Operation of the CompareValue views of

@@ -9,7 +9,7 @@
 //! # Invariants
 //! 1. **No idle core is called twice** before it has looked: as long as one is idle and was not called, no
 //!    more vCPUs wait for a core than there are calls that were not answered.
-//! 2. **Nobody waits unseen.** The home of a vCPU that waits for a core was called, or has looked, since it
+//! 2. **No wake-up is lost.** The home of a vCPU that waits for a core was called, or has looked, since it
 //!    waits.
 //!
 //! So a vCPU waits for one time slice at the most where a core is idle when it can run again.
@@ -88,7 +88,7 @@ impl fmt::Display for Place {
     }
 }
 
-/// Stands for a core where there is none.
+/// No core.
 const NOWHERE: usize = MAX_CORES;
 
 /// What one core looks after.
@@ -100,7 +100,7 @@ struct Home {
     deadlines: Deadlines,
 }
 
-/// The vCPUs of all VMs, each of which is a `V` for whoever runs it and a number in the list, its slot.
+/// The vCPUs of all VMs, each of which is a `V` for the caller and a number in the list, its slot.
 ///
 /// Where a method takes `call`, it passes the number of each core that has to look at the list; the
 /// calling core may be among them. Times are of any unit.
@@ -339,7 +339,7 @@ impl<V: Copy> RunQueue<V> {
     fn of_others(&self, last: usize) -> Option<usize> {
         let slots = self.entries.len();
         let next = |home: &Home| home.ready.next_with(&SlotSet::EMPTY, last);
-        // How many steps a turn goes until it comes to a slot, less one.
+        // How many slots a turn passes until it reaches a slot.
         let distance = |slot: &usize| (slot + slots - last - 1) % slots;
         self.homes.iter().filter_map(next).min_by_key(distance)
     }
@@ -355,7 +355,7 @@ impl<V: Copy> RunQueue<V> {
         self.entries.len()
     }
 
-    /// Returns whether vCPU `slot`, which is loaded, may go on without a put.
+    /// Returns whether vCPU `slot`, which is loaded, may continue without a put.
     pub fn goes_on(&self, slot: usize) -> bool {
         let entry = &self.entries[slot];
         entry.state == State::Runnable && !entry.stopped

@@ -6,7 +6,7 @@
 //! | `slice=MICROSECONDS` | how long a vCPU may run while others wait | 10000 |
 //! | `disturb=SEED` | for tests: random slices of at most `slice`, moves, uses by the host | off |
 //! | `record=on\|off` | write a record of every window; every VM is observed | `off` |
-//! | `latency=on\|off` | keep the distribution of the stretches with interrupts masked | `off` |
+//! | `latency=on\|off` | keep the distribution of IRQs-off sections | `off` |
 //! | `idle=wfi\|poll` | how a core with nothing to run waits for an interrupt | `wfi` |
 //! | `costs=TRAP,PROBE,SAVE,LOAD,GATE,ISB` | what switching FP/SIMD costs, for `scheme=forecast` | none |
 //! | `publish=on\|off` | keep the report of every vCPU current while guests run | `off` |
@@ -37,7 +37,7 @@ pub const MAX_VMS: usize = 255;
 /// What a VM's memory is a multiple of, in bytes: a block of the stage-2 tables.
 pub const MEMORY_STEP: u64 = 2 << 20;
 
-/// The least memory of a VM, in bytes: a kernel stands 2 MiB above the start of RAM.
+/// The least memory of a VM, in bytes: a kernel is 2 MiB above the start of RAM.
 pub const MIN_MEMORY: u64 = 4 << 20;
 
 /// The most memory of a VM, in bytes: the guests' addresses have 39 bits, and RAM starts at 1 GiB.
@@ -58,9 +58,9 @@ pub struct Settings {
     pub disturb: Option<u64>,
     /// Write a record of every window. Every VM is observed then.
     pub record: bool,
-    /// Keep the distribution of the stretches at EL2 with interrupts masked.
+    /// Keep the distribution of IRQs-off sections.
     pub latency: bool,
-    /// A core with nothing to run looks for an interrupt time and again, in place of WFI.
+    /// A core with nothing to run polls for an interrupt, in place of WFI.
     pub idle_polls: bool,
     /// What trapping and moving the FP/SIMD registers costs, in any unit. The scheme `forecast` needs it.
     pub costs: Option<Costs>,
@@ -407,7 +407,7 @@ impl fmt::Display for Expected {
 pub struct SettingsError<'a> {
     /// The word.
     pub word: &'a str,
-    /// What could stand there.
+    /// What is valid there.
     pub expected: Expected,
 }
 

@@ -98,12 +98,12 @@ pub struct Deadlines {
 }
 
 impl Deadlines {
-    /// No deadline, and no room for one.
+    /// No deadline, and no slot.
     pub const fn new() -> Self {
         Self { tree: Vec::new() }
     }
 
-    /// Makes room for slots 0 up to but not including `slots`. Deadlines that were set are kept.
+    /// Adds slots 0 up to but not including `slots`. Deadlines that were set are kept.
     pub fn grow(&mut self, slots: usize) {
         let leaves = slots.next_power_of_two();
         let before = self.tree.len() / 2;
@@ -119,7 +119,7 @@ impl Deadlines {
     /// Sets a slot's deadline; [`NEVER`] for none.
     ///
     /// # Panics
-    /// If there is no room for it.
+    /// If there is no such slot.
     #[inline]
     pub fn set(&mut self, slot: usize, deadline: u64) {
         let mut node = self.tree.len() / 2 + slot;

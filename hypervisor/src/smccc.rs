@@ -37,7 +37,7 @@ pub struct Workarounds {
     branch_history: i64,
 }
 
-/// What becomes of a call.
+/// How a call is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It returns this.

@@ -84,7 +84,7 @@ macro_rules! exception_classes {
         impl ExceptionClass {
             $($(#[$doc])* pub const $class: Self = Self($value);)*
 
-            /// What the class stands for, for messages.
+            /// The name of the class, for messages.
             pub const fn name(self) -> &'static str {
                 match self.0 {
                     $($value => $name,)*

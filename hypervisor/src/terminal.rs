@@ -1,12 +1,12 @@
-//! One terminal for the hypervisor and all of its VMs: whose output stands where, and which VM is typed to.
+//! One terminal for the hypervisor and all of its VMs: whose output is where, and which VM gets the input.
 //!
 //! With several VMs, a VM's output is shown by whole lines, `[vmN] ` before each, and what it has of a line
-//! when it waits, such as a prompt. It goes on with a line that was shown so far on the same line, or, if
+//! when it waits, such as a prompt. It continues a line that was partly shown on the same line, or, if
 //! another one has written meanwhile, on a line of its own with `[vmN+] ` before it. With one VM, output
-//! passes through as it is, and so does what is typed.
+//! and input pass through unchanged.
 //!
-//! Nothing of a VM's is lost on either side, whatever the speeds: a byte for which there is no room is not taken, and
-//! whoever has it keeps it. Lines of the hypervisor's own are whole, or are told to be left out. Nothing here touches
+//! Nothing of a VM's is lost on either side, whatever the speeds: a byte that does not fit is not taken, and
+//! its sender keeps it. Lines of the hypervisor's own are whole, or are reported as left out. Nothing here touches
 //! hardware.
 
 extern crate alloc;
@@ -53,7 +53,7 @@ struct Side {
 enum Cursor {
     /// The end of a line.
     Start,
-    /// Something in a line: of this VM, if lines are told apart.
+    /// Something in a line: of this VM, if lines are tagged.
     In(Option<usize>),
 }
 
@@ -69,11 +69,11 @@ struct Screen {
 
 impl Screen {
     /// How many more bytes VMs may show.
-    fn room(&self) -> usize {
+    fn free(&self) -> usize {
         (OUTPUT - RESERVED).saturating_sub(self.waiting)
     }
 
-    /// Shows some text, for which there is room, which is of this VM, if lines are told apart.
+    /// Shows some text, which fits, and is of this VM, if lines are tagged.
     fn put(&mut self, text: &[u8], of: Option<usize>) {
         for &byte in text {
             self.output[(self.first + self.waiting) % OUTPUT] = byte;
@@ -106,14 +106,14 @@ impl fmt::Write for Screen {
 #[derive(Debug)]
 pub struct Terminal {
     sides: Vec<Side>,
-    /// Whether lines are told apart: with more than one VM.
+    /// Whether lines are tagged: with more than one VM.
     tagged: bool,
     screen: Screen,
     /// The VM that is typed to.
     focus: usize,
     /// The escape key was the last one.
     escaped: bool,
-    /// Lines of the hypervisor's own for which there was no room, since the last one that was shown.
+    /// Lines of the hypervisor's own that did not fit, since the last one that was shown.
     left_out: usize,
 }
 
@@ -162,10 +162,10 @@ impl Terminal {
         self.sides.len()
     }
 
-    /// Takes a byte that VM `vm` sends; `false` if there is no room for it, and the VM has to keep it.
+    /// Takes a byte that VM `vm` sends; `false` if it does not fit, and the VM has to keep it.
     pub fn send(&mut self, vm: usize, byte: u8) -> bool {
         if !self.tagged {
-            let taken = self.screen.room() > 0;
+            let taken = self.screen.free() > 0;
             if taken {
                 self.screen.put(&[byte], None);
             }
@@ -177,7 +177,7 @@ impl Terminal {
         }
         let line = &mut self.sides[vm].line;
         let shows = byte == b'\n' || line.len() + 1 == LINE;
-        if shows && self.screen.room() < line.len() + 1 + AROUND_LINE {
+        if shows && self.screen.free() < line.len() + 1 + AROUND_LINE {
             return false;
         }
         line.push(byte);
@@ -193,14 +193,14 @@ impl Terminal {
         self.tagged && !self.sides[vm].line.is_empty()
     }
 
-    /// Shows what VM `vm`, which now waits, has of a line, if there is room for it now.
+    /// Shows what VM `vm`, which now waits, has of a line, if it fits now.
     pub fn show_prompt(&mut self, vm: usize) {
-        if self.has_prompt(vm) && self.screen.room() >= self.sides[vm].line.len() + AROUND_LINE {
+        if self.has_prompt(vm) && self.screen.free() >= self.sides[vm].line.len() + AROUND_LINE {
             self.show_line(vm);
         }
     }
 
-    /// Shows a line of the hypervisor's own. Without room for all of it, it is left out, so that nobody waits for a
+    /// Shows a line of the hypervisor's own. If it does not fit, it is left out, so that EL2 does not wait for a
     /// slow terminal; the next one that is shown has before it how many were.
     pub fn say_line(&mut self, line: fmt::Arguments<'_>) {
         let left_out = self.left_out;
@@ -220,7 +220,7 @@ impl Terminal {
         let _ = write!(self.screen, "{note}{OWN}{line}\r\n");
     }
 
-    /// Ends the line that the terminal is in, if it is in one and there is room.
+    /// Ends the line that the terminal is in, if it is in one and it fits.
     pub fn end_line(&mut self) {
         let end = self.screen.line_end();
         if OUTPUT - self.screen.waiting >= end.len() {
@@ -247,7 +247,7 @@ impl Terminal {
         self.screen.waiting -= count;
     }
 
-    /// Whether a byte can be taken from the keyboard: whoever it is for has room. An escape takes two.
+    /// Whether a byte can be taken from the keyboard: its receiver has space. An escape takes two.
     pub fn wants_keys(&self) -> bool {
         let typed = self.sides.get(self.focus).map(|side| side.typed.len());
         typed.is_none_or(|typed| typed + 2 <= TYPED)
@@ -257,7 +257,7 @@ impl Terminal {
     /// is for, if it is for one.
     ///
     /// # Panics
-    /// Never for want of room.
+    /// Never for lack of space.
     pub fn type_key(&mut self, byte: u8) -> Option<usize> {
         if self.tagged {
             if core::mem::take(&mut self.escaped) {
@@ -288,13 +288,13 @@ impl Terminal {
         self.sides[vm].typed = VecDeque::new();
     }
 
-    /// Shows what VM `vm` has of a line. The caller has seen that there is room.
+    /// Shows what VM `vm` has of a line. The caller has checked that it fits.
     fn show_line(&mut self, vm: usize) {
         let (screen, side) = (&mut self.screen, &mut self.sides[vm]);
         if screen.cursor != Cursor::In(Some(vm)) {
             screen.put(screen.line_end(), None);
             let goes_on = if side.begun { "+" } else { "" };
-            // Ignored: it has room.
+            // Ignored: it fits.
             let _ = write!(screen, "[vm{vm}{goes_on}] ");
         }
         let whole = side.line.strip_suffix(b"\n");

@@ -33,7 +33,7 @@ const DMACR: u64 = 0x048;
 const PERIPH_ID0: u64 = 0xfe0;
 const CELL_ID3: u64 = 0xffc;
 
-/// `UARTFR`: clear to send, data set ready, data carrier detect: somebody listens.
+/// `UARTFR`: clear to send, data set ready, data carrier detect: a peer is connected.
 const FR_CONNECTED: u32 = 0b111;
 const FR_RXFE: u32 = 1 << 4;
 const FR_RXFF: u32 = 1 << 6;
@@ -154,13 +154,13 @@ impl Vpl011 {
         None
     }
 
-    /// Whether the receive FIFO has room for a byte.
+    /// Whether a byte fits into the receive FIFO.
     #[inline]
     pub const fn has_room(&self) -> bool {
         self.fifo.len < self.depth()
     }
 
-    /// A byte for the guest. One for which there is no room is lost, as on the wire: whoever can keep it asks
+    /// A byte for the guest. One that does not fit is lost, as on the wire: a caller that can keep it asks
     /// [`Vpl011::has_room`] first.
     pub fn receive(&mut self, byte: u8) {
         if !self.has_room() {
@@ -194,7 +194,7 @@ impl Vpl011 {
         if self.fifo.len == 0 {
             self.ris &= !INT_RT;
         } else {
-            // Cleared by the guest or not: the timeout counts anew from this read, and is over.
+            // Cleared by the guest or not: the timeout restarts from this read, and is over.
             self.ris |= INT_RT;
         }
         self.update_receive_interrupt();
@@ -281,7 +281,7 @@ impl Fifo {
         }
     }
 
-    /// The caller has checked that there is room.
+    /// The caller has checked that it fits.
     fn push(&mut self, byte: u8) {
         self.bytes[(self.first + self.len) % FIFO_DEPTH] = byte;
         self.len += 1;

@@ -1,8 +1,8 @@
-//! Whether replays say what live runs do: the counts of both side by side.
+//! Whether replays agree with live runs: the counts of both side by side.
 //!
-//! A scheme is replayed twice. Over the record of its own observed run it must come to that run's
-//! very counts, as it is the same code on the same windows. Over the record of another scheme's run
-//! it says what the scheme would have done there; what is left between that and the live run comes
+//! A scheme is replayed twice. Over the record of its own observed run its counts must equal that
+//! run's, as it is the same code on the same windows. Over the record of another scheme's run
+//! it says what the scheme would have done there; the rest of the difference to the live run comes
 //! from time alone: a guest that waits longer for its registers is interrupted elsewhere.
 
 mod table;
@@ -82,14 +82,14 @@ pub struct Agreement {
     pub recorded: Moved,
     /// The replay over that very record.
     pub own: Moved,
-    /// The scheme whose record stands for all.
+    /// The scheme whose record represents all.
     pub reference: String,
     /// The replay over that record.
     pub replayed: Moved,
 }
 
 impl Agreement {
-    /// Whether the replay of the recorded run came to its counts.
+    /// Whether the replay of the recorded run has its counts.
     pub fn is_exact(&self) -> bool {
         self.own == self.recorded
     }
@@ -120,7 +120,7 @@ pub fn reference<'a>(records: &BTreeMap<Scheme, &'a Path>) -> Option<(Scheme, &'
     found.map(|(scheme, file)| (*scheme, *file))
 }
 
-/// Replays the records of one workload's runs, each scheme's by its name, and sets them beside what
+/// Replays the records of one workload's runs, each scheme's by its name, and compares them with what
 /// the runs counted: `counters` are a scheme's plain and observed run.
 ///
 /// # Errors

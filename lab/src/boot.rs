@@ -36,7 +36,7 @@ pub struct Boot {
     pub kernel: Option<PathBuf>,
     /// The initrd; without one, busybox with a shell for the Debian kernel, and none for another.
     pub initrd: Option<PathBuf>,
-    /// What the kernel is told.
+    /// The kernel's command line.
     pub append: String,
     /// Bytes of memory of each VM.
     pub memory: u64,
@@ -96,14 +96,14 @@ pub fn boot(boot: &Boot, paths: &Paths) -> Result<()> {
     let finished = Qemu::start(&prepared.arguments, Console::Terminal)?.wait(None)?;
     if !finished.status.success() {
         return Err(Error::run(format!(
-            "QEMU failed ({}); its message stands above",
+            "QEMU failed ({}); its message is above",
             finished.status
         )));
     }
     ended(&prepared.ram)
 }
 
-/// What is said of a hypervisor that has ended, or that the user has left.
+/// The result of a hypervisor that has ended, or that the user has left.
 fn ended(ram: &MemoryFile) -> Result<()> {
     let mailbox = ram.mailbox()?;
     let report = match Report::read(mailbox.bytes()) {
@@ -138,7 +138,7 @@ fn vms_ended(vms: &[VmReport]) -> Result<()> {
     }
     match which(Ending::CpusOff) {
         Some(vms) => Err(Error::Halted(format!(
-            "{vms}: all CPUs have turned themselves off, and nobody has powered the VM off (PSCI SYSTEM_OFF)"
+            "{vms}: all CPUs have turned themselves off, and the VM was not powered off (PSCI SYSTEM_OFF)"
         ))),
         None => Ok(()),
     }

@@ -23,10 +23,10 @@ pub use look::{CURVE, Colour, INK, Part, THICK, THIN, style};
 pub use sectors::{Mark, Sector, Sectors};
 pub use svg::escape;
 
-/// Below this width labels stand above what they name, and not beside it.
+/// Below this width labels are above what they name, and not beside it.
 const NARROW: f64 = 520.0;
 
-/// How a series is told from others.
+/// How a series is distinguished from others.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Series {
     /// Its name.
@@ -58,7 +58,7 @@ pub enum Marker {
     Plus,
     /// A cross.
     Cross,
-    /// An upright stroke.
+    /// A vertical line.
     Stroke,
 }
 

@@ -59,7 +59,7 @@ pub enum Command {
     Top(TopArgs),
     /// Lists the workloads of the study
     Guests(GuestsArgs),
-    /// Says what is missing on this machine, and the command that installs it
+    /// Lists what is missing on this machine, and the command that installs it
     Doctor(JsonArgs),
     /// Runs every workload under every scheme and prints what each scheme costs
     #[command(after_help = study::EXAMPLES)]
@@ -72,13 +72,13 @@ pub enum Command {
     Record(RecordArgs),
     /// Says what is in a record
     Inspect(InspectArgs),
-    /// Runs every scheme over records, with the code that runs at EL2, beside the best of hindsight
+    /// Runs every scheme over records, with the code that runs at EL2, beside the offline optimum
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
     /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
     #[command(after_help = PLANE_EXAMPLES)]
     Plane(PlaneArgs),
-    /// Judges the forecast on records: beside other rules, other knowledge, and its goals
+    /// Compares the forecast on records with other rules, other knowledge, and its goals
     #[command(after_help = JUDGE_EXAMPLES)]
     Judge(JudgeArgs),
     /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
@@ -135,7 +135,7 @@ Examples:
   trapcast record --seed 7 shared-bursts linux-mix -o new && trapcast judge new/*.parquet
   trapcast judge new/*.parquet --profile nested-nv2 --json | jq '.goals'
 
-docs/forecast.md says what the rule is, and what was expected of it.";
+docs/forecast.md describes the rule and its goals.";
 
 /// Arguments of `trapcast boot`.
 #[derive(Debug, Args)]
@@ -151,7 +151,7 @@ pub struct BootArgs {
     /// An initrd [default: busybox with a shell, if --kernel is not given either]
     #[arg(long, value_name = "FILE")]
     pub initrd: Option<PathBuf>,
-    /// What the kernel is told
+    /// The kernel's command line
     #[arg(long, value_name = "WORDS", default_value = LINUX_BOOTARGS)]
     pub append: String,
     /// Memory of each VM, such as 128M or 1G
@@ -170,7 +170,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "NAME", default_value = "until-put", value_parser = scheme)]
     pub scheme: Scheme,
     /// FP/SIMD for each VM; Debian's kernel starts without it, its busybox does not
-    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    #[arg(long, value_name = "on|off", default_value = "on")]
     pub fp: Switch,
     /// SVE for each VM: off, max or the most bits of a vector; on QEMU's max unless --cpu says otherwise
     #[arg(long, value_name = "LENGTH", default_value = "off")]
@@ -178,12 +178,12 @@ pub struct BootArgs {
     /// SME for each VM, likewise with the most bits of a streaming vector; needs --sve
     #[arg(long, value_name = "LENGTH", default_value = "off")]
     pub sme: Length,
-    /// Traps in every window, so that trapcast top knows which loads were of use
+    /// Traps in every window, so that trapcast top knows which loads were used
     #[arg(long)]
     pub observe: bool,
     /// With --scheme forecast: loads no registers early while an interrupt is pending for the guest. That
     /// interrupt comes sooner, but the guest traps more often: off where a trap costs dozens of exchanges
-    #[arg(long, value_name = "WHETHER", default_value = "on")]
+    #[arg(long, value_name = "on|off", default_value = "on")]
     pub prompt: Switch,
     /// Counts time in instructions, so that a run can be repeated exactly
     #[arg(long)]
@@ -200,7 +200,7 @@ pub struct CoreArgs {
     #[arg(long, value_name = "CPU")]
     pub cpu: Option<Cpu>,
     /// Whether the hypervisor uses VHE [default: on where the core has it]
-    #[arg(long, value_name = "WHETHER")]
+    #[arg(long, value_name = "on|off")]
     pub vhe: Option<Switch>,
 }
 
@@ -264,7 +264,7 @@ pub struct RecordArgs {
     /// Shorter workloads, and fewer
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
-    /// All workloads that there are; Debian's programs run longer
+    /// All workloads; Debian's programs run longer
     #[arg(long)]
     pub full: bool,
     /// How FP/SIMD registers are switched while recording; what a scheme moves costs the guest time

@@ -14,7 +14,7 @@ pub struct Check {
     pub ok: bool,
     /// What was found, or what is wrong.
     pub found: String,
-    /// The command that puts it right, where something is wrong.
+    /// The command that fixes it, where something is wrong.
     pub command: Option<&'static str>,
 }
 

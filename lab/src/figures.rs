@@ -211,7 +211,7 @@ impl WindowKind {
 /// Distributions that a plain run left.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Latency {
-    /// Stretches of instructions at EL2 with interrupts masked, on one core.
+    /// IRQs-off sections, in instructions at EL2, on one core.
     pub masked: Option<Histogram>,
     /// From the expiry of a guest's virtual timer to its handler, of guests that measure it.
     pub timer_delay: Option<Histogram>,
@@ -257,9 +257,9 @@ pub struct Figures {
     pub switch_per_entry: Option<f64>,
     /// EL2 instructions per entry.
     pub el2_per_entry: Option<f64>,
-    /// The longest stretch of instructions at EL2 with interrupts masked.
+    /// The longest IRQs-off section, in instructions at EL2.
     pub longest_masked: Option<u64>,
-    /// All such stretches of the plain run.
+    /// All IRQs-off sections of the plain run.
     pub masked: Option<Histogram>,
     /// From the expiry of a guest's virtual timer to its handler, while the guest was on the core, in the
     /// plain run; of guests that measure it.

@@ -67,16 +67,16 @@ pub fn ring(bytes: &[u8]) -> bool {
     count > 0
 }
 
-/// A board's RAM with a ring whose records stand from `tail` on.
+/// A board's RAM with a ring whose records start at `tail`.
 fn board(header: &[u8], tail: u64, records: &[u8]) -> MemoryFile {
     let ram = MemoryFile::zeroed(RINGS_OFFSET + RINGS_SIZE).expect("memory");
     let header = &header[..size_of::<RingHeader>()];
     ram.write_at(header, RINGS_OFFSET + header_offset(0))
-        .expect("room for the header");
+        .expect("the header fits");
     for (number, record) in (0..).zip(records.chunks_exact(size_of::<Record>())) {
         let place = record_offset(0, tail.wrapping_add(number));
         ram.write_at(record, RINGS_OFFSET + place)
-            .expect("room for a record");
+            .expect("a record fits");
     }
     ram
 }

@@ -10,7 +10,7 @@ use trapcast_profile::{Certainty, Profile, Unit};
 pub struct Row<'a> {
     /// By which users choose it.
     pub name: &'a str,
-    /// What it stands for.
+    /// What it describes.
     pub about: &'a str,
     /// What costs are counted in.
     pub unit: Unit,
@@ -149,7 +149,7 @@ a load that is not used takes two exchanges. A profile is as sure as the least s
 docs/profiles.md has each one's derivation.
 ";
 
-/// Shows profiles as a Markdown table, and what each stands for and how its figures follow as a list
+/// Shows profiles as a Markdown table, and what each describes and how its figures follow as a list
 /// below it.
 pub fn markdown(profiles: &[Profile]) -> String {
     let mut table = "\

@@ -30,8 +30,8 @@ pub const FORMAT: u32 = 4;
 /// The most bytes of such a file: a hundred times those of a full study.
 const MOST_BYTES: u64 = 512 << 20;
 
-/// In a study's directory, the file that is there as long as the study is not done: the command that goes on
-/// with it.
+/// In a study's directory, the file that is there as long as the study is not done: the command that continues
+/// it.
 pub const UNFINISHED: &str = "runs/unfinished";
 
 /// A whole study.
@@ -120,7 +120,7 @@ pub struct ProfileCosts {
     pub profile: String,
     /// What costs are counted in.
     pub unit: Unit,
-    /// What the cheapest decisions in hindsight cost.
+    /// What the offline optimum costs.
     pub oracle: u64,
     /// What each scheme costs, by its name; and [`NOT_PROMPT`].
     pub schemes: BTreeMap<String, u64>,
@@ -159,7 +159,7 @@ pub struct Integrity {
     pub guest_mismatches: u64,
     /// Times that the host had lost its registers.
     pub host_mismatches: u64,
-    /// Guests that did not come to their end.
+    /// Guests that did not finish.
     pub failures: Vec<String>,
 }
 
@@ -174,7 +174,7 @@ pub enum Verdict {
     Caught,
     /// The negative control was not caught where it must be: the check is worth nothing.
     Missed,
-    /// A scheme lost somebody's registers.
+    /// A scheme lost an owner's registers.
     Corrupt,
 }
 
@@ -337,7 +337,7 @@ struct Layout {
     format: u32,
 }
 
-/// A value as JSON, as it stands in files.
+/// A value as JSON, as files have it.
 ///
 /// # Errors
 /// Where it has no JSON form.

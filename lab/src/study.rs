@@ -55,17 +55,17 @@ pub struct Plan {
     /// QEMUs at once.
     pub jobs: usize,
     /// Where the records of the observed runs go, in `records`, and what each run has found out, in
-    /// `runs`. A run that is found there and depended on the very same things is not done again.
+    /// `runs`. A run that is found there and had the same inputs is not done again.
     pub directory: PathBuf,
     /// Whether to do all runs, whatever is found in the directory.
     pub fresh: bool,
-    /// The command line that goes on with it if it is interrupted.
+    /// The command line that continues it if it is interrupted.
     pub command: String,
 }
 
 /// Runs a study.
 ///
-/// Runs that fail are in [`Results::failures`]; the others go on.
+/// Runs that fail are in [`Results::failures`]; the others continue.
 ///
 /// # Errors
 /// [`Input`](trapcast_tool::error::Error::Input) where images are missing, change meanwhile, or another study

@@ -54,7 +54,7 @@ windows: what one decision of the scheme covers, from entry to exit (e) or from 
 them, how many used the registers; P(u|u), P(u|-): probability of use after a window with use, without;
 wasted: loads that the window then did not use; acc, prec, rec: accuracy, precision and recall of the
 scheme as a forecast; switch/entry, EL2/entry: EL2 instructions per entry, to switch registers and in all;
-masked: longest stretch of EL2 instructions with interrupts masked.
+masked: longest IRQs-off section, in EL2 instructions.
 Entries, traps, loads, bytes and instructions are of the plain run, the rest of the observed run.
 All figures here repeat exactly. Instructions are shown for one core only: with several, QEMU runs them in turns,
 and each one's counters count the instructions of all.

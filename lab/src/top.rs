@@ -131,7 +131,7 @@ fn wait_for_key(end: Instant) -> Result<Option<Wish>> {
     }
 }
 
-/// What a key stands for. In raw mode Ctrl-C is one.
+/// What a key means. In raw mode Ctrl-C is one.
 fn wish(key: KeyEvent) -> Option<Wish> {
     if key.kind == KeyEventKind::Release {
         return None;

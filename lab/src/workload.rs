@@ -21,7 +21,7 @@ use trapcast_tool::{
     paths::Paths,
 };
 
-/// What the Linux guest's kernel is told.
+/// The command line of the Linux guest's kernel.
 pub const LINUX_BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0";
 
 /// Memory of a Linux guest.
@@ -60,7 +60,7 @@ impl Guest {
     }
 }
 
-/// How the guests of a workload come to use the registers.
+/// Why the guests of a workload use the registers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -68,7 +68,7 @@ pub enum Kind {
     Structure,
     /// By chance, with a fixed probability.
     Chance,
-    /// Some guests this way, some that; or nobody knows.
+    /// Some guests this way, some that; or it is unknown.
     Both,
 }
 
@@ -221,7 +221,7 @@ impl Workload {
         !self.guests.iter().all(is_bare)
     }
 
-    /// What each VM has to say by the end.
+    /// The lines that each VM has to print.
     pub fn expected(&self) -> Vec<Expected> {
         let expected = |guest: &Guest| match guest {
             Guest::Checker(_) => Expected::Checker,

@@ -74,7 +74,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     trials
 }
 
-/// A guest and what it is told.
+/// A guest and its boot arguments.
 #[derive(Clone, Copy)]
 enum Guest {
     /// The checker of AArch32.
@@ -212,7 +212,7 @@ fn linux_on_two_cores(paths: &Paths) -> Outcomes {
     })
 }
 
-/// A checker that damages a register itself must say so, and the lab must hear it.
+/// A checker that damages a register itself must report it, and the lab must see the report.
 fn fault_is_noticed(paths: &Paths) -> Outcomes {
     let guests = [Guest::Checker32("workload=always windows=400 fault=300")];
     let machine = machine(paths, Cpu::CortexA57, 1, Scheme::Owner, &guests)?;

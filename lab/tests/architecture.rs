@@ -115,7 +115,7 @@ const EXCEPTIONS: Guest = Guest {
     words: "flags devices",
 };
 
-/// A bare-metal guest and what it is told.
+/// A bare-metal guest and its boot arguments.
 #[derive(Clone, Copy)]
 struct Guest {
     program: &'static str,
@@ -190,7 +190,7 @@ const CHECKER: Guest = Guest {
     words: "workload=resume-point windows=300",
 };
 
-/// Runs guests on one core, of which each comes to its end and finds everything as it must be.
+/// Runs guests on one core, of which each finishes and finds everything as it must be.
 fn passes(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Outcomes {
     let machine = machine(paths, cpu, vhe, guests)?;
     let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;

@@ -316,7 +316,7 @@ fn a_killed_trapcast_leaves_no_qemu() {
     let qemu = eventually("QEMU's start", || std::fs::read_to_string(&file).ok());
     trapcast.kill().unwrap();
     trapcast.wait().unwrap();
-    // A process that nobody has waited for yet may still be listed: what it runs is gone.
+    // A process that has not been waited for yet may still be listed: its command line is gone.
     let command_line = format!("/proc/{}/cmdline", qemu.trim());
     eventually("QEMU's end", || {
         let text = std::fs::read(&command_line).unwrap_or_default();

@@ -274,7 +274,7 @@ fn top_says_why_there_is_nothing_to_see() {
     assert!(told.contains("run make build"), "{told}");
 }
 
-/// Runs `trapcast top` on a terminal of its own, types `keys` once it shows its table, and returns what came to
+/// Runs `trapcast top` on a terminal of its own, types `keys` once it shows its table, and returns what reached
 /// the terminal: the screen, the exit status, and the terminal's settings after that.
 fn on_a_terminal(directory: &Path, keys: &[u8]) -> String {
     let program = env!("CARGO_BIN_EXE_trapcast");

@@ -1,4 +1,4 @@
-//! What becomes of the files that commands write: links are followed, and devices and FIFOs stay what they are.
+//! The files that commands write: links are followed, and devices and FIFOs stay what they are.
 
 use std::{
     fs::{self, File},
@@ -85,7 +85,7 @@ fn a_fifo_brings_its_reader_all_that_a_file_would_hold() {
         content
     });
     let status = waiting.wait().unwrap();
-    // A reader that nobody has written to goes on.
+    // Lets a reader without a writer continue.
     drop(
         File::options()
             .read(true)
@@ -138,7 +138,7 @@ fn links_are_followed() {
     assert_eq!(files(&path.join("elsewhere")), ["new", "old"]);
 }
 
-/// Its own standard output is written to where it stands, as a file that was opened anew would not be.
+/// Its own standard output is written at its offset, unlike a file that was opened anew.
 #[test]
 fn standard_output_is_a_place_too() {
     let directory = tempfile::tempdir().unwrap();
@@ -201,7 +201,7 @@ fn a_place_that_cannot_be_had_is_told_at_once_by_every_command() {
         let told = refused(path, arguments);
         let wanted = format!("cannot write {wanted}");
         assert!(told.starts_with(&wanted), "{arguments:?}: {told}");
-        // The name of a file that nobody has asked for says nothing.
+        // The name of a temporary file tells a user nothing.
         assert!(!told.contains(".tmp"), "{arguments:?}: {told}");
     }
 }

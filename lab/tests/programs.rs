@@ -132,7 +132,7 @@ fn endless(paths: &Paths) -> Outcomes {
     let findings = findings(paths, "echo waiting\nsleep 1000\n")?;
     let said = findings.failures.join("\n");
     check(
-        said.contains("did not come to its end")
+        said.contains("did not finish")
             && said.contains("waiting\n")
             && said.contains("program: did not end within"),
         || format!("{findings:?}"),

@@ -125,7 +125,7 @@ fn a_replay_counts_every_scheme_and_says_what_it_costs() {
         let traps = 100 * count("traps") + 90 * count("probes");
         assert_eq!(cost["cost"], traps + 50 * exchanges + gate);
         match (cost["scheme"].as_str(), cost["over_oracle"].as_f64()) {
-            // It is wrong, so it stands beside nothing.
+            // It is wrong, so it is compared with nothing.
             (Some("none"), over_oracle) => assert_eq!(over_oracle, None),
             (_, over_oracle) => assert!(over_oracle.unwrap() >= 1.0, "{cost}"),
         }
@@ -322,7 +322,7 @@ fn what_is_no_record_is_refused_in_one_sentence() {
             assert!(told.contains(wanted) && told.contains(name), "{told}");
         }
     }
-    // One file of several is enough, wherever it stands.
+    // One file of several is enough, at any position.
     let told = refused(path, &["replay", "a.parquet", "halved", "b.parquet"]);
     assert!(told.starts_with("halved "), "{told}");
 }

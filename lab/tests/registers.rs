@@ -114,7 +114,7 @@ const fn sme(sve: Length, bits: u16) -> RegisterFiles {
     }
 }
 
-/// A guest: its image, what it is told, and what its VM is offered.
+/// A guest: its image, its boot arguments, and the registers of its VM.
 #[derive(Clone, Copy)]
 struct Guest {
     program: &'static str,
@@ -332,7 +332,7 @@ fn without_hypervisor(paths: &Paths, cpu: Cpu, files: RegisterFiles) -> Outcomes
     Ok(())
 }
 
-/// A checker that leaves a wrong bit in a register of each class must say so, and so must a guest
+/// A checker that leaves a wrong bit in a register of each class must report it, and so must a guest
 /// that finds more or less than it was told.
 fn faults(paths: &Paths) -> Outcomes {
     for (program, bootargs, told) in [
@@ -375,7 +375,7 @@ fn faults(paths: &Paths) -> Outcomes {
     Ok(())
 }
 
-/// Streaming mode that nobody switches off would reach the hypervisor.
+/// Streaming mode that is not switched off would reach the hypervisor.
 fn none_is_refused(paths: &Paths) -> Outcomes {
     let guests = [checker(EVERYTHING, SME), checker(EVERYTHING, SME_ALWAYS)];
     match share_a_core(paths, Cpu::Max, Scheme::None, &guests) {
@@ -387,7 +387,7 @@ fn none_is_refused(paths: &Paths) -> Outcomes {
     }
 }
 
-/// Where QEMU 7.2 would abort, a VM that asks for SME goes without, is told why, and sees none.
+/// Where QEMU 7.2 would abort, a VM that asks for SME gets none; EL2 reports why.
 fn sme_is_kept(paths: &Paths) -> Outcomes {
     let cpu = Cpu::MaxOf(512);
     let mut told = features(sve(512)).vm(paths, Scheme::Owner, 0)?;
@@ -456,7 +456,7 @@ fn run_together(
     let findings = console::findings(&outcome.console, &expected);
     let canary = outcome.cores.iter().map(|core| core.canary_mismatches);
     let lost: u64 = canary.sum();
-    // Without switches the host loses its own too, and a guest may well not come to its end.
+    // Without switches the host loses its own too, and a guest may well not finish.
     check(
         scheme == Scheme::None || lost == 0 && findings.failures.is_empty(),
         || format!("the host lost registers {lost} times\n{}", outcome.console),

@@ -95,7 +95,7 @@ fn what_is_missing_or_was_found_is_no_fault_of_the_input() {
     }
 }
 
-/// A FIFO that nobody reads keeps a command waiting, but not from being stopped.
+/// A FIFO without a reader keeps a command waiting, but not from being stopped.
 #[test]
 fn a_command_that_waits_for_a_fifo_can_be_stopped() {
     use rustix::fs::{CWD, FileType, Mode, mknodat};

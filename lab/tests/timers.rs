@@ -28,8 +28,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Memory of a guest.
 const MEMORY: u64 = 16 << 20;
 
-/// A guest that lives three times: a reset ends the first two lives.
-const LIVES: u32 = 3;
+/// A guest that boots three times: a reset ends the first two boots.
+const BOOTS: u32 = 3;
 
 fn main() {
     support::run(trials)
@@ -127,7 +127,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     trials
 }
 
-/// A guest: its image, what it is told, its vCPUs, and its last lines.
+/// A guest: its image, its boot arguments, its vCPUs, and its last lines.
 #[derive(Clone, Copy)]
 struct Guest {
     program: &'static str,
@@ -217,7 +217,7 @@ impl Board {
     }
 }
 
-/// Nothing that a guest finds may be wrong, and each has to come to its end.
+/// Nothing that a guest finds may be wrong, and each has to finish.
 fn judge(console: &str, expected: &[Expected]) -> Outcomes {
     let findings = console::findings(console, expected);
     let good = findings.failures.is_empty() && findings.guest_mismatches == 0;
@@ -231,11 +231,11 @@ fn run(paths: &Paths, board: &Board, guests: &[Guest]) -> Outcomes {
     judge(&outcome.console, &expected)
 }
 
-/// A VM that is reset twice: what it says of its lives is on one console.
+/// A VM that is reset twice: the output of all boots is on one console.
 fn again(paths: &Paths, board: &Board) -> Outcomes {
     let machine = board.machine(paths, &[timers("checks=again", 3)])?;
     let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
-    judge(&outcome.console, &[Expected::Guests("timers", LIVES)])
+    judge(&outcome.console, &[Expected::Guests("timers", BOOTS)])
 }
 
 /// The guest at EL1 of a board without EL2.

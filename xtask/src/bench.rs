@@ -46,7 +46,7 @@ use trapcast_tool::{
 /// The cores that are measured, each as the hypervisor uses it by itself.
 pub const CORES: [Cpu; 3] = [Cpu::NeoverseN1, Cpu::Max, Cpu::CortexA57];
 
-/// The scheme whose paths stand beside KVM's: it is KVM's own.
+/// The scheme whose paths are compared with KVM's: it is KVM's own.
 pub const PEER_SCHEME: Scheme = Scheme::UntilPut;
 
 /// Memory of the bench's guest.
@@ -347,7 +347,7 @@ fn measure(machine: &Machine, hypervisor: &std::path::Path, scheme: Scheme) -> R
         .collect();
     if paths.is_empty() || !lines.contains(&"bench: done") {
         return Err(Error::run(format!(
-            "the bench's guest did not come to its end.{}",
+            "the bench's guest did not finish.{}",
             last_lines(&outcome.console, "")
         )));
     }

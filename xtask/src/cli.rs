@@ -27,7 +27,7 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Measures the hypervisor's fast paths in instructions, beside those of Linux KVM
+    /// Measures the hypervisor's fast paths in instructions, next to those of Linux KVM
     #[command(after_help = BENCH_EXAMPLES)]
     Bench(BenchArgs),
     /// Checks registers in every window while vCPUs are preempted and move at random; hostile guests
@@ -40,7 +40,7 @@ pub enum Command {
     Agreement(AgreementArgs),
     /// Makes a record of any length from a seed, to try the tools on
     Generate(GenerateArgs),
-    /// Checks that FP/SIMD instructions stand only where they may in a hypervisor's ELF file
+    /// Checks that FP/SIMD instructions are only where they may be in a hypervisor's ELF file
     CheckImage(CheckImageArgs),
 }
 

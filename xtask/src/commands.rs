@@ -154,7 +154,7 @@ fn check_image(arguments: &CheckImageArgs) -> Result<()> {
         return Ok(());
     }
     Err(Error::run(format!(
-        "{} FP/SIMD instructions stand outside {}*",
+        "{} FP/SIMD instructions are outside {}*",
         report.misplaced.len(),
         fpcheck::ALLOWED_PREFIX
     )))

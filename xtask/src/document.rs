@@ -1,7 +1,7 @@
 //! `cargo xtask document`: what the documents say of the study, written from its stored results.
 //!
-//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's. The words `answers` stand
-//! for the questions of the study's report and its answers, which are kept beside the results; `content` says
+//! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's. The word `answers` means
+//! the questions of the study's report and its answers, which are kept beside the results; `content` says
 //! what other words may be. All else is left as it is.
 
 mod content;
@@ -169,13 +169,13 @@ fn complete(results: Results, file: &Path) -> Result<Results> {
     match results.failures.len() {
         0 => Ok(results),
         count => Err(Error::input(format!(
-            "{} has {count} failures: documents are written from studies in which all went well",
+            "{} has {count} failures: documents are written from studies without failures",
             file.display()
         ))),
     }
 }
 
-/// The documents that a study's results may stand in.
+/// The documents that may contain a study's results.
 fn documents(checkout: &Path) -> Result<Vec<PathBuf>> {
     let directory = checkout.join("docs");
     let entries = fs::read_dir(&directory)

@@ -1,4 +1,4 @@
-//! Checks that FP/SIMD, SVE and SME instructions of a linked image stand only in the functions that
+//! Checks that FP/SIMD, SVE and SME instructions of a linked image are only in the functions that
 //! may hold them.
 //!
 //! The classes are those of the Arm ARM, "A64 instruction set encoding", top level: op0 is bits
@@ -38,7 +38,7 @@ pub struct Misplaced {
     pub address: u64,
     /// The instruction.
     pub word: u32,
-    /// The function that it stands in, as far as symbols tell.
+    /// The function that contains it, as far as symbols tell.
     pub function: Option<String>,
 }
 

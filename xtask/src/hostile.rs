@@ -33,7 +33,7 @@ const LIMIT: Duration = Duration::from_secs(240);
 /// Memory of each VM, in bytes.
 const MEMORY: u64 = 16 << 20;
 
-/// What stands in a line of the hostile guest that tells of an outcome which is not allowed.
+/// The start of a line of the hostile guest that reports an outcome which is not allowed.
 const VIOLATION: &str = "hostile: VIOLATION ";
 
 /// What the hostile guest counts, by the words of its last line.
@@ -73,12 +73,12 @@ pub struct Options {
     pub icount: bool,
 }
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug, Default, Eq, PartialEq, serde::Serialize)]
 pub struct Outcome {
-    /// Boots that came to their end.
+    /// Boots that finished.
     pub boots: u64,
-    /// Operations of those hostile guests that came to their ends.
+    /// Operations of those hostile guests that finished.
     pub operations: u64,
     /// How the operations ended in the guest: by return or by exception class.
     pub ends: BTreeMap<String, u64>,
@@ -91,10 +91,10 @@ pub struct Outcome {
 }
 
 /// Runs the hostile guest beside a checker until it has done its operations, and calls `progress` with
-/// what came of it so far after each boot.
+/// the result so far after each boot.
 ///
 /// # Errors
-/// [`Error::Run`] with the seed where EL2 panics or hangs, the checker does not come to its end or
+/// [`Error::Run`] with the seed where EL2 panics or hangs, the checker does not finish or
 /// finds a mismatch, or the hostile guest finds what neither the architecture nor an interface allows;
 /// [`Error::Input`] where something is not built.
 pub fn run(
@@ -182,12 +182,12 @@ impl Outcome {
             return failed(&format!("the checker's VM was stopped: {reason}"));
         }
         let Some(checker) = last(console, "[vm1] checker: done ") else {
-            return failed("the checker did not come to its end");
+            return failed("the checker did not finish");
         };
         if number(checker, "mismatches") != Some(0) {
             return failed("the checker found a mismatch");
         }
-        // Whatever its last line counts: what it does after that may come to one, too.
+        // Whatever its last line counts: a violation may also follow that line.
         if console.lines().any(|line| line.contains(VIOLATION)) {
             return failed("the hostile guest got what it must not get");
         }
@@ -198,7 +198,7 @@ impl Outcome {
         match (done, stopped("trapcast: vm0: stopped: ")) {
             (Some(_), _) if off => {}
             (_, Some(reason)) => *self.stopped.entry(reason.to_string()).or_default() += 1,
-            (_, None) => return failed("the hostile guest did not come to its end"),
+            (_, None) => return failed("the hostile guest did not finish"),
         }
         let reset = last(console, "[vm0] hostile: reset ");
         self.resets += u64::from(reset.is_some());
@@ -252,8 +252,8 @@ mod tests {
     #[test]
     fn each_failure_has_its_sentence() {
         let cases = [
-            (CHECKER.to_string(), "hostile guest did not come to its end"),
-            (DONE.to_string(), "checker did not come to its end"),
+            (CHECKER.to_string(), "hostile guest did not finish"),
+            (DONE.to_string(), "checker did not finish"),
             (
                 format!("{CHECKER}{DONE}").replace("mismatches=0", "mismatches=1"),
                 "checker found a mismatch",
@@ -270,7 +270,7 @@ mod tests {
             ),
             (
                 format!("{CHECKER}{DONE}").replace("powered off", "on"),
-                "hostile guest did not come to its end",
+                "hostile guest did not finish",
             ),
             (
                 format!("trapcast: vm1: stopped: SError\n{CHECKER}{DONE}"),

@@ -71,7 +71,7 @@ pub struct Plan {
     pub output: PathBuf,
 }
 
-/// What came of it.
+/// The result.
 #[derive(Clone, Debug, Serialize)]
 pub struct Results {
     /// [`FORMAT`].
@@ -109,7 +109,7 @@ pub struct Row {
     pub runs: u64,
     /// Window checks: each compares all registers with what the vCPU left in them.
     pub windows: u64,
-    /// vCPUs that came to a core from another one.
+    /// vCPUs that moved to a core from another one.
     pub moves: u64,
     /// Times that a vCPU's time was up.
     pub preemptions: u64,
@@ -131,14 +131,14 @@ pub struct Row {
 struct Work {
     part: &'static Part,
     scheme: Scheme,
-    /// Window checks that it is to come to.
+    /// Window checks that it has to reach.
     target: u64,
     /// A run failed, or found what it must not find: there will not be another one.
     failed: bool,
     row: Row,
 }
 
-/// What one run came to.
+/// The result of one run.
 struct Run {
     outcome: Outcome,
     windows: u64,
@@ -252,7 +252,7 @@ impl Work {
             }
     }
 
-    /// Runs it once more.
+    /// Runs it again.
     fn run(&mut self, seed: u64, plan: &Plan, paths: &Paths, hypervisor: &Path) -> Result<()> {
         let rounds = match self.scheme {
             Scheme::None => CONTROL_ROUNDS,
@@ -280,7 +280,7 @@ impl Work {
         }
     }
 
-    /// Adds what a run came to, and judges it.
+    /// Adds the result of a run, and judges it.
     fn add(&mut self, run: &Run, seed: u64, output: &Path) -> Result<()> {
         let row = &mut self.row;
         row.windows += run.windows;

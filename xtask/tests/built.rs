@@ -108,7 +108,7 @@ fn first_code(bytes: &[u8]) -> Result<usize, Failed> {
     Ok(range.ok_or("no code in the hypervisor")?.0 as usize)
 }
 
-/// A checker that damages a register itself must say so, and the lab must hear it.
+/// A checker that damages a register itself must report it, and the lab must see the report.
 fn fault_is_noticed(paths: &Paths) -> Outcomes {
     let always = workload::find("always")?;
     let images = Images::load(paths, &[always], SCALE)?;

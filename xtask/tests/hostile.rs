@@ -1,5 +1,5 @@
-//! A hostile guest beside a checker, on one core and on two: EL2 lives, the checker stays clean, the
-//! hostile guest comes to its end.
+//! A hostile guest beside a checker, on one core and on two: EL2 survives, the checker stays clean, the
+//! hostile guest finishes.
 //!
 //! Needs what `make build` leaves. Cases are generated, so each has its own name and time.
 

@@ -26,16 +26,16 @@ const COUNT: u16 = MOST;
 /// Bits of what tells an account.
 const AT_BITS: u32 = PLACES.ilog2() + 7;
 
-/// The tag of an account that no place has yet.
-const NOBODY: u8 = u8::MAX;
+/// The tag of an account that no place has.
+const UNASSIGNED: u8 = u8::MAX;
 
 /// The golden ratio's bits, which scatter numbers that are close to each other.
 const GOLDEN: u32 = 0x9e37_79b9;
 
 /// The accounts of one vCPU and class of registers.
 ///
-/// A use adds to an account what a trap costs, a window without one takes away what a load wastes.
-/// What is seen of a probe counts for all the loads that it stands for. From zero on, load: by the
+/// A use adds the cost of a trap to an account; a window without one subtracts the cost of a wasted load.
+/// What is seen of a probe counts for all the loads that it samples. From zero on, load: by the
 /// account of the place where the guest resumes if it has one, else by that of all others.
 ///
 /// Should that do worse than to load always or never, by more than a bound, the better of these two
@@ -51,7 +51,7 @@ pub struct Accounts {
     prices: Prices,
     /// State of the generator that chooses the probes.
     random: u32,
-    /// Windows that what is seen of the current decision stands for, with [`FIRM`], [`LEFT`] and
+    /// How many windows the evidence of the current decision represents, with [`FIRM`], [`LEFT`] and
     /// [`NO_CHOICE`].
     weight: u16,
     /// Where the guest resumed at the last entry of the absence, until something is learnt of it.
@@ -72,7 +72,7 @@ impl Accounts {
     pub const fn new(prices: Prices, seed: u32) -> Self {
         Self {
             places: [-1; PLACES],
-            tags: [NOBODY; PLACES],
+            tags: [UNASSIGNED; PLACES],
             // To leave the registers out shows what a window does, to load them shows nothing.
             others: -1,
             floor: Floor::new(),
@@ -193,7 +193,7 @@ impl Accounts {
 
     #[inline(never)]
     fn was_unused_elsewhere(&mut self, at: At) {
-        let waste = i32::from(self.prices.wasted) * self.stands_for();
+        let waste = i32::from(self.prices.wasted) * self.represents();
         let load = self.book(at, -waste);
         if let Some(load) = self.chose(load) {
             self.floor.fell(load, waste);
@@ -201,11 +201,11 @@ impl Accounts {
         }
     }
 
-    /// Apart, as it comes with a trap: the way of what is not used stays short.
+    /// Not inlined, as it follows a trap: the path of an unused window stays short.
     #[inline(never)]
     fn was_used(&mut self, at: At) {
         let late = i32::from(self.prices.late);
-        let seen = late * self.stands_for();
+        let seen = late * self.represents();
         let load = self.book(at, seen);
         if let Some(load) = self.chose(load) {
             self.floor.rose(load, seen);
@@ -216,8 +216,8 @@ impl Accounts {
         }
     }
 
-    /// Returns how many windows what is seen of the current decision stands for.
-    fn stands_for(&self) -> i32 {
+    /// Returns how many windows the evidence of the current decision represents.
+    fn represents(&self) -> i32 {
         i32::from(self.weight & COUNT)
     }
 
@@ -227,7 +227,7 @@ impl Accounts {
         (self.weight & NO_CHOICE == 0).then_some(load && self.weight & LEFT == 0)
     }
 
-    /// Adds to the account that a decision goes by. Returns whether that spoke for loading.
+    /// Adds to the account that decides. Returns whether it was in favour of loading.
     ///
     /// A place without an account gets one while there are some, and later if that of all others was
     /// wrong about it.
@@ -240,14 +240,14 @@ impl Accounts {
         let load = *account >= 0;
         *account = changed(*account);
         let tag = &mut self.tags[at.number()];
-        if !is_own && (*tag == NOBODY || load != (change > 0)) {
+        if !is_own && (*tag == UNASSIGNED || load != (change > 0)) {
             *tag = at.tag();
             *own = changed(0);
         }
         load
     }
 
-    /// Returns whether a decision goes by its place's own account.
+    /// Returns whether a place's own account decides.
     #[inline]
     fn has_account(&self, at: At) -> bool {
         self.tags[at.number()] == at.tag()

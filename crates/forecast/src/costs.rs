@@ -5,7 +5,7 @@
 ///
 /// A use of registers that are elsewhere, behind a closed gate, costs `trap + gate + isb` and then
 /// `save + load`; a load at the entry costs `save + load`, and `gate + isb` before it if the gate
-/// stood closed.
+/// was closed.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub struct Costs {
     /// A trap from the guest to EL2 and back, without what it moves or writes there.

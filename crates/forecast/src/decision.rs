@@ -18,7 +18,7 @@ pub enum Evidence {
     Used,
     /// The trap was armed throughout and not taken: the guest did not use them.
     Unused,
-    /// The gate stood open: nobody can tell.
+    /// The gate was open: use is unknown.
     Blind,
 }
 

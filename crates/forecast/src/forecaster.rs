@@ -67,7 +67,7 @@ impl Forecaster {
     }
 }
 
-// Apart, so that the way of the rules stays short. What fits into registers goes there.
+// Not inlined, so that the path of the rules stays short. Arguments are passed in registers.
 
 #[inline(never)]
 fn decide(accounts: &mut Accounts, pc: u64, pending: bool) -> Decision {

@@ -1,12 +1,12 @@
 //! Forecasts whether a guest is about to use its FP/SIMD registers.
 //!
-//! A *window* is what one decision covers: a stretch of guest execution, from an entry to its exit or
+//! A *window* is what one decision covers: guest execution from an entry to its exit, or
 //! from the load of a vCPU to its put ([`Window`]). At its start a [`Forecaster`] is asked once
 //! whether to load the guest's registers now ([`Decision`]); at its end it learns what could be seen
 //! of it ([`Evidence`]). Arm has no dirty bit for these registers, so a window that ran with the gate
 //! open leaves no evidence at all, and a forecaster is never given any.
 //!
-//! Every scheme that hypervisors and kernels have used stands behind this one interface, rule for
+//! Every scheme that hypervisors and kernels have used implements this one interface, rule for
 //! rule, weaknesses included ([`Scheme`]). Nothing here knows what a register is: integers only, no
 //! allocation, no `unsafe`. The same code runs at EL2 and wherever a scheme is judged.
 //!

@@ -2,10 +2,10 @@
 
 use crate::Costs;
 
-/// The price of the dearer mistake. Accounts are kept in this unit, whatever that of the costs is.
+/// The price of the more expensive mistake. It is the unit of accounts, whatever the unit of the costs.
 pub(crate) const UNIT: i32 = 1024;
 
-/// How many of the dearer mistakes in a row an account can hold.
+/// How many of the more expensive mistakes in a row an account can hold.
 const LIMIT: i32 = 16;
 
 /// What an account never rises above.
@@ -17,8 +17,8 @@ pub(crate) const MOST: u16 = (1 << 13) - 1;
 /// The prices of mistakes, and how often to look whether there are any.
 ///
 /// A guest that uses registers that were left out traps: `T = trap + gate + isb`. Loading them for a
-/// guest that does not use them wastes an exchange, and another one when whoever had them wants them
-/// back: `W = 2 (save + load)`. `docs/forecast.md` derives all that follows from these two.
+/// guest that does not use them wastes an exchange, and another one when the previous owner needs
+/// its own: `W = 2 (save + load)`. `docs/forecast.md` derives all that follows from these two.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Prices {
     /// T, where the larger of T and W is [`UNIT`].

@@ -65,7 +65,7 @@ impl Rule {
     pub fn learn(&mut self, evidence: Evidence) {
         match (self.scheme, evidence) {
             (Scheme::LastTrap, Evidence::Used) => self.memory = 1,
-            // An eager window counts as used, for want of evidence; that the count wraps after 256
+            // An eager window counts as used, for lack of evidence; that the count wraps after 256
             // is what makes the scheme look again.
             (Scheme::Counter, Evidence::Used | Evidence::Blind) => {
                 self.memory = self.memory.wrapping_add(1);

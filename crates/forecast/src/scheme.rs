@@ -24,10 +24,10 @@ pub enum Scheme {
     Counter,
     /// As [`UntilPut`](Self::UntilPut), but a trap buys 64 windows that are loaded eagerly.
     Credit,
-    /// The registers stay with their last owner, across put and load, until somebody else uses them.
+    /// The registers stay with their last owner, across put and load, until another owner uses them.
     Owner,
-    /// As [`Owner`](Self::Owner), but an entry that finds somebody else's registers in the CPU loads
-    /// the guest's if that is the cheaper thing to expect.
+    /// As [`Owner`](Self::Owner), but an entry that finds another owner's registers in the CPU loads
+    /// the guest's if that is expected to cost less.
     Forecast,
 }
 
@@ -38,8 +38,8 @@ pub enum Window {
     Entry,
     /// From the load of the vCPU onto a core to its put.
     Load,
-    /// From an entry that finds somebody else's registers in the CPU until the guest uses its own, is
-    /// asked anew at an entry that finds the same, or is put.
+    /// From an entry that finds another owner's registers in the CPU until the guest uses its own, is
+    /// asked again at an entry that finds the same, or is put.
     Absence,
 }
 
@@ -50,7 +50,7 @@ pub enum Release {
     Exit,
     /// When the vCPU is put.
     Put,
-    /// Only when somebody else uses them.
+    /// Only when another owner uses them.
     OnDemand,
     /// The scheme does not manage the registers at all.
     Unmanaged,
@@ -73,7 +73,7 @@ impl Scheme {
     /// Those of others: all that have a [`Rule`](crate::Rule).
     pub const RULES: [Self; 8] = {
         let [rules @ .., Self::Forecast] = Self::ALL else {
-            panic!("forecast stands last")
+            panic!("forecast is not last")
         };
         rules
     };

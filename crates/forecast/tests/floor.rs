@@ -10,7 +10,7 @@ use trapcast_forecast::{Accounts, Costs, Decision, Evidence, Prices, Resume};
 /// Beyond the better fixed rule, at most: this times its cost,
 const FACTOR: f64 = 3.0;
 
-/// and this many of the dearer mistakes.
+/// and this many of the more expensive mistakes.
 const CONSTANT: f64 = 528.0;
 
 /// Seeds of the probes over which a cost is averaged.
@@ -22,7 +22,7 @@ const WINDOWS: usize = 8000;
 /// Changes that are tried to make a sequence worse.
 const CHANGES: usize = 600;
 
-/// Costs that differ in what is dearer, a trap or an exchange, and by how much.
+/// Costs that differ in what is more expensive, a trap or an exchange, and by how much.
 const COSTS: [Costs; 4] = [
     costs(52, 64, 40),
     costs(135, 135, 592),
@@ -53,9 +53,9 @@ impl Random {
     }
 }
 
-/// A stretch of windows: a pattern of uses that repeats, in some places of the guest.
+/// A phase of windows: a pattern of uses that repeats, in some places of the guest.
 #[derive(Clone, Debug)]
-struct Stretch {
+struct Phase {
     windows: usize,
     /// Uses of eight windows, as bits.
     pattern: u8,
@@ -64,14 +64,14 @@ struct Stretch {
     places: u64,
     /// In which of eight windows an interrupt is pending, as bits.
     pending: u8,
-    /// Windows from one put to the next: somebody else has the registers then.
+    /// Windows from one put to the next: another owner has the registers then.
     absence: usize,
 }
 
 /// One window: how the guest resumes, whether it uses the registers, whether it is put and loses them.
 type Window = (Resume, bool, bool);
 
-impl Stretch {
+impl Phase {
     fn any(random: &mut Random) -> Self {
         let (length, slowness) = (1 + random.below(11), random.below(8));
         Self {
@@ -96,13 +96,13 @@ impl Stretch {
     }
 }
 
-/// The windows of a sequence of stretches, which repeats.
-fn windows(stretches: &[Stretch]) -> impl Iterator<Item = Window> {
-    let once = |stretch: &Stretch| {
-        let stretch = stretch.clone();
-        (0..stretch.windows).map(move |n| stretch.window(n))
+/// The windows of a sequence of phases, which repeats.
+fn windows(phases: &[Phase]) -> impl Iterator<Item = Window> {
+    let once = |phase: &Phase| {
+        let phase = phase.clone();
+        (0..phase.windows).map(move |n| phase.window(n))
     };
-    stretches.iter().flat_map(once).cycle()
+    phases.iter().flat_map(once).cycle()
 }
 
 /// What became of the registers since they were lost.
@@ -118,7 +118,7 @@ enum Since {
 }
 
 /// What `forecast` costs, on average, and the better fixed rule.
-fn measure(costs: &Costs, stretches: &[Stretch], count: usize) -> (f64, f64) {
+fn measure(costs: &Costs, phases: &[Phase], count: usize) -> (f64, f64) {
     let late = (u64::from(costs.trap) + costs.unlock()) as f64;
     let wasted = (2 * costs.exchange()) as f64;
     let exchange = costs.exchange() as f64;
@@ -129,7 +129,7 @@ fn measure(costs: &Costs, stretches: &[Stretch], count: usize) -> (f64, f64) {
         let mut since = Since::Nothing;
         // Whether who always loads has done so.
         let mut loaded = false;
-        for (resume, used, put) in windows(stretches).take(count) {
+        for (resume, used, put) in windows(phases).take(count) {
             if since == Since::Nothing {
                 loaded |= !resume.pending;
                 since = match accounts.decide(resume) {
@@ -173,27 +173,27 @@ fn measure(costs: &Costs, stretches: &[Stretch], count: usize) -> (f64, f64) {
 
 /// What it may cost where the better fixed rule costs `fixed`.
 fn bound(costs: &Costs, fixed: f64) -> f64 {
-    let dearer = (u64::from(costs.trap) + costs.unlock()).max(2 * costs.exchange());
-    FACTOR * fixed + CONSTANT * dearer as f64
+    let worse_mistake = (u64::from(costs.trap) + costs.unlock()).max(2 * costs.exchange());
+    FACTOR * fixed + CONSTANT * worse_mistake as f64
 }
 
 /// Looks for a bad sequence. Returns the largest part of the bound that was reached, and how.
-fn attack(costs: &Costs, seed: u64) -> (f64, f64, Vec<Stretch>) {
-    let badness = |stretches: &[Stretch]| {
-        let (cost, fixed) = measure(costs, stretches, WINDOWS);
+fn attack(costs: &Costs, seed: u64) -> (f64, f64, Vec<Phase>) {
+    let badness = |phases: &[Phase]| {
+        let (cost, fixed) = measure(costs, phases, WINDOWS);
         (cost / bound(costs, fixed), cost / fixed.max(1.0))
     };
     let mut random = Random(0x2545_f491_4f6c_dd1d ^ seed << 32 | 1);
-    let mut worst: Vec<_> = (0..4).map(|_| Stretch::any(&mut random)).collect();
+    let mut worst: Vec<_> = (0..4).map(|_| Phase::any(&mut random)).collect();
     let mut found = badness(&worst);
     for _ in 0..CHANGES {
         let mut changed = worst.clone();
         let place = random.below(changed.len() as u64) as usize;
         match random.below(4) {
-            0 => changed.insert(place, Stretch::any(&mut random)),
+            0 => changed.insert(place, Phase::any(&mut random)),
             1 if changed.len() > 1 => drop(changed.remove(place)),
             2 => changed[place].windows = 1 + random.below(4000) as usize,
-            _ => changed[place] = Stretch::any(&mut random),
+            _ => changed[place] = Phase::any(&mut random),
         }
         let next = badness(&changed);
         if next.0 > found.0 {
@@ -207,13 +207,13 @@ fn attack(costs: &Costs, seed: u64) -> (f64, f64, Vec<Stretch>) {
 fn no_sequence_is_found_that_goes_beyond_the_bound() {
     for costs in COSTS {
         for seed in 1..=3 {
-            let (part, ratio, stretches) = attack(&costs, seed);
+            let (part, ratio, phases) = attack(&costs, seed);
             println!(
                 "trap {}, exchange {}, seed {seed}: {part:.3} of the bound, {ratio:.2} times the better fixed rule",
                 costs.trap,
                 costs.exchange(),
             );
-            assert!(part <= 1.0, "{costs:?}, seed {seed}: {part}, {stretches:?}");
+            assert!(part <= 1.0, "{costs:?}, seed {seed}: {part}, {phases:?}");
         }
     }
 }
@@ -222,7 +222,7 @@ fn no_sequence_is_found_that_goes_beyond_the_bound() {
 /// loading; each time they have done so for long enough, one comes where loading would have paid.
 #[test]
 fn what_is_seen_where_there_was_no_choice_does_not_hide_a_loss() {
-    let stretch = |windows, pattern, pending| Stretch {
+    let phase = |windows, pattern, pending| Phase {
         windows,
         pattern,
         slowness: 1,
@@ -233,7 +233,7 @@ fn what_is_seen_where_there_was_no_choice_does_not_hide_a_loss() {
     for costs in COSTS {
         let (cost, fixed) = measure(
             &costs,
-            &[stretch(40, 0, u8::MAX), stretch(1, u8::MAX, 0)],
+            &[phase(40, 0, u8::MAX), phase(1, u8::MAX, 0)],
             400_000,
         );
         assert!(

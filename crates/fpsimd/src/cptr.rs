@@ -116,7 +116,7 @@ impl Cptr {
     /// Sets the gate for the guest. Takes effect at the exception return, which synchronizes.
     ///
     /// # Safety
-    /// Runs at EL2, with HCR_EL2.E2H as given to [`Cptr::new`]. If the gate is opened, whoever is
+    /// Runs at EL2, with HCR_EL2.E2H as given to [`Cptr::new`]. If the gate is opened, the guest
     /// entered next may see and change the registers.
     #[inline]
     pub unsafe fn set(&self, open: bool) {

@@ -13,7 +13,7 @@ use crate::{FPSIMD_BYTES, FpSimd, Opening, SmeArea, Svcr, SveArea};
 /// [`least`](Self::least).
 ///
 /// Above what it loads, the core may still hold another's: P, FFR and the upper bits of Z, longer vectors,
-/// ZA. Nobody reaches them while the gates are open no further than the load went and ZCR_EL2 is as it
+/// ZA. A guest cannot read them while the gates are open no further than the load went and ZCR_EL2 is as it
 /// left it.
 ///
 /// V0 to V31 are kept in one of two places: as V registers where Z holds nothing above 128 bits, else
@@ -159,7 +159,7 @@ impl RegisterFile {
     ///
     /// # Safety
     /// `this` is a file that is the caller's alone. The code is built for a soft-float target. The
-    /// gates stand open as far as `held` says, no further than [`most`](Self::most), and the core has
+    /// gates are open as far as `held` says, no further than [`most`](Self::most), and the core has
     /// the file's vector lengths. The registers are this file's since a load that went as far.
     pub unsafe fn save(this: NonNull<Self>, held: Opening) {
         // SAFETY: the caller vouches for all of it.

@@ -3,7 +3,7 @@
 //! With FPEXC.EN = 0 an FP/SIMD instruction at EL0 or EL1 in AArch32 state is UNDEFINED at EL1, and so
 //! before CPTR_EL2 is looked at (Arm ARM, `AArch32.CheckAdvSIMDOrFPEnabled`). So a closed gate traps
 //! such a guest only while EN is set. Behind a closed gate the guest's own accesses to FPEXC trap too:
-//! it does not see what stands there, and finds its own value once the gate is open.
+//! it does not see the register's value, and finds its own once the gate is open.
 //!
 //! Only for guests with HCR_EL2.RW = 0: FPEXC has no effect on others, and cores without AArch32 at EL1
 //! need not have it.
@@ -26,7 +26,7 @@ impl Fpexc {
     }
 }
 
-/// How FPEXC32_EL2 of one core stands, so that it is written only where it has to change.
+/// The value of FPEXC32_EL2 of one core, so that it is written only where it has to change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct FpexcRegister {
     /// What it holds; unknown while a guest runs with its own.
@@ -81,7 +81,7 @@ impl Fpexc {
     /// Reads FPEXC32_EL2.
     ///
     /// # Safety
-    /// At EL2 of a core with AArch32 at EL1. The gate stands open
+    /// At EL2 of a core with AArch32 at EL1. The gate is open
     /// ([`Cptr::unlock`](crate::Cptr::unlock)): a closed one traps this too.
     #[inline]
     pub unsafe fn read() -> Self {
@@ -139,8 +139,8 @@ mod tests {
         for before in [None, Some(OFF), Some(ON)] {
             for guest in [OFF, ON] {
                 let mut register = FpexcRegister { value: before };
-                let stands = register.enter(guest, true).or(before);
-                assert_eq!(stands, Some(guest), "{before:?}");
+                let value = register.enter(guest, true).or(before);
+                assert_eq!(value, Some(guest), "{before:?}");
                 assert!(register.exit(), "the guest may have changed it");
             }
         }

@@ -43,7 +43,7 @@ impl Gates {
     /// Sets the gates for the guest. Takes effect at the exception return, which synchronizes.
     ///
     /// # Safety
-    /// Runs at EL2, with HCR_EL2.E2H as given to [`Gates::new`]. Whoever is entered next may see and
+    /// Runs at EL2, with HCR_EL2.E2H as given to [`Gates::new`]. The guest entered next may see and
     /// change the registers of each class that is opened.
     #[inline]
     pub unsafe fn set(&self, opening: Opening) {

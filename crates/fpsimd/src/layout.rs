@@ -10,7 +10,7 @@ pub struct FpSimd {
     pub fpsr: u64,
     /// Floating-point Control Register.
     pub fpcr: u64,
-    /// The SIMD and floating-point registers, 128 bits each. They stand last, where a pair of Q
+    /// The SIMD and floating-point registers, 128 bits each. They are last, where a pair of Q
     /// registers can be reached by one immediate offset and a pair of X registers could not.
     pub v: [u128; 32],
 }

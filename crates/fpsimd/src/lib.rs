@@ -3,7 +3,7 @@
 //! Extensions.
 //!
 //! The crate knows registers and nothing else: no vCPU, no scheme, no allocator. All code that
-//! executes an FP/SIMD, SVE or SME instruction stands in assembly functions whose names begin with
+//! executes an FP/SIMD, SVE or SME instruction is in assembly functions whose names begin with
 //! `trapcast_fpsimd_`, so that a build for a soft-float target can be checked to have it nowhere
 //! else.
 //!
@@ -14,7 +14,7 @@
 //!    [`FpSimd::load`].
 //! 3. Before the guest, [`Cptr::set`]. The exception return synchronizes it.
 //!
-//! With SVE and SME, [`Gates`] stands for [`Cptr`], and [`RegisterFile`] for [`FpSimd`]; it is made of
+//! With SVE and SME, [`Gates`] replaces [`Cptr`], and [`RegisterFile`] replaces [`FpSimd`]; it is made of
 //! [`SveArea`] and [`SmeArea`], which can be moved without it. Which gates may be open when, and in
 //! which order SME's registers move, the README tells.
 //!

@@ -85,7 +85,7 @@ impl FpSimd {
     /// Saves the CPU's registers to `to`.
     ///
     /// # Safety
-    /// `to` is valid for a write. The code is built for a soft-float target, and the gate stands
+    /// `to` is valid for a write. The code is built for a soft-float target, and the gate is
     /// open ([`Cptr::unlock`](crate::Cptr::unlock)).
     #[inline]
     pub unsafe fn save(to: *mut Self) {

@@ -1,4 +1,4 @@
-//! Filling memory by way of the Q registers: a real user of the registers at EL2.
+//! Filling memory with the Q registers: a real user of the registers at EL2.
 
 use core::arch::{asm, global_asm};
 
@@ -37,11 +37,11 @@ global_asm!(
     ".popsection",
 );
 
-/// Copies `bytes` from `from` to `to`, by way of V0 to V3.
+/// Copies `bytes` from `from` to `to`, with V0 to V3.
 ///
 /// # Safety
 /// `from` is valid for reads and `to` for writes of `bytes`, and the two do not overlap. The gate
-/// stands open and nobody needs the values of V0 to V3.
+/// is open, and the values of V0 to V3 are not needed.
 ///
 /// # Panics
 /// If `bytes` is not a multiple of 64.
@@ -63,10 +63,10 @@ pub unsafe fn copy(to: *mut u8, from: *const u8, bytes: usize) {
     }
 }
 
-/// Writes zeroes to `bytes` at `to`, by way of V0.
+/// Writes zeroes to `bytes` at `to`, with V0.
 ///
 /// # Safety
-/// `to` is valid for writes of `bytes`. The gate stands open and nobody needs the value of V0.
+/// `to` is valid for writes of `bytes`. The gate is open, and the value of V0 is not needed.
 ///
 /// # Panics
 /// If `bytes` is not a multiple of 64.

@@ -80,7 +80,7 @@ impl SmeConfig {
         }
     }
 
-    /// Where ZA stands, in granules: behind vector registers of the longer kind.
+    /// The offset of ZA, in granules: behind vector registers of the longer kind.
     const fn za_start(self) -> usize {
         let longest = match self.sve {
             Some(sve) if sve.bytes() > self.streaming.bytes() => sve,
@@ -103,7 +103,7 @@ impl SmeConfig {
     }
 }
 
-/// What stands first.
+/// The first bytes of the file.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
 pub(crate) struct Header {
@@ -112,7 +112,7 @@ pub(crate) struct Header {
     pub svcr: Svcr,
 }
 
-/// Where the vector registers stand, in granules.
+/// The offset of the vector registers, in granules.
 const VECTORS_START: usize = size_of::<Header>() / size_of::<Granule>();
 
 /// Bytes of ZT0.
@@ -187,7 +187,7 @@ impl<'a> SmeFile<'a> {
         self.header().svcr
     }
 
-    /// Sets SVCR as a guest does: what a change brings in or drops becomes zero.
+    /// Sets SVCR as a guest does: what a change enables or disables becomes zero.
     pub fn set_svcr(&mut self, svcr: Svcr) {
         let old = self.svcr();
         self.header_mut().svcr = svcr;
@@ -213,7 +213,7 @@ impl<'a> SmeFile<'a> {
 
     /// The vector registers, FPSR and FPCR, at the length that SVCR gives them.
     pub const fn vectors(&mut self) -> SveFile<'_> {
-        // SAFETY: the memory has room for vectors of either length, and is borrowed with `self`.
+        // SAFETY: the memory is large enough for vectors of either length, and is borrowed with `self`.
         unsafe { SveFile::at(self.first.add(VECTORS_START), self.vector_length()) }
     }
 
@@ -272,14 +272,14 @@ const FPSR_ALL_FLAGS: u64 = 0x0800_009f;
 #[repr(transparent)]
 pub struct SmeArea(NonNull<Granule>);
 
-// SAFETY: an address; whoever uses it answers for it.
+// SAFETY: an address; its user is responsible for it.
 unsafe impl Send for SmeArea {}
 
 impl SmeArea {
     /// The file that is kept here.
     ///
     /// # Safety
-    /// The memory from which the file was made still holds it, and nobody else uses it for `'a`.
+    /// The memory from which the file was made still holds it, and nothing else uses it for `'a`.
     pub const unsafe fn file<'a>(self) -> SmeFile<'a> {
         // SAFETY: the headers tell with what the file was made.
         let config = unsafe {

@@ -126,11 +126,11 @@ impl Svcr {
     /// Writes SVCR.
     ///
     /// # Safety
-    /// As for [`read`](Self::read). Nobody needs what a change zeroes: Z, P, FFR and FPSR if SM
+    /// As for [`read`](Self::read). What a change zeroes is not needed: Z, P, FFR and FPSR if SM
     /// changes, ZA and ZT0 if ZA does.
     #[inline]
     pub unsafe fn write(self) {
-        // SAFETY: changes only what nobody needs.
+        // SAFETY: changes only what is not needed.
         unsafe { call!(trapcast_fpsimd_svcr_write, self.bits()) }
     }
 }
@@ -159,7 +159,7 @@ unsafe fn set_smcr(value: u64) {
 /// At EL2, with the gate of SVE open.
 #[inline]
 unsafe fn set_zcr(value: u64) {
-    // SAFETY: ZCR_EL2 is accessible; SVCR is 0, and nobody needs what is in the vectors.
+    // SAFETY: ZCR_EL2 is accessible; SVCR is 0, and the vectors are not needed.
     unsafe { asm!("msr S3_4_C1_C2_0, {}", in(reg) value, options(nostack, preserves_flags)) }
 }
 
@@ -169,7 +169,7 @@ impl SmeArea {
     ///
     /// # Safety
     /// The file is valid for a write. The code is built for a soft-float target, and the gates of
-    /// FP/SIMD, SME and, if the guest has it, SVE stand open. The core has the file's vector lengths.
+    /// FP/SIMD, SME and, if the guest has it, SVE are open. The core has the file's vector lengths.
     /// Neither ZCR_EL2 nor SMCR_EL2 has selected a shorter one since the registers were loaded.
     pub unsafe fn save(self) {
         // SAFETY: the caller vouches for the file, the gates, and that the registers belong here.

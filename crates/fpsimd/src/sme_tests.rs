@@ -7,7 +7,7 @@ use std::{vec, vec::Vec};
 use super::*;
 use crate::VectorLengths;
 
-/// Every guest that the architecture has room for.
+/// Every guest that the architecture allows.
 fn configs() -> impl Iterator<Item = SmeConfig> {
     let lengths = || VectorLengths::from_bitmap(u16::MAX).iter();
     let streaming =

@@ -14,7 +14,7 @@ impl Granule {
     pub const ZERO: Self = Self([0; 16]);
 }
 
-/// What stands before Z0. From `fpsr` on it is, at 128 bits, an [`FpSimd`].
+/// The bytes before Z0. From `fpsr` on it is, at 128 bits, an [`FpSimd`].
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(16))]
 pub(crate) struct Header {
@@ -107,7 +107,7 @@ impl<'a> SveFile<'a> {
 
     /// All registers but FPSR and FPCR.
     fn registers(&self) -> &[u8] {
-        // SAFETY: they stand behind the header, in memory that is borrowed with `self`.
+        // SAFETY: they are behind the header, in memory that is borrowed with `self`.
         unsafe {
             let start = self.first.cast::<u8>().add(size_of::<Header>());
             slice::from_raw_parts(start.as_ptr(), self.length.sve_bytes())
@@ -125,7 +125,7 @@ impl<'a> SveFile<'a> {
     /// Z0 to Z31, one after the other, in parts of 128 bits, the lowest part first.
     fn parts(&self) -> slice::ChunksExact<'_, u128> {
         let size = self.length.bytes() / 16;
-        // SAFETY: they stand behind the header, aligned to 16, in memory that is borrowed with `self`.
+        // SAFETY: they are behind the header, aligned to 16, in memory that is borrowed with `self`.
         let all = unsafe {
             let start = self.first.cast::<u128>().byte_add(size_of::<Header>());
             slice::from_raw_parts(start.as_ptr(), 32 * size)
@@ -260,14 +260,14 @@ impl<'a> SveFile<'a> {
 #[repr(transparent)]
 pub struct SveArea(pub(crate) NonNull<Granule>);
 
-// SAFETY: an address; whoever uses it answers for it.
+// SAFETY: an address; its user is responsible for it.
 unsafe impl Send for SveArea {}
 
 impl SveArea {
     /// The file that is kept here.
     ///
     /// # Safety
-    /// The memory from which the file was made still holds it, and nobody else uses it for `'a`.
+    /// The memory from which the file was made still holds it, and nothing else uses it for `'a`.
     pub const unsafe fn file<'a>(self) -> SveFile<'a> {
         // SAFETY: the header tells the length with which the file was made.
         unsafe {

@@ -52,7 +52,7 @@ global_asm!(
     "msr fpsr, x2",
     "msr fpcr, x3",
     ".endm",
-    // FFR is reached by way of P0, which gets its own value back.
+    // FFR is read through P0, which gets its own value back.
     ".macro trapcast_save_ffr",
     "rdffr p0.b",
     "str p0, [x2, #144, mul vl]",
@@ -120,7 +120,7 @@ global_asm!(
     "ret",
     ".size trapcast_fpsimd_sve_widen, . - trapcast_fpsimd_sve_widen",
     // x0: to, x1: to for V alone. Z0 collects what any of Z1 to Z31 holds, once it is saved itself; where
-    // nothing stands above 128 bits, the V registers are all that there is to Z. Answers in x0: 1 if
+    // nothing is set above 128 bits, the V registers are all of Z. Returns in x0: 1 if
     // Z was saved, 0 if V was. FPSR and FPCR go with them.
     "trapcast_function trapcast_fpsimd_sve_save_narrow",
     "trapcast_set_length x0",
@@ -218,7 +218,7 @@ impl SveArea {
     ///
     /// # Safety
     /// The file is valid for a write. The code is built for a soft-float target, the gates of FP/SIMD
-    /// and SVE stand open, and the core has the file's vector length. SVCR is 0. ZCR_EL2 has not
+    /// and SVE are open, and the core has the file's vector length. SVCR is 0. ZCR_EL2 has not
     /// selected a shorter length since the registers were loaded.
     #[inline]
     pub unsafe fn save(self) {
@@ -285,7 +285,7 @@ impl SveArea {
     /// above, and loads P0 to P15 and FFR. V, FPSR and FPCR stay as they are.
     ///
     /// For a guest that used FP/SIMD first and now uses SVE, if the file's Z registers hold nothing
-    /// above 128 bits: it saves the way of the V registers through memory.
+    /// above 128 bits: the V registers need not go through memory.
     ///
     /// # Safety
     /// As for [`load`](Self::load), but V0 to V31, FPSR and FPCR are the guest's own.
@@ -301,10 +301,10 @@ impl VectorLengths {
     ///
     /// # Safety
     /// Runs at EL2, on a core with SVE (ID_AA64PFR0_EL1.SVE), with the gates of FP/SIMD and SVE open.
-    /// Nobody needs what Z, P and FFR hold: a shorter length may lose it. SVCR.SM is 0.
+    /// What Z, P and FFR hold is not needed: a shorter length may lose it. SVCR.SM is 0.
     pub unsafe fn of_sve() -> Self {
         let lengths: u64;
-        // SAFETY: changes x0 to x3 and the registers that nobody needs.
+        // SAFETY: changes x0 to x3 and registers that are not needed.
         unsafe {
             asm!(
                 "bl trapcast_fpsimd_sve_lengths",

@@ -64,12 +64,12 @@ impl VectorLength {
 pub struct VectorLengths(u16);
 
 impl VectorLengths {
-    /// Returns the set whose lengths are given by bits: bit n stands for n + 1 times 128 bits.
+    /// Returns the set whose lengths are given by bits: bit n means n + 1 times 128 bits.
     pub const fn from_bitmap(bitmap: u16) -> Self {
         Self(bitmap)
     }
 
-    /// Bit n stands for n + 1 times 128 bits.
+    /// Bit n means n + 1 times 128 bits.
     pub const fn bitmap(self) -> u16 {
         self.0
     }

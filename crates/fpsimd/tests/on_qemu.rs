@@ -25,7 +25,7 @@ struct Core {
     /// QEMU's `-cpu`.
     cpu: &'static str,
     vhe: bool,
-    /// Vector lengths: bit n stands for n + 1 times 128 bits.
+    /// Vector lengths: bit n means n + 1 times 128 bits.
     sve: u16,
     /// The same in streaming mode.
     streaming: u16,
@@ -185,7 +185,7 @@ fn run(cpu: &str) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot run qemu-system-aarch64: {error}"));
-    // The console holds less than a pipe does, so nobody has to read it meanwhile.
+    // The console's output fits into the pipe, so it need not be read meanwhile.
     let started = Instant::now();
     let mut hangs = false;
     while !hangs && qemu.try_wait().expect("QEMU can be waited for").is_none() {

@@ -7,7 +7,7 @@ use trapcast_trace::record::MARK;
 use crate::initrd::DONE_MARKER;
 use trapcast_trace::histogram::{Bin, Histogram, Unit};
 
-/// Lines that are shown of a guest that did not come to its end.
+/// Lines that are shown of a guest that did not finish.
 const LAST_LINES: usize = 12;
 
 /// What the lines of one run say about the integrity of its guests.
@@ -19,7 +19,7 @@ pub struct Findings {
     pub guest_used: u64,
     /// Of the windows in which a mismatch was seen, the number of the first one of its vCPU, from 1.
     pub first_mismatch: Option<u64>,
-    /// What did not come to its end as it should have.
+    /// Guests that failed, and how.
     pub failures: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ pub enum Expected {
     Features,
     /// The last line of the bare-metal guest of this name.
     Guest(&'static str),
-    /// So many last lines of the bare-metal guest of this name: one of each vCPU, or of each of its lives.
+    /// So many last lines of the bare-metal guest of this name: one of each vCPU, or of each boot.
     Guests(&'static str, u32),
     /// Linux's script and the SIMD program, to the marker.
     LinuxScript,
@@ -111,7 +111,7 @@ fn lines_of(console: &str, vm: usize, vms: usize) -> Vec<Cow<'_, str>> {
     lines
 }
 
-/// The number that stands behind `key=` in a line.
+/// The number after `key=` in a line.
 pub fn number(line: &str, key: &str) -> Option<u64> {
     line.split_ascii_whitespace()
         .find_map(|word| word.strip_prefix(key)?.strip_prefix('='))?
@@ -175,7 +175,7 @@ impl Findings {
                 String::new()
             };
             self.failures
-                .push(format!("vm{vm}: {name} did not come to its end{which}"));
+                .push(format!("vm{vm}: {name} did not finish{which}"));
         }
     }
 
@@ -186,7 +186,7 @@ impl Findings {
             .extend(wrong.map(|line| format!("vm{vm}: {line}")));
     }
 
-    /// Adds what a guest that did not come to its end said at last.
+    /// Adds the last lines of a guest that did not finish.
     fn last_words(&mut self, vm: usize, lines: &[&str]) {
         let said: Vec<&&str> = lines
             .iter()
@@ -278,7 +278,7 @@ mod tests {
         assert_eq!(
             found.failures,
             [
-                "vm0: checker did not come to its end on 1 of its 3 vCPUs",
+                "vm0: checker did not finish on 1 of its 3 vCPUs",
                 "vm0 said at last:\n  | checker: MISMATCH cpu=1 window=9 register=V0\n  \
                  | checker: MISMATCH cpu=0 window=4 register=V0\n  \
                  | checker: done cpu=1 used=5 mismatches=1\n  | checker: done cpu=0 used=6 mismatches=2"
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named() {
         let found = findings("[vm0] checker: done used=1\n", &[Expected::Checker; 2]);
-        let missing = |vm| format!("vm{vm}: checker did not come to its end");
+        let missing = |vm| format!("vm{vm}: checker did not finish");
         let shown = findings("\u{2}TRAPCAST-LINUX-DONE\n", &[Expected::LinuxMarker]);
         assert_eq!(shown, Findings::default());
         let said = "vm0 said at last:\n  | checker: done used=1".to_string();

@@ -12,7 +12,7 @@ const INIT: &str = include_str!("init.sh");
 /// The script of the study, with its sizes left open.
 const SCRIPT: &str = include_str!("script.sh");
 
-/// The line that a Linux guest prints when its script has come to its end.
+/// The line that a Linux guest prints when its script has finished.
 pub const DONE_MARKER: &str = "TRAPCAST-LINUX-DONE";
 
 /// What a Linux guest does once it is up.

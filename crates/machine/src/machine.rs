@@ -113,7 +113,7 @@ pub struct Vm {
     pub initrd: Option<std::sync::Arc<MemoryFile>>,
     /// Bytes of its initrd.
     pub initrd_size: u64,
-    /// What its kernel is told.
+    /// Its kernel's command line.
     pub bootargs: String,
     /// Bytes of its memory: whole blocks of stage 2.
     pub memory: u64,

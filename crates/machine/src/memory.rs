@@ -64,7 +64,7 @@ impl MemoryFile {
         Ok(Self { file })
     }
 
-    /// The path by which other processes of the same user open the file, as long as it lives.
+    /// The path by which other processes of the same user open the file, as long as it exists.
     pub fn path(&self) -> PathBuf {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd()).into()
     }

@@ -9,8 +9,8 @@ mod tests;
 
 pub use image::{Builder, build};
 
-/// What every kernel under a program is told. Left out is what takes long at a boot and serves no program
-/// here: the kernel's tests of its own ciphers, which use the registers all that time, and the preparation
+/// The command line of every kernel under a program. It disables what takes long at a boot and no program
+/// needs: the kernel's tests of its own ciphers, which use the registers all that time, and the preparation
 /// of its tracers and of BPF's types. So a boot takes an eighth of the instructions.
 const BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0 cryptomgr.notests \
                         initcall_blacklist=trace_eval_init,tracer_init_tracefs,init_blk_tracer,\
@@ -27,7 +27,7 @@ pub struct Program {
     pub files: &'static [&'static str],
     /// Bytes of the guest's memory.
     pub memory: u64,
-    /// What its kernel is told besides.
+    /// Further words of its kernel's command line.
     pub bootargs: &'static str,
     /// Milliseconds of the guest's time that a round may take, beside two other guests on its core.
     pub patience: u32,
@@ -163,8 +163,8 @@ pub const ALL: &[&Program] = &[
 ];
 
 impl Program {
-    /// What its kernel is told, among that, for the init: how often the script runs, the seed, and after
-    /// how many milliseconds to give up. Linux hands words that it does not know on as variables.
+    /// Its kernel's command line, with words for the init: how often the script runs, the seed, and after
+    /// how many milliseconds to give up. Linux passes unknown words to the init as variables.
     pub fn bootargs(&self, rounds: u32, seed: u64) -> String {
         let own = self.bootargs;
         let patience = BOOT_PATIENCE + rounds * self.patience;

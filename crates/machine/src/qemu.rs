@@ -35,7 +35,7 @@ const CONSOLE_LIMIT: usize = 16 << 20;
 /// How many lines of a console an error shows.
 const LAST_LINES: usize = 12;
 
-/// What stands in a line that an error shows, wherever it is: Linux's, before a trace, and the hostile
+/// An error shows a line that contains one of these, wherever it is: Linux's, before a trace, and the hostile
 /// guest's.
 const WHY: [&str; 2] = ["Kernel panic", "VIOLATION"];
 
@@ -203,8 +203,8 @@ impl<'a> Qemu<'a> {
         }
     }
 
-    /// Asks the hypervisor where its vCPUs are, and returns what it says, to stand after a sentence. It
-    /// looks whether it is asked when a byte is typed.
+    /// Asks the hypervisor where its vCPUs are, and returns its answer, to follow a sentence. It
+    /// checks for the request when a byte is typed.
     fn where_vcpus_are(&mut self) -> String {
         let (Some(ram), Some(mut keys)) = (self.ram, self.keys.take()) else {
             return String::new();
@@ -245,7 +245,7 @@ impl<'a> Qemu<'a> {
         said.any(|said| said.ends_with(": reset"))
     }
 
-    /// What is told of a QEMU that is stopped.
+    /// The report about a QEMU that is stopped.
     fn stopped(&self, why: &str) -> Result<Finished> {
         let lines = last_lines(&self.text(&self.output), &self.text(&self.errors));
         Err(Error::run(format!("{why}{lines}")))
@@ -301,7 +301,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>, sender: &Sender<()>) -> Arc
         thread::spawn(move || {
             let mut chunk = [0; 4096];
             while let Ok(length @ 1..) = pipe.read(&mut chunk) {
-                let mut collected = into.lock().expect("nobody panics while reading");
+                let mut collected = into.lock().expect("no thread panics while reading");
                 collected.extend_from_slice(&chunk[..length]);
                 if collected.len() > CONSOLE_LIMIT {
                     collected.drain(..CONSOLE_LIMIT / 2);
@@ -313,7 +313,7 @@ fn collect(pipe: Option<impl Read + Send + 'static>, sender: &Sender<()>) -> Arc
     collected
 }
 
-/// The last lines of a console and of QEMU's own complaints, indented, to stand after a sentence.
+/// The last lines of a console and of QEMU's own complaints, indented, to follow a sentence.
 pub fn last_lines(console: &str, errors: &str) -> String {
     let tail = |text: &str, count: usize| -> Vec<String> {
         let lines: Vec<&str> = text

@@ -49,8 +49,8 @@ impl<'a> RingReader<'a> {
         self.waits = header.waits;
         let mut next = header.tail;
         while next < header.tail + pending {
-            let room = RING_CAPACITY - next % RING_CAPACITY;
-            let count = (header.tail + pending - next).min(room).min(BATCH);
+            let free = RING_CAPACITY - next % RING_CAPACITY;
+            let count = (header.tail + pending - next).min(free).min(BATCH);
             self.batch.resize(count as usize, Record::default());
             let place = RINGS_OFFSET + record_offset(self.core.into(), next);
             self.ram.read_at(self.batch.as_mut_bytes(), place)?;

@@ -30,7 +30,7 @@ pub struct Outcome {
     pub cores: Vec<CoreReport>,
     /// One per vCPU.
     pub vcpus: Vec<VcpuReport>,
-    /// Per core, the stretches with interrupts masked, if the hypervisor was told to keep them.
+    /// Per core, the IRQs-off sections, if the hypervisor was told to keep them.
     pub masked: Vec<Bins>,
     /// All that was printed.
     pub console: String,

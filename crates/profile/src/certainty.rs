@@ -29,7 +29,7 @@ impl Unit {
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Certainty {
-    /// Measured by whoever wrote the profile.
+    /// Measured by the author of the profile.
     Measured,
     /// Read in the source that is named.
     #[serde(rename = "read in the source")]

@@ -18,7 +18,7 @@ pub use self::{
     parse::parse,
 };
 
-/// The name that stands for every built-in profile.
+/// The name that selects every built-in profile.
 pub const ALL: &str = "all";
 
 /// Bytes of a profile's file that are read at most; a profile takes about one thousand.
@@ -29,7 +29,7 @@ const LONGEST: u64 = 1 << 20;
 pub struct Profile {
     /// By which users choose it: lower-case letters, digits, `-` and `.`.
     pub name: String,
-    /// What it stands for, in one sentence.
+    /// What it describes, in one sentence.
     pub about: String,
     /// What the costs are counted in.
     pub unit: Unit,

@@ -71,7 +71,7 @@ struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// The number of the line in which the byte at `offset` stands, from 1.
+    /// The number of the line that contains the byte at `offset`, from 1.
     fn line(&self, offset: usize) -> usize {
         let before = self.text.as_bytes().iter().take(offset);
         1 + before.filter(|&&byte| byte == b'\n').count()
@@ -152,7 +152,7 @@ impl<'a> Section<'a> {
         })
     }
 
-    /// The table that stands as `value` behind `key`.
+    /// The table that is the `value` of `key`.
     fn section(&self, key: &'a str, value: &'a Spanned<DeValue<'a>>) -> Result<Self> {
         let keys = value
             .get_ref()

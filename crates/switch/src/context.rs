@@ -7,7 +7,7 @@ pub trait Context: Copy + Eq {
     /// The least class up to which the registers that are kept here have to be loaded, if any of them
     /// are. Asked for only while no core holds them.
     ///
-    /// V registers alone may stand in the core only if the guest's Z registers hold nothing above
+    /// V registers alone may be loaded only if the guest's Z registers hold nothing above
     /// them: behind the closed gate of SVE a write to V would have to zero the rest, and what is there
     /// may be lost (Arm ARM, DDI 0487, B1.4, rules YRPDH and KXKNK).
     ///

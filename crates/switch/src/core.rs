@@ -45,12 +45,12 @@ impl<C> Exchange<C> {
     }
 }
 
-/// What to do before the guest is entered, or goes on after a trap.
+/// What to do before the guest is entered, or resumes after a trap.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Entry<C> {
     /// What to move.
     pub exchange: Option<Exchange<C>>,
-    /// How the gate has to stand while the guest runs.
+    /// The gate while the guest runs.
     pub gate: Gate,
 }
 
@@ -91,7 +91,7 @@ impl<C: Context> Core<C> {
     /// Returns the core, by its host's context, that has to be asked to [`surrender`](Self::surrender)
     /// the registers of `guest`, which has been put, before this core does anything else with it.
     ///
-    /// `None` if this core may go on with it: its registers are in memory or in this core.
+    /// `None` if this core may run it: its registers are in memory or in this core.
     pub fn elsewhere<F>(&self, guest: &Guest<C, F>) -> Option<C> {
         guest.lingers.filter(|&core| core != self.host)
     }
@@ -99,7 +99,7 @@ impl<C: Context> Core<C> {
     /// Another core is about to run the guest whose registers `context` keeps, and asks for them. If
     /// they are still here, they go to memory, and the host's come back.
     ///
-    /// `None` if somebody else has taken them meanwhile: then they are in memory already. The guest
+    /// `None` if another owner has taken them meanwhile: then they are in memory already. The guest
     /// is told on the other core, by [`Guest::arrived`].
     pub fn surrender(&mut self, context: C) -> Option<Exchange<C>> {
         (self.owner == context).then(|| self.hand_to(self.host, Class::Fp))
@@ -151,7 +151,7 @@ impl<C: Context> Core<C> {
         }
     }
 
-    /// The current `guest` hit the closed gate with an access to registers of `class`. It goes on where
+    /// The current `guest` hit the closed gate with an access to registers of `class`. It resumes where
     /// it was.
     ///
     /// # Panics
@@ -194,7 +194,7 @@ impl<C: Context> Core<C> {
     }
 
     /// The `guest` that exited stops being the core's current one, and may be loaded on any core next.
-    /// Registers that its scheme does not give back linger here.
+    /// Registers that its scheme does not give back stay loaded here.
     #[inline]
     pub fn put<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         guest.was_put();
@@ -212,7 +212,7 @@ impl<C: Context> Core<C> {
     /// back: `guest` runs with SVCR.SM = 0. `streams` reads SVCR.SM; it is asked if SME's registers are held.
     ///
     /// So a vCPU never runs in another one's streaming mode: that comes on only while its vCPU is the current
-    /// one. Nobody counts the exchange, as that of the host's own use.
+    /// one. The exchange is not counted, like that of the host's own use.
     #[inline]
     pub fn make_way<F>(
         &mut self,
@@ -228,7 +228,7 @@ impl<C: Context> Core<C> {
 
     /// Gives the registers back to the host if they are `guest`'s, so that its context is current.
     ///
-    /// That they are not [`elsewhere`](Self::elsewhere) is the caller's business.
+    /// The caller has checked that they are not [`elsewhere`](Self::elsewhere).
     #[inline]
     pub fn evict<F>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         let exchange = self.give_back(guest);
@@ -252,7 +252,7 @@ impl<C: Context> Core<C> {
         self.host
     }
 
-    /// Returns up to which class `guest` can run with an open gate as things stand: its own registers
+    /// Returns up to which class `guest` can run with an open gate now: its own registers
     /// are in the core, or its scheme does not care whose they are.
     #[inline]
     fn ready<F>(&self, guest: &Guest<C, F>) -> Option<Class> {

@@ -8,7 +8,7 @@ pub struct Tally {
     /// Windows that used the registers.
     pub used: u64,
     /// Windows by what the one before did and what they did: `[used before][used]`. The first window
-    /// has none before and stands nowhere here.
+    /// has none before and is not counted here.
     pub pairs: [[u64; 2]; 2],
     /// Windows in all.
     pub windows: u64,
@@ -43,7 +43,7 @@ pub struct ClassCounts {
 
 /// What happened to one guest, counted by the state machine.
 ///
-/// Every load of a guest's registers comes with the save of whoever's were in the CPU, and every
+/// Every load of a guest's registers comes with the save of the previous owner's, and every
 /// return to the host with the save of the guest's: so each of [`eager_loads`](Self::eager_loads),
 /// [`traps`](Self::traps), [`give_backs`](Self::give_backs) and [`fetches`](Self::fetches) is one save
 /// and one load of a register file, up to some class.
@@ -82,7 +82,7 @@ pub struct Counts {
     pub sve: ClassCounts,
     /// What of it concerns SME.
     pub sme: ClassCounts,
-    /// Eager loads in the window that goes on, if observed.
+    /// Eager loads in the current window, if observed.
     pub(crate) window_loads: u64,
 }
 
@@ -97,7 +97,7 @@ impl Counts {
         }
     }
 
-    /// Returns what was counted so far, and starts over. The windows that go on do so.
+    /// Returns what was counted so far, and starts over. The current windows do so.
     pub fn take(&mut self) -> Self {
         let rest = Self {
             window_loads: self.window_loads,

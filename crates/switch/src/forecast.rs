@@ -36,7 +36,7 @@ impl<F: Fn() -> Resume> Resuming for F {
 ///
 /// Each call of [`learn`](Self::learn) follows one of [`decide`](Self::decide).
 pub trait Forecast {
-    /// Decides at the start of a window. A scheme that wants to know how the guest resumes asks.
+    /// Decides at the start of a window. A scheme that needs to know how the guest resumes asks.
     fn decide(&mut self, resume: impl FnOnce() -> Resume) -> Decision;
 
     /// A further entry of an absence, at `pc`: returns whether the registers stay out because they were left

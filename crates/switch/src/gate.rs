@@ -1,4 +1,4 @@
-//! The gate that stands between a guest and the registers, and when it has to be written.
+//! The gate, the FP/SIMD trap of `CPTR_EL2`, and when it has to be written.
 
 use crate::Class;
 
@@ -40,7 +40,7 @@ pub struct GateRegister {
 }
 
 impl GateRegister {
-    /// Returns the register of a core whose gate stands as `gate`.
+    /// Returns the register of a core whose gate is `gate`.
     pub const fn new(gate: Gate) -> Self {
         Self {
             number: gate.number(),

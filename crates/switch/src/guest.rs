@@ -225,7 +225,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
                 if !asked.contains(Class::Fp) {
                     return None;
                 }
-                // Somebody took the registers before the guest had used them.
+                // Another owner took the registers before the guest had used them.
                 self.end_window();
             } else if self.most.is_above_fp() {
                 return self.decide_anew(asked, resume.all());
@@ -267,7 +267,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     }
 
     /// The same in an absence, where a forecaster is asked only if something may have changed. Registers that
-    /// streaming mode has brought in and somebody took since are another absence.
+    /// streaming mode has brought in and another owner took since are another absence.
     #[inline(never)]
     fn decide_anew(&mut self, asked: ClassSet, resume: Resume) -> Option<Class> {
         let left_out = self.window.asked.without(self.window.blind);
@@ -306,7 +306,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     }
 
     /// Notes an entry, before which the registers were loaded or not, and which the scheme left `open`
-    /// so far. Returns how the gate has to stand.
+    /// so far. Returns the gate of the entry.
     #[inline(always)]
     pub(crate) fn entered(&mut self, loaded: bool, open: Option<Class>) -> Gate {
         self.counts.entries += 1;
@@ -340,8 +340,8 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
     }
 
-    /// Notes that everything was loaded at the entry, which had left it out. Returns how the gate has to
-    /// stand.
+    /// Notes that everything was loaded at the entry, which had left it out. Returns the gate of the
+    /// entry.
     pub(crate) fn loaded_streaming(&mut self) -> Gate {
         self.count_eager_load(Class::Sme);
         self.window.open = ClassSet::up_to(Some(Class::Sme));
@@ -363,7 +363,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
 
     /// Notes the traps since the last entry, or that there were none, and forgets them. The guest's
     /// registers are `ready` in the core so far: what a trap loads beyond its own class is open from
-    /// then on, and nobody sees whether it is used.
+    /// then on, and whether it is used is not seen.
     #[inline]
     pub(crate) fn note_traps(&mut self, ready: Option<Class>) {
         let traps = core::mem::take(&mut self.traps);

@@ -12,16 +12,16 @@
 //! | the vCPU is about to enter the guest | [`Core::enter`] | what to move, how to set the gate |
 //! | the guest has SME, and that was done but for the gate | [`Core::load_streaming`] | the same |
 //! | the guest hit the armed trap | [`Core::trap`] | what to move, how to set the gate |
-//! | the guest came out, for any other reason | [`Core::exit`] | what to move |
+//! | the guest exited, for any other reason | [`Core::exit`] | what to move |
 //! | the vCPU stops being the current one | [`Core::put`] | what to move |
 //! | the host is about to use the registers itself | [`Core::host_begin`] | whose to save |
 //! | it has done so | [`Core::host_end`] | whose to load |
 //! | a guest's registers are wanted in memory, as for its reset | [`Core::evict`] | what to move |
 //!
-//! A [`GateRegister`] remembers how the core's gate stands, and says when it has to be written.
+//! A [`GateRegister`] remembers the state of the core's gate, and says when it has to be written.
 //!
 //! The crate decides nothing: that is `trapcast-forecast`. It touches no hardware: a context `C`
-//! stands for a place in memory that holds one register file, such as a pointer or an index, and an
+//! identifies memory that holds one register file, such as a pointer or an index, and an
 //! [`Exchange`] is carried out by the caller. So the code that runs at EL2 is the code that tests,
 //! replays and model checkers run.
 //!
@@ -32,8 +32,8 @@
 //! same scheme, and the entry loads up to the highest class that one of them wants. A guest has the
 //! class that it was made with ([`Guest::with_classes`]) at most; without more, FP/SIMD alone.
 //!
-//! How little may be loaded is the register file's to say ([`Context::least`]): with something in the
-//! upper part of Z, V cannot be had without it.
+//! The register file decides how little may be loaded ([`Context::least`]): with something in the
+//! upper part of Z, V cannot be loaded without it.
 //!
 //! **Streaming mode** is state that no gate protects: SVCR.SM decides which field of the guest's own
 //! `CPACR_EL1` an access is checked by, and that comes before `CPTR_EL2`. So a guest in streaming mode is
@@ -42,11 +42,11 @@
 //! Both cost nothing where no guest has SME.
 //!
 //! # Several cores
-//! A vCPU may go on on any core once it was put. A scheme that gives the registers back on demand
+//! A vCPU may run next on any core once it was put. A scheme that gives the registers back on demand
 //! leaves them in the old one ([`Guest::lingers`]), and only that core can save them. So the new core
 //! asks it, by an interrupt, and does nothing else with the vCPU until it was answered. The old core
 //! needs no [`Guest`] for its part, which is the new one's already: the context says whose registers
-//! are meant. Whether it still had them goes back with the answer, so that the guest can count.
+//! are meant. The answer says whether it still had them, so that the guest can count.
 //!
 //! A core that waits for an answer has to serve requests itself: two cores may wait for each other.
 //! What the old core wrote to the context has to be visible to the new one before the answer is: a
@@ -56,9 +56,9 @@
 //! # Invariants
 //! 1. The registers up to [`Core::held`] hold the values of [`Core::owner`]'s context, whose memory is
 //!    stale so far; above it, and of every context that owns no core's registers, memory is current.
-//! 2. The gate stands open only for a guest that owns the registers, and no further than they are held.
+//! 2. The gate is open only for a guest that owns the registers, and no further than they are held.
 //! 3. The host owns the registers whenever its own code may use them.
-//! 4. One core at most has a guest's registers: the one that runs it, or the one that it lingers in.
+//! 4. One core at most has a guest's registers: the one that runs it, or the one that its put left them in.
 //! 5. While a guest runs, SVCR.SM is its own.
 //!
 //! [`Scheme::None`](trapcast_forecast::Scheme::None) breaks the first two on purpose. `tests/model`

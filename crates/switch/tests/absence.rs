@@ -1,4 +1,4 @@
-//! Windows of absence: when a scheme like `forecast` is asked, and when it is told what came of it.
+//! Windows of absence: when a scheme like `forecast` is asked, and when it is told the outcome.
 
 mod common;
 
@@ -6,7 +6,7 @@ use common::Context;
 use trapcast_forecast::{Decision, Evidence, Release, Resume, Window};
 use trapcast_switch::{Class, Core, Exchange, Forecast, Gate, Guest};
 
-/// Decides as it is told, and keeps how often it was asked and what it was told.
+/// Decides as the test says, and keeps how often it was asked and what it has learned.
 #[derive(Clone, Copy, Debug)]
 struct Script {
     decision: Decision,
@@ -75,7 +75,7 @@ impl Board {
         }
     }
 
-    /// One entry and its exit. Returns whether it loaded, how the gate stood, and whether a use trapped.
+    /// One entry and its exit. Returns whether it loaded, the gate, and whether a use trapped.
     fn entry(&mut self, uses: bool) -> (bool, Gate, bool) {
         let resume = || Resume {
             pc: PC,

@@ -13,7 +13,7 @@ use trapcast_switch::{Class, Core, Gate, Guest};
 /// Who of the two guests does something, or the host.
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// A guest is entered, and uses the registers or not: what moves at the entry, how the gate stands,
+    /// A guest is entered, and uses the registers or not: what moves at the entry, the gate,
     /// what moves at the use.
     Enter(Context, bool, Answer),
     /// It comes out, and this moves.
@@ -110,7 +110,7 @@ const RUNS: [(Scheme, &str, &[Event]); 8] = [
     ),
     (
         Scheme::Owner,
-        "traps only while the registers are somebody else's",
+        "traps only while the registers are another owner's",
         &[
             Enter(A, true, late(Host, A)),
             Exit(A, None),
@@ -171,7 +171,7 @@ fn each_scheme_moves_as_its_table_says() {
 /// What an entry without a use answers, in tables that hold a line per scheme.
 type Entered = (Moved, Gate);
 
-/// A guest that has just used the registers in its first window and come out, and what moved then.
+/// A guest that has just used the registers in its first window and exited, and what moved then.
 fn used_and_out(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>, Moved) {
     let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
     entry(&mut core, &mut a, true);
@@ -261,7 +261,7 @@ fn preemption_is_an_exit_and_a_put() {
         let (mut core, mut a, exchange) = used_and_out(scheme);
         assert_eq!(exchange, at_exit, "{scheme}");
         assert_eq!(core.put(&mut a), at_put, "{scheme}");
-        // Somebody else has the core for a while and leaves the registers alone.
+        // Another guest has the core for a while and does not use the registers.
         let mut b = Guest::new(B, Rule::new(Scheme::PerEntry), false);
         assert_eq!(next_entry(&mut core, &mut b), (None, Gate::Closed));
         assert_eq!((core.exit(&mut b), core.put(&mut b)), (None, None));

@@ -9,7 +9,7 @@ use common::{
 use trapcast_forecast::{Rule, Scheme};
 use trapcast_switch::{Core, Gate, Guest};
 
-/// A guest that has just used the registers in its first window and come out.
+/// A guest that has just used the registers in its first window and exited.
 fn used_and_out(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>) {
     let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
     entry(&mut core, &mut a, true);

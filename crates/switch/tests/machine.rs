@@ -1,5 +1,5 @@
 //! The state machine against simulated cores: whatever the order of events and wherever a vCPU runs,
-//! nobody reads a value that is not its own last one, nothing is lost, an open gate means ownership,
+//! no guest reads a value that is not its own last one, nothing is lost, an open gate means ownership,
 //! and the counts are what happened.
 
 use proptest::prelude::*;
@@ -49,7 +49,7 @@ enum Event {
     Use,
     /// Exit, handle something, enter the same guest again.
     Reenter,
-    /// Exit and put, with nobody to follow.
+    /// Exit and put; no vCPU is loaded next.
     Idle,
     /// Exit; the host uses the registers for itself; enter again.
     HostUse,

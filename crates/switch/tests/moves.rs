@@ -9,7 +9,7 @@ use common::{
 use trapcast_forecast::{Resume, Rule, Scheme};
 use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
 
-/// What moves at an entry, how the gate stands, what moves if the guest uses the registers.
+/// What moves at an entry, the gate, what moves if the guest uses the registers.
 type Answer = (Option<Exchange<Context>>, Gate, Option<Exchange<Context>>);
 
 /// One entry, exit and put.
@@ -32,8 +32,8 @@ fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>) {
     (core, a)
 }
 
-/// A vCPU goes on on another core: only `owner` has left its registers in the old one. The
-/// forecaster goes with the vCPU.
+/// A vCPU migrates to another core: only `owner` has left its registers in the old one. The
+/// forecaster moves with the vCPU.
 #[test]
 fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
     for (scheme, lingers, surrendered, next) in [

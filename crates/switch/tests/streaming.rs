@@ -43,7 +43,7 @@ fn with_sme(scheme: Scheme, observed: bool) -> Guest<Context> {
     Guest::new(A, forecaster(scheme), observed).with_classes(Class::Sme)
 }
 
-/// One entry of A, as a hypervisor makes it: what moved, and how the gate stands.
+/// One entry of A, as a hypervisor makes it: what moved, and the gate.
 fn enter(core: &mut Core<Context>, a: &mut Guest<Context>) -> (Vec<Exchange<Context>>, Gate) {
     let first = core.enter(a, Resume::default);
     let Entry { exchange, gate } = core.load_streaming(a, first.gate);

@@ -3,13 +3,13 @@
 /// An error of the `trapcast` command.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
-    /// The user's input, or the machine, cannot serve: exit status 2.
+    /// The user's input, or the machine, is unsuitable: exit status 2.
     #[error("{0}")]
     Input(String),
     /// A run failed or found what it must not find: exit status 1.
     #[error("{0}")]
     Run(String),
-    /// A VM ended in another way than by powering off, which nobody need regret: exit status 3.
+    /// A VM ended in another way than by powering off, which may be intended: exit status 3.
     #[error("{0}")]
     Halted(String),
     /// A signal asked to stop, by its number: exit status 128 and that number, as shells have it.
@@ -19,15 +19,15 @@ pub enum Error {
 
 /// What every command exits with, and why: what its help and `docs/commands.md` list.
 pub const EXIT_STATUSES: [(u8, &str); 7] = [
-    (0, "all went well"),
+    (0, "success"),
     (
         1,
-        "a run failed, or found what must not be: registers lost, a VM that the hypervisor stopped, a \
+        "a run failed, or a check did: registers lost, a VM that the hypervisor stopped, a \
          document or a study that differs, something that trapcast doctor misses",
     ),
     (
         2,
-        "the input or the machine cannot serve: arguments, files that cannot be read or written, what is \
+        "the input or the machine is unsuitable: arguments, files that cannot be read or written, what is \
          not built or installed, VMs that the hypervisor refuses",
     ),
     (
@@ -68,7 +68,7 @@ impl From<trapcast_profile::Error> for Error {
     }
 }
 
-/// An error's sentence with those of its causes behind it.
+/// An error's sentence, followed by those of its causes.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();

@@ -27,7 +27,7 @@ const PATIENCE: Timespec = Timespec {
 /// Bytes that are read at once.
 const CHUNK: usize = 1 << 16;
 
-/// Reads a file of `limit` bytes at most. `what` it is stands before its name in errors.
+/// Reads a file of `limit` bytes at most. `what` it is comes before its name in errors.
 ///
 /// # Errors
 /// [`Error::Input`] where it cannot be read or is longer; [`Error::Stopped`] while a FIFO has nothing.
@@ -69,7 +69,7 @@ pub fn is_ready(file: &File, events: PollFlags) -> io::Result<bool> {
     }
 }
 
-/// Reads what there is. Returns how much that was, if anything can be said yet.
+/// Reads the available bytes. Returns how many, if that is known yet.
 fn more(file: &mut File, content: &mut Vec<u8>) -> io::Result<Option<usize>> {
     let length = content.len();
     content.resize(length + CHUNK, 0);

@@ -33,12 +33,12 @@ const MOST_LINKS: usize = 40;
 #[derive(Debug)]
 pub struct Output {
     path: PathBuf,
-    /// What is written, for as long as it is not whole.
+    /// The temporary file, while the output is incomplete.
     file: File,
     target: Target,
 }
 
-/// What becomes of it.
+/// Its outcome.
 #[derive(Debug)]
 enum Target {
     /// It takes the place of this file, which need not be there: of the one that a link leads to.
@@ -101,7 +101,7 @@ pub fn directory(path: &Path) -> Result<()> {
         .map_err(|error| cannot_write(path, &error))
 }
 
-/// What is said of a file that cannot be written, whichever command was to write it.
+/// The message about a file that cannot be written, of any command.
 pub fn cannot_write(path: &Path, error: &dyn std::fmt::Display) -> Error {
     Error::input(format!(
         "cannot write {}: {error}; name another place",
@@ -231,7 +231,7 @@ fn followed(path: &Path) -> io::Result<PathBuf> {
     Err(Errno::LOOP.into())
 }
 
-/// Makes a file whose name is told to nobody: no error has it.
+/// Makes a temporary file. No error shows its name.
 fn temporary_in(directory: &Path) -> io::Result<(File, TempPath)> {
     fs::create_dir_all(directory).map_err(|error| match error.kind() {
         // What is there is something else.

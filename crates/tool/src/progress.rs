@@ -100,7 +100,7 @@ impl Progress {
         match &self.bar {
             None => {
                 let percent = state.done * 100 / self.total.max(1);
-                let left = time_left(*self.end.lock().expect("nobody panics"));
+                let left = time_left(*self.end.lock().expect("no thread panics"));
                 eprintln!("[{percent:>3} %] {}{name}: {outcome}{left}", state.count());
             }
             Some(bar) if error.is_some() => bar.suspend(|| eprintln!("{name}: {outcome}")),
@@ -151,7 +151,7 @@ impl Progress {
             }
         };
         let end = seconds.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
-        *self.end.lock().expect("nobody panics") = end;
+        *self.end.lock().expect("no thread panics") = end;
         if let Some(bar) = &self.bar {
             let running: Vec<&str> = state
                 .running
@@ -172,7 +172,7 @@ impl State {
         }
     }
 
-    /// How many tasks of how many are done, to stand before something.
+    /// How many tasks of how many are done, as a prefix.
     fn count(&self) -> String {
         let count = self.estimate.as_ref().map(Estimate::count);
         count.map_or(String::new(), |(done, tasks)| format!("{done}/{tasks}  "))
@@ -188,8 +188,8 @@ impl Drop for Progress {
 /// A bar that shows the time until `end`.
 fn bar(total: u64, end: Arc<Mutex<Option<Instant>>>) -> ProgressBar {
     let left = move |_: &ProgressState, into: &mut dyn std::fmt::Write| {
-        // There is nobody to tell if the terminal takes nothing.
-        let _ = into.write_str(&time_left(*end.lock().expect("nobody panics")));
+        // An error of the terminal cannot be reported.
+        let _ = into.write_str(&time_left(*end.lock().expect("no thread panics")));
     };
     let style = ProgressStyle::with_template("{bar:30} {percent:>3} %  {prefix}  {msg}{left}")
         .expect("a valid template")
@@ -199,7 +199,7 @@ fn bar(total: u64, end: Arc<Mutex<Option<Instant>>>) -> ProgressBar {
     bar
 }
 
-/// The time until then, to stand behind something.
+/// The time until then, as a suffix.
 fn time_left(end: Option<Instant>) -> String {
     let left = end.map(|end| end.saturating_duration_since(Instant::now()));
     match left.map(|left| left.as_secs_f64().round()) {

@@ -1,4 +1,4 @@
-//! The signals that ask the command to stop: remembered, so that whoever waits for a QEMU stops it and cleans up.
+//! The signals that ask the command to stop: remembered, so that code that waits for a QEMU stops it and cleans up.
 
 use std::sync::{
     Arc, LazyLock,

@@ -5,7 +5,7 @@
 //! the next with [`Flags::PUT`].
 //!
 //! There is one ring per core: a [`RingHeader`] and [`RING_CAPACITY`] slots. EL2 writes a record into the slot of
-//! [`RingHeader::head`] while its window goes on, and moves `head` when nothing more can happen to
+//! [`RingHeader::head`] while its window lasts, and moves `head` when nothing more can happen to
 //! it: at the core's next entry, or at the end of everything. The reader moves
 //! [`RingHeader::tail`] when it has copied a record. A full ring makes EL2 wait, and the guest with
 //! it; [`RingHeader::waits`] counts how often, so that it is never silent.
@@ -214,7 +214,7 @@ pub const fn header_offset(core: u64) -> u64 {
     core * HEADER_STRIDE
 }
 
-/// Returns where record `number` of core `core` stands, counted over all time, from the start of the
+/// Returns the offset of record `number` of core `core`, counted over all time, from the start of the
 /// rings.
 #[inline]
 pub const fn record_offset(core: u64, number: u64) -> u64 {

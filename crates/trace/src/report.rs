@@ -16,13 +16,13 @@ pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPCAST");
 /// Version of this layout. A reader refuses any other.
 pub const VERSION: u32 = 7;
 
-/// The most cores that the report has room for.
+/// The most cores that fit into the report.
 pub const MAX_CORES: usize = 16;
 
-/// The most VMs that the report has room for.
+/// The most VMs that fit into the report.
 pub const MAX_VMS: usize = 255;
 
-/// The most vCPUs, over all VMs, that the report has room for.
+/// The most vCPUs, over all VMs, that fit into the report.
 pub const MAX_VCPUS: usize = MAX_VMS * 8;
 
 /// How far the hypervisor has come: the value of [`Header::state`].
@@ -41,9 +41,9 @@ pub enum State {
     Refused = 5,
 }
 
-/// Why a guest came to EL2: an index into [`VcpuReport::exits`].
+/// Why a guest exited to EL2: an index into [`VcpuReport::exits`].
 ///
-/// The first use of the FP/SIMD registers behind an armed trap is not an exit: the guest goes on at
+/// The first use of the FP/SIMD registers behind an armed trap is not an exit: the guest resumes at
 /// once ([`VcpuReport::traps`]).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[repr(usize)]
@@ -126,8 +126,8 @@ pub struct CoreReport {
     pub el2_instructions: u64,
     /// Instructions retired at EL1 and EL0.
     pub guest_instructions: u64,
-    /// The longest stretch of instructions at EL2 with interrupts masked: from the vector to ERET, or
-    /// between two points where EL2 looks for a pending interrupt and gives way to it.
+    /// The longest IRQs-off section, in instructions at EL2: from the vector to ERET, or
+    /// between two points where EL2 checks for a pending interrupt and takes it.
     pub longest_masked: u64,
     /// Sections of EL2 code that used the FP/SIMD registers for themselves.
     pub host_uses: u64,
@@ -235,11 +235,11 @@ pub struct VcpuReport {
     pub observer_traps: u64,
     /// Times that this vCPU's registers were loaded.
     pub register_loads: u64,
-    /// Times that this vCPU's registers were saved: whoever took them, as many as were loaded, but
+    /// Times that this vCPU's registers were saved, by any new owner: as many as were loaded, but
     /// for the last time if they are in the core still.
     pub register_saves: u64,
     /// Bytes moved when this vCPU took the registers or gave them back to the host: each time a save
-    /// of whoever's were in the core, and a load. What the host's own use moves is not in it.
+    /// of the previous owner's, and a load. What the host's own use moves is not counted.
     pub bytes_moved: u64,
     /// EL2 instructions on behalf of this vCPU, exits to entries.
     pub el2_instructions: u64,
@@ -273,9 +273,9 @@ pub const VMS_OFFSET: usize = 0x800;
 /// Offset in the mailbox of the first [`VcpuReport`]; [`MAX_VCPUS`] of them follow one another.
 pub const VCPUS_OFFSET: usize = 0x1000;
 
-/// Offset in the mailbox of the first core's distribution of stretches with interrupts masked, in
+/// Offset in the mailbox of the first core's distribution of IRQs-off sections, in
 /// instructions; [`MAX_CORES`] of them follow one another. All zero unless the hypervisor is told to keep
-/// them. The longest stretch of [`CoreReport::longest_masked`] is one of them.
+/// them. The section of [`CoreReport::longest_masked`] is one of them.
 pub const MASKED_OFFSET: usize = 0xf_0000;
 
 const _: () = {
@@ -292,11 +292,11 @@ const _: () = {
 pub enum ReadError {
     /// Fewer bytes than a mailbox has.
     Truncated,
-    /// The hypervisor never got as far as to lay the mailbox out.
+    /// The hypervisor never laid out the mailbox.
     NoMagic,
     /// Laid out by another version of the hypervisor, whose number this is.
     Version(u32),
-    /// A count in the header is larger than the mailbox has room for.
+    /// A count in the header is larger than the mailbox.
     Counts,
 }
 
@@ -311,7 +311,7 @@ pub struct Report<'a> {
     pub vms: &'a [VmReport],
     /// One per vCPU, by VM and then by number.
     pub vcpus: &'a [VcpuReport],
-    /// Per core, the stretches with interrupts masked, in instructions.
+    /// Per core, the IRQs-off sections, in instructions.
     pub masked: &'a [Bins],
 }
 

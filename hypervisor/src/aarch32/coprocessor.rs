@@ -19,7 +19,7 @@ pub struct CoprocessorAccess {
     pub read: bool,
 }
 
-/// Stands for the identification registers that are reserved: it reads as zero.
+/// Replaces the identification registers that are reserved: it reads as zero.
 const RESERVED_ID: SystemRegister = SystemRegister::new(3, 0, 0, 7, 7);
 
 impl CoprocessorAccess {

@@ -1,4 +1,4 @@
-//! What reads and writes come to, and what of it is in the core.
+//! What reads return, what writes change, and what of it is in the core.
 
 use super::*;
 use proptest::prelude::*;

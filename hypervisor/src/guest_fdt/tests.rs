@@ -162,7 +162,7 @@ fn what_a_vm_does_not_have_is_not_described() {
     assert!(pmu.is_compatible("arm,armv8-pmuv3"));
 }
 
-/// The room for the tree is 2 MiB; all of QEMU's tree, and so any command line in it, has 1 MiB.
+/// The tree has 2 MiB; all of QEMU's tree, and so any command line in it, has 1 MiB.
 #[test]
 fn the_tree_of_the_longest_command_line_fits() {
     let command_line = "x".repeat(1 << 20);

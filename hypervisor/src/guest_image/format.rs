@@ -84,7 +84,7 @@ impl ExecutionState {
     pub fn boot_arguments(self, fdt: u64) -> [u64; 3] {
         match self {
             Self::AArch64 => [fdt, 0, 0],
-            // Of a machine that no number stands for.
+            // The machine type of a machine that has no number.
             Self::AArch32 => [0, 0xffff_ffff, fdt],
         }
     }

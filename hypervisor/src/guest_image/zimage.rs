@@ -50,7 +50,7 @@ fn parse_header(file: &[u8]) -> Result<Image, ImageError> {
             return Err(truncated(length));
         }
         // Above what it unpacks, so that it need not move itself out of the way first.
-        let above = RAM + room(file).next_multiple_of(STEP);
+        let above = RAM + unpacked_extent(file).next_multiple_of(STEP);
         let text_offset = above.saturating_sub(KERNEL_BASE);
         (text_offset, size + WORKSPACE)
     } else {
@@ -69,13 +69,13 @@ fn parse_header(file: &[u8]) -> Result<Image, ImageError> {
 }
 
 /// What the unpacked kernel takes from the start of RAM on.
-fn room(file: &[u8]) -> u64 {
+fn unpacked_extent(file: &[u8]) -> u64 {
     let sizes = || -> Option<u64> {
         let has_table = word(file, TABLE_MAGIC_OFFSET)? == TABLE_MAGIC;
         let table = usize::try_from(word(file, TABLE).filter(|_| has_table)?).ok()?;
         let entry = |index: usize| word(file, table.checked_add(index * 4)?);
         let length = entry(0).filter(|_| entry(1) == Some(SIZES))?;
-        // The unpacked size stands behind the packed data.
+        // The unpacked size follows the packed data.
         let unpacked = word(file, usize::try_from(entry(2)?).ok()?)?;
         let text_offset = match length {
             5.. => u64::from(entry(4)?),

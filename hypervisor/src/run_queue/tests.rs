@@ -189,7 +189,7 @@ impl Machine {
         }
     }
 
-    /// A core goes on with a vCPU, whose slice ends if others wait.
+    /// A core keeps running a vCPU, whose slice ends if others wait.
     fn run(&mut self, core: usize, slot: usize, end: Option<u64>) {
         let end = end.unwrap_or(self.now);
         let shared = self.queue.has_other(core).then_some(end);
@@ -231,7 +231,7 @@ impl Machine {
                 NOWHERE => self.cores.iter().any(looks),
                 home => looks(&self.cores[home]),
             };
-            prop_assert!(seen, "nobody looks at {slot}");
+            prop_assert!(seen, "no core looks at {slot}");
         }
         Ok(())
     }
@@ -241,7 +241,7 @@ proptest! {
     #![proptest_config(seeded())]
 
     #[test]
-    fn nobody_who_can_run_is_forgotten(
+    fn no_runnable_vcpu_is_forgotten(
         cores in 1..6usize,
         steps in prop::collection::vec(step(), 0..300),
     ) {

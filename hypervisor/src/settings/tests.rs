@@ -157,7 +157,7 @@ fn sentences_say_what_is_wrong_and_what_to_write() {
          eager, per-entry, last-trap, until-put, counter, credit, owner, \
          forecast"
     );
-    // A console must not be driven by what somebody wrote on the command line.
+    // A command line must not send control characters to a console.
     assert!(sentence("\u{1b}[2J").contains("\\u{1b}[2J"));
 }
 

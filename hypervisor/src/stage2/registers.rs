@@ -103,7 +103,7 @@ impl Vtcr {
     }
 }
 
-/// The number under which a VM's translations stand in the TLBs.
+/// The number that tags a VM's translations in the TLBs.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Vmid(u16);
 

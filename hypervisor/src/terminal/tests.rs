@@ -1,4 +1,4 @@
-//! What goes in comes out, whole and in order, however fast either side is.
+//! All input arrives, whole and in order, however fast either side is.
 
 use proptest::{prelude::*, test_runner::RngSeed};
 
@@ -296,7 +296,7 @@ proptest! {
             }
             let more = core::iter::from_fn(|| terminal.next_typed(vm));
             read[vm].extend(more.take(most));
-            // Whoever is typed to reads in the end.
+            // The VM that gets the input reads in the end.
             if !terminal.wants_keys() || keys.peek().is_none() {
                 let vm = if keys.peek().is_none() { vm } else { terminal.focus };
                 let more = core::iter::from_fn(|| terminal.next_typed(vm));

@@ -3,10 +3,10 @@
 //! At once, with a kick: enabling an interrupt or a group, making one pending, its priority, its group,
 //! its trigger. The architecture lets these take effect in finite time, without a sign.
 //!
-//! Only when whoever has the interrupt in live list registers is out: reading or clearing its pending
+//! Only once the vCPU that has the interrupt in live list registers has exited: reading or clearing its pending
 //! state, its active state, routing it elsewhere (these take effect at once), disabling it or a group
 //! (`GICD_CTLR.RWP` and `GICR_CTLR.RWP`, which always read as zero here, say when that is done). Making
-//! one active waits for whoever might deactivate it, as its list register has to be there then.
+//! one active waits for the vCPU that might deactivate it, as its list register has to be there then.
 
 use super::{BANKS, Effects, VcpuSet, Vgic};
 
@@ -20,7 +20,7 @@ pub enum Frame {
     Redistributors,
 }
 
-/// Who has to be out of its guest for an access, among those whose interrupts it is about.
+/// Which vCPUs have to exit before an access, among those whose interrupts it concerns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Obstacles {
     Nobody,
@@ -35,9 +35,9 @@ impl Vgic {
     /// What does not exist reads as zero, whatever the offset and the size.
     ///
     /// # Errors
-    /// The vCPUs that have to come out of their guests first. EL2 lets go of the lock, interrupts the
+    /// The vCPUs that have to exit first. EL2 releases the lock, interrupts the
     /// cores that they are loaded on, and makes the same call again until it succeeds. Meanwhile
-    /// [`Vgic::flush`] refuses to let those enter that are out.
+    /// [`Vgic::flush`] refuses to let those enter that have exited.
     #[inline(always)]
     pub fn read(
         &mut self,
@@ -46,7 +46,7 @@ impl Vgic {
         offset: u64,
         size: usize,
     ) -> Result<u64, VcpuSet> {
-        self.clear_the_way(vcpu, frame, offset, size, None)?;
+        self.wait_for_exits(vcpu, frame, offset, size, None)?;
         Ok(match frame {
             Frame::Distributor => self.distributor_read(offset, size),
             Frame::Redistributors => self.redistributor_read(offset, size),
@@ -68,16 +68,16 @@ impl Vgic {
         size: usize,
         value: u64,
     ) -> Result<Effects, VcpuSet> {
-        self.clear_the_way(vcpu, frame, offset, size, Some(value))?;
+        self.wait_for_exits(vcpu, frame, offset, size, Some(value))?;
         Ok(match frame {
             Frame::Distributor => self.distributor_write(offset, size, value),
             Frame::Redistributors => self.redistributor_write(offset, size, value),
         })
     }
 
-    /// Makes those come out that have to. A vCPU that is alone has nobody to wait for.
+    /// Waits for the vCPUs that have to exit. A VM of one vCPU has none.
     #[inline(always)]
-    fn clear_the_way(
+    fn wait_for_exits(
         &mut self,
         vcpu: usize,
         frame: Frame,
@@ -88,11 +88,11 @@ impl Vgic {
         if self.vcpus == 1 {
             return Ok(());
         }
-        self.clear_the_way_of(vcpu, frame, offset, size, write)
+        self.wait_for_others(vcpu, frame, offset, size, write)
     }
 
     #[inline(never)]
-    fn clear_the_way_of(
+    fn wait_for_others(
         &mut self,
         vcpu: usize,
         frame: Frame,

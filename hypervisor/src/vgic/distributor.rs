@@ -94,7 +94,7 @@ impl Vgic {
     fn write_route(&mut self, route: Route, value: u64) -> Effects {
         let (spi, (b, bit)) = (route.spi, route.place());
         route.write(&mut self.routes, value);
-        // Who had it until now must let go of it at its next entry.
+        // The vCPU that had it must drop it at its next entry.
         let mut effects = self.touched(0, b, bit);
         for (vcpu, cpu) in self.cpus.iter_mut().enumerate() {
             cpu.routed[b] &= !bit;

@@ -4,7 +4,7 @@ use core::ops::BitOrAssign;
 
 use super::VcpuSet;
 
-/// What EL2 has to see to after a call, before it lets go of the VM's lock or at once after that.
+/// What EL2 has to do after a call, before it releases the VM's lock or at once after that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub struct Effects {
@@ -16,7 +16,7 @@ pub struct Effects {
     pub hardware: VcpuSet,
     /// vCPUs whose live list registers are out of date: EL2 interrupts the cores that they are loaded
     /// on, so that they exit, are synced and flushed. It need not wait for that. A vCPU loaded on the
-    /// core that makes the call is at EL2 already. Nobody is named twice between two flushes.
+    /// core that makes the call is at EL2 already. A vCPU is named once between two flushes.
     pub kick: VcpuSet,
 }
 

@@ -2,7 +2,7 @@
 //!
 //! It is level-sensitive, and its line is the physical timer's. EL2 is told when that rises: the physical
 //! interrupt fires. It stays active then, so that it does not fire again, until the guest has deactivated
-//! the virtual interrupt, or EL2 finds that the line is low. Nobody tells EL2 when it falls, as the guest's
+//! the virtual interrupt, or EL2 finds that the line is low. EL2 is not told when it falls, as the guest's
 //! writes of its timer do not trap. So EL2 looks at the timer after each exit at which that may have
 //! happened ([`Vgic::hardware_is_watched`]), whether the interrupt is in a list register or not.
 //!
@@ -48,7 +48,7 @@ impl Vgic {
     /// No-op while the virtual interrupt is active: the physical one fires again after its deactivation.
     #[inline(always)]
     pub fn hardware_fired(&mut self, vcpu: usize) -> Effects {
-        // It is out, so that an interrupt to itself calls nobody.
+        // It is out, so that an interrupt to itself kicks no core.
         self.left(vcpu);
         let cpu = &mut self.cpus[vcpu];
         if cpu.hardware_is_active() {
@@ -97,7 +97,7 @@ impl Vgic {
         cpu.hardware_is_active() || cpu.hardware_is_pending() && cpu.hardware.high
     }
 
-    /// Whether EL2 has to write [`Vgic::hardware_active`] anew before it enters `vcpu`, which is loaded and
+    /// Whether EL2 has to write [`Vgic::hardware_active`] again before it enters `vcpu`, which is loaded and
     /// was flushed.
     #[inline(always)]
     pub fn hardware_is_stale(&self, vcpu: usize) -> bool {

@@ -83,7 +83,7 @@ impl Vgic {
     ///
     /// Returns how many of [`Vgic::list`], from 0 on, have to be written: those in use, and those that
     /// were and are to be emptied. [`Vgic::hcr`] has to be written as well. `None` if `vcpu` must not
-    /// be entered yet, as an access waits that another vCPU makes (see [`Vgic::read`]): EL2 lets go of
+    /// be entered yet, as an access waits that another vCPU makes (see [`Vgic::read`]): EL2 releases
     /// the lock and tries again.
     #[inline(always)]
     pub fn flush(&mut self, vcpu: usize, implemented: usize) -> Option<usize> {
@@ -285,8 +285,8 @@ impl Vgic {
                 };
         }
         // While the line is high, the guest's deactivation has to come back here, for the interrupt
-        // is pending again. When a device lowers its line this list register is made anew without
-        // EOI, so that a driver that serves its device pays no maintenance interrupt.
+        // is pending again. When a device lowers its line this list register is rewritten without
+        // EOI, so that a driver that handles its device causes no maintenance interrupt.
         let eoi = if bank.asserted() & bit != 0 { EOI } else { 0 };
         if !active {
             return identity | eoi | PENDING;

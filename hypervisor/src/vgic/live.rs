@@ -1,4 +1,4 @@
-//! Which vCPUs are in their guests, with list registers that the guests change, and who has to come out.
+//! Which vCPUs are in their guests, with list registers that the guests change, and which have to exit.
 
 use super::{HARDWARE_BIT, MAX_VCPUS, VcpuSet, Vgic, list_register as lr, locate};
 
@@ -14,7 +14,7 @@ impl Vgic {
     /// once. [`Vgic::sync`] says as much of itself.
     ///
     /// Until then a vCPU that had nothing in its list registers counts as being in its guest, so that
-    /// an exit without interrupts does not need the lock. Others then kick it for nothing.
+    /// an exit without interrupts does not need the lock. Others then kick it needlessly.
     #[inline]
     pub fn left(&mut self, vcpu: usize) {
         self.cpus[vcpu].live = false;
@@ -57,7 +57,7 @@ impl Vgic {
             .collect()
     }
 
-    /// Lets `vcpu`, which is at EL2, go on with an access only if nobody of `obstacles` is in its guest;
+    /// Lets `vcpu`, which is at EL2, continue an access only if no vCPU of `obstacles` is in its guest;
     /// else they are not entered again until it is made.
     pub(super) fn wait_for(&mut self, vcpu: usize, obstacles: VcpuSet) -> Result<(), VcpuSet> {
         // Two that wait for each other are both at EL2.

@@ -7,7 +7,7 @@
 //! acknowledgement or an end of interrupt: it reads them off the list registers after an exit.
 //!
 //! Nothing here touches hardware. EL2 passes register values in and writes values out. vCPUs of one VM
-//! run on several cores at once; each call is made under one lock per VM, whoever is in a guest:
+//! run on several cores at once; each call is made under one lock per VM, whichever vCPUs are in their guests:
 //!
 //! * after an exit, if [`Vgic::looked_at`] is not 0: call [`Vgic::sync`], which reads the list registers
 //!   in use; then, if [`Vgic::hardware_is_watched`], look at the virtual timer and call
@@ -15,33 +15,33 @@
 //! * before an entry: if [`Vgic::needs_flush`], call [`Vgic::flush`], write what it says; then, under
 //!   the same lock, [`Vgic::entered`];
 //! * but an exit with [`Vgic::looked_at`] 0 after which no call is made on the vCPU's behalf need not be
-//!   known here: it is entered again as if it had been in its guest, unless a kick has come;
+//!   reported: it is entered again as if it had been in its guest, unless it was kicked;
 //! * before the core does anything else than enter that vCPU again (another one, WFI, a wait for
-//!   another core): [`Vgic::left`]; with any call on its behalf, too, it spares a needless kick;
+//!   another core): [`Vgic::left`]; with any call on its behalf, too, it avoids a needless kick;
 //! * when another vCPU is loaded: write [`Vgic::list`] into all list registers that the core has, and
 //!   [`Vgic::hcr`]; give this core's physical virtual-timer interrupt the active state that
 //!   [`Vgic::hardware_written`] says. `ICH_VMCR_EL2` and `ICH_AP0R<n>_EL2`, `ICH_AP1R<n>_EL2`
 //!   are the vCPU's too, and EL2's to save and restore. That is all that moves with a vCPU to another
 //!   core, which needs as many list registers as the first;
-//! * after any call: see to the [`Effects`]. A guest's access to a frame ([`Vgic::read`],
-//!   [`Vgic::write`]) may have to wait until others are out of their guests.
+//! * after any call: carry out the [`Effects`]. A guest's access to a frame ([`Vgic::read`],
+//!   [`Vgic::write`]) may have to wait until others have exited.
 //!
 //! # Invariants
-//! 1. **The banks are the truth**, but for what the guest does to live list registers, those of a vCPU
+//! 1. **The banks are authoritative**, but for what the guest does to live list registers, those of a vCPU
 //!    between [`Vgic::entered`] and [`Vgic::sync`]. List registers are a copy that `flush` makes and
 //!    `sync` folds back. `sync` clears a pending state that the guest acknowledged, unless an edge has
-//!    come since the flush: that one is pending anew.
+//!    come since the flush: that one is pending again.
 //! 2. **A list register is never stale for long.** Whatever changes the state of an interrupt marks
 //!    the vCPUs that it may concern, and a marked vCPU is flushed before it is entered. One that is in
-//!    its guest is kicked (`Effects::kick`), so that it comes out, is synced and flushed.
+//!    its guest is kicked (`Effects::kick`), so that it exits, is synced and flushed.
 //! 3. **What has to be exact waits.** An interrupt is in the list registers of one vCPU at most: the one
 //!    that it is routed to or active on. Before a guest reads or clears its pending or active state,
-//!    disables it or routes it elsewhere, that vCPU comes out and stays out until the access is made.
+//!    disables it or routes it elsewhere, that vCPU exits and is not entered until the access is made.
 //! 4. **No end of interrupt is lost.** Active interrupts keep a list register as long as there are
 //!    enough. When there are not, those that stay outside have the lowest priorities; the guest
 //!    then runs with `ICH_HCR_EL2.TDIR` (a write of `ICC_DIR_EL1` traps: [`Vgic::deactivate`]) and
 //!    `sync` reads `ICH_HCR_EL2.EOIcount`: with `EOImode` = 0 interrupts end in order of priority,
-//!    so each count stands for the highest-priority active interrupt without a list register.
+//!    so each count means the highest-priority active interrupt without a list register.
 //! 5. **Something pending can always be delivered.** If any interrupt is pending, the one with the
 //!    highest priority has a list register (given two list registers; real cores have four or more).
 //! 6. **The list register of the hardware-mapped interrupt is pending or active, never both**, as HW=1
@@ -49,7 +49,7 @@
 //!    is pending by its line, or active after that; and inactive, so that it fires when the line rises,
 //!    while the virtual one is neither pending nor active. That keeps its list register while it is
 //!    active, so that the guest itself deactivates both.
-//! 7. **What is pending by its line goes with the line**, whether it is in a list register or not. Only
+//! 7. **An interrupt that is pending by its line follows the line**, whether it is in a list register or not. Only
 //!    one that is pending in a list register of a guest that runs waits for that guest's next exit.
 //!
 //! Sources: Arm GIC architecture specification (IHI 0069), chapters 4, 6, 9 (register descriptions

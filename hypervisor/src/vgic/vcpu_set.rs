@@ -35,7 +35,7 @@ impl VcpuSet {
         Self(1 << vcpu)
     }
 
-    /// Just `vcpu` if `condition` holds, else nobody.
+    /// Just `vcpu` if `condition` holds, else no vCPU.
     pub(super) const fn only_if(vcpu: usize, condition: bool) -> Self {
         Self((condition as u8) << vcpu)
     }

@@ -20,7 +20,7 @@ pub enum Of {
     Scheme(Scheme),
     /// `forecast` with `prompt=off`.
     NotPrompt,
-    /// The cheapest decisions in hindsight.
+    /// The offline optimum.
     Oracle,
     /// The cheaper one of `eager` and `per-entry`.
     BetterFixed,
@@ -111,7 +111,7 @@ mod tests {
         record::{Shape, generate},
     };
 
-    /// Two guests that nobody ran, with different numbers of windows and vCPUs.
+    /// Two invented guests, with different numbers of windows and vCPUs.
     fn subjects(machines: &[Machine]) -> Vec<Subject> {
         let directory = tempfile::tempdir().unwrap();
         let one = |(windows, vcpus, seed)| {
@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(mean(&subjects, machine, of(Scheme::Owner)), Some(sum / 2.0));
         let own = quotient(&subjects, machine, of(Scheme::Owner), of(Scheme::Owner));
         assert_eq!((own.value, own.ends()), (Some(1.0), Some((1.0, 1.0))));
-        // Nobody is below the oracle, and nobody's fixed scheme is cheaper than the better one.
+        // No cost is below the oracle's, and no fixed scheme is cheaper than the better one.
         for of in Of::CORRECT {
             let over = quotient(&subjects, machine, of, Of::Oracle);
             assert!(over.ends().unwrap().0 >= 1.0, "{of}");
@@ -172,7 +172,7 @@ mod tests {
         assert!((finding.traps_saved - traps).abs() < 1e-9);
         let time = verdict::guest_time(&subjects).unwrap();
         assert_eq!(finding.at_stake, Some(before / time));
-        // No scheme gains more than hindsight.
+        // No scheme gains more than the oracle.
         assert!(finding.left.value.unwrap() >= gain);
         assert_eq!(verdict::find(&[], machine), None);
     }

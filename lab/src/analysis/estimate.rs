@@ -1,6 +1,6 @@
 //! Estimates: a number, and the interval that belongs to it.
 //!
-//! Counts of a run repeat exactly, so an interval does not speak of measuring anew. It says how far the
+//! Counts of a run repeat exactly, so an interval is not about another measurement. It says how far the
 //! number would move if the guest had gone on for as long with windows of the same kind: a bootstrap over
 //! blocks of windows (Künsch 1989), and over workloads where several are put together.
 

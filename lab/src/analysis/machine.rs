@@ -7,9 +7,9 @@ use trapcast_fpsimd::{FPSIMD_BYTES, VectorLength};
 
 use trapcast_profile::{self, Profile, Unit};
 
-/// The round trip from which on a trap counts as dear, in cycles: a few times what is published for one
+/// The round trip from which on a trap counts as expensive, in cycles: a few times what is published for one
 /// that does nothing else.
-const DEAR: u64 = 2_000;
+const EXPENSIVE: u64 = 2_000;
 
 /// The round trip from which on a trap must have been forwarded to another hypervisor.
 const NESTED: u64 = 20_000;
@@ -23,10 +23,10 @@ const STATUS_BYTES: usize = 8;
 pub enum Class {
     /// This hypervisor under an emulator, which counts instructions.
     Emulated,
-    /// A trap costs less than `DEAR`.
+    /// A trap costs less than `EXPENSIVE`.
     CheapTrap,
     /// A trap costs less than `NESTED`.
-    DearTrap,
+    ExpensiveTrap,
     /// A trap costs more than that.
     Nested,
     /// The registers are larger than FP/SIMD's, a trap is cheap.
@@ -40,7 +40,7 @@ impl Class {
     pub const ALL: [Self; 6] = [
         Self::Emulated,
         Self::CheapTrap,
-        Self::DearTrap,
+        Self::ExpensiveTrap,
         Self::Nested,
         Self::LargeState,
         Self::LargeNested,
@@ -51,7 +51,7 @@ impl Class {
         match self {
             Self::Emulated => "emulated",
             Self::CheapTrap => "cheap trap",
-            Self::DearTrap => "dear trap",
+            Self::ExpensiveTrap => "expensive trap",
             Self::Nested => "nested",
             Self::LargeState => "large state",
             Self::LargeNested => "large state, nested",
@@ -63,19 +63,19 @@ impl Class {
         match self {
             Self::Emulated => "under the emulator",
             Self::CheapTrap => "where a trap is cheap",
-            Self::DearTrap => "where a trap is dear",
+            Self::ExpensiveTrap => "where a trap is expensive",
             Self::Nested => "under nested virtualisation",
             Self::LargeState => "where registers are large",
             Self::LargeNested => "where registers are large, nested",
         }
     }
 
-    /// The name of the machine that stands for the class where there is room for one.
+    /// The name of the machine that represents the class where only one is shown.
     pub const fn representative(self) -> &'static str {
         match self {
             Self::Emulated => "measured-qemu",
             Self::CheapTrap => CHEAP,
-            Self::DearTrap => "kvm-x-gene",
+            Self::ExpensiveTrap => "kvm-x-gene",
             Self::Nested => FORWARDED,
             Self::LargeState => "kvm-neoverse-n1 with SVE-2048",
             Self::LargeNested => "nested-nv2 with SVE-2048",
@@ -83,7 +83,7 @@ impl Class {
     }
 }
 
-/// The profiles that stand for a cheap and for a forwarded trap with larger registers, too.
+/// The profiles that represent a cheap and a forwarded trap, with larger registers too.
 const CHEAP: &str = "kvm-neoverse-n1";
 const FORWARDED: &str = "nested-nv2";
 
@@ -143,7 +143,7 @@ impl Machine {
         let class = match (profile.unit, profile.round_trip()) {
             (Unit::Instructions, _) => Class::Emulated,
             (_, NESTED..) => Class::Nested,
-            (_, DEAR..) => Class::DearTrap,
+            (_, EXPENSIVE..) => Class::ExpensiveTrap,
             _ => Class::CheapTrap,
         };
         Self {
@@ -238,7 +238,7 @@ mod tests {
         let class = |name| Machine::plain(trapcast_profile::find(name).unwrap()).class;
         assert_eq!(class("measured-qemu"), Class::Emulated);
         assert_eq!(class("cortex-a53-floor"), Class::CheapTrap);
-        assert_eq!(class("kvm-cortex-a57-split"), Class::DearTrap);
+        assert_eq!(class("kvm-cortex-a57-split"), Class::ExpensiveTrap);
         assert_eq!(class("nested-v8.3-low"), Class::Nested);
     }
 }

@@ -91,5 +91,5 @@ pub fn read(file: &RecordFile, group: usize, work_begins: &WorkBegins) -> Result
     Ok(samples)
 }
 
-/// What stands for null: no number of 32 bits.
+/// Null: no number of 32 bits.
 const NULL: u64 = u64::MAX;

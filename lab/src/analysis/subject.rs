@@ -16,7 +16,7 @@ use super::{
 use crate::{plane, record::RecordFile, replay::Outcome, replaying, workload};
 use trapcast_tool::{error::Result, signals};
 
-/// The scheme whose record stands for a workload: it moves least, and so disturbs least.
+/// The scheme whose record represents a workload: it moves least, and so disturbs least.
 const REFERENCE: Scheme = Scheme::Owner;
 
 /// Whom a workload's vCPUs share cores with.
@@ -107,7 +107,7 @@ impl Subject {
     }
 }
 
-/// The record that stands for a workload, if there is one that can.
+/// The record that represents a workload, if one can.
 pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
     let others = Scheme::ALL.into_iter().rev();
     let schemes = std::iter::once(REFERENCE).chain(others.filter(|s| *s != Scheme::None));

@@ -1,6 +1,6 @@
 //! Whether predicting is worth its complexity on a machine: a rule, applied to what the replays cost.
 //!
-//! The cheapest scheme that predicts stands against the cheapest one that does not. What it gains is given
+//! The cheapest scheme that predicts is compared with the cheapest one that does not. Its gain is given
 //! as a share of the other's cost, in traps, and as a share of the guests' own time. For that a guest's
 //! instruction is taken as one cycle where costs are in cycles.
 
@@ -90,7 +90,7 @@ pub struct Finding {
     pub of_guest: Option<f64>,
     /// What the first costs, as a share of the guests' time: more cannot be gained at all.
     pub at_stake: Option<f64>,
-    /// The share of the first's cost that hindsight would save.
+    /// The share of the first's cost that the offline optimum would save.
     pub left: Estimate,
     /// What follows.
     pub verdict: Verdict,

@@ -1,4 +1,4 @@
-//! Axes: where a value stands, and where the ticks are.
+//! Axes: where a value is, and where the ticks are.
 
 use super::{
     look,
@@ -30,7 +30,7 @@ pub struct Axis {
 }
 
 impl Axis {
-    /// Where a value stands: 0 at the begin, 1 at the end. What lies beyond an end stands at it.
+    /// The position of a value: 0 at the begin, 1 at the end. A value beyond an end is placed at it.
     pub fn place(&self, value: f64) -> f64 {
         let place = match self.scale {
             Scale::Linear => (value - self.from) / (self.to - self.from),

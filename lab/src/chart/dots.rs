@@ -117,7 +117,7 @@ impl Chart for Dots {
 }
 
 impl Dots {
-    /// Room between series of a row.
+    /// The gap between series of a row.
     const DODGE: f64 = 6.5;
 
     fn row_height(&self) -> f64 {

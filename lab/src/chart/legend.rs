@@ -10,7 +10,7 @@ const LINE: f64 = 20.0;
 const SIGN: f64 = 28.0;
 const GAP: f64 = 16.0;
 
-/// What stands before a series' name.
+/// The sign before a series' name.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Sign {
     /// Its marker.

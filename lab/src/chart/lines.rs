@@ -49,7 +49,7 @@ impl Chart for Lines {
                     bottom - self.y.place(y) * (bottom - top),
                 );
                 if let Some(&(last_x, last_y)) = points.last() {
-                    // Nobody sees a step of less than half a unit.
+                    // A step of less than half a unit is invisible.
                     if (place.0 - last_x).abs() < 0.5 && (place.1 - last_y).abs() < 0.5 {
                         continue;
                     }

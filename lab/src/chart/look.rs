@@ -118,7 +118,7 @@ parts! {
     SOLID "c-solid" Some(Series), None, "";
     /// An empty marker.
     RING "c-ring" Some(Of(&PAPER)), Some(Series), "stroke-width=\"2\"";
-    /// A marker of strokes.
+    /// A marker of lines.
     STROKE "c-stroke" None, Some(Series), "stroke-width=\"2.2\" stroke-linecap=\"round\"";
     /// A filled bar.
     FILLED "c-filled" Some(Series), None, "";

@@ -32,9 +32,9 @@ pub struct Sector {
 /// A named point.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// Its name, where there is room for it.
+    /// Its name, where it fits.
     pub name: String,
-    /// What stands for the name where there is none.
+    /// Replaces the name where it does not fit.
     pub short: String,
     /// Its x.
     pub x: f64,

@@ -16,7 +16,7 @@ const FONTS: &str = "system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans'
 /// Size of most text.
 pub const TEXT: f64 = 12.0;
 
-/// Which part of a text stands at its place.
+/// Which part of a text is at its place.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Anchor {
     /// Its begin.

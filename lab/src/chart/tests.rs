@@ -268,7 +268,7 @@ fn texts_keep_within_the_picture_by_their_estimated_width() {
                 "middle" => (x - long / 2.0, x + long / 2.0),
                 _ => (x - long, x),
             };
-            // A label may be longer than all the room there is.
+            // A label may be longer than all the available space.
             if long < width * 0.4 {
                 assert!(
                     left >= -0.1 && right <= width + 0.1,

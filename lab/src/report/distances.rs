@@ -20,7 +20,7 @@ use crate::{
 /// Points of a distribution per factor of ten.
 const PER_DECADE: i32 = 12;
 
-/// Says what there is to say.
+/// Returns the text, figures and tables.
 pub fn part(material: &Material<'_>) -> Content {
     let programs = material.programs();
     let (table, quantiles) = (distances(&programs), quantiles(material));

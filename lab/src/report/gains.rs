@@ -22,8 +22,8 @@ use crate::{
 const QUESTION: &str =
     "Lazy until put, or prediction: what is left to gain once registers are kept across exits?";
 
-/// What stands beside `until-put`.
-const RIVALS: [Of; 4] = [
+/// The columns beside `until-put`.
+const COMPARED: [Of; 4] = [
     Of::Scheme(Scheme::Owner),
     Of::Scheme(Scheme::Forecast),
     Of::NotPrompt,
@@ -33,10 +33,10 @@ const RIVALS: [Of; 4] = [
 /// The machines that are shown: one per class, and all that have larger registers.
 fn shown<'a>(material: &'a Material<'_>) -> Vec<&'a Machine> {
     let machines = material.machines.iter();
-    let stands = |machine: &&Machine| {
+    let is_shown = |machine: &&Machine| {
         machine.state.is_some() || machine.name == machine.class.representative()
     };
-    machines.filter(stands).collect()
+    machines.filter(is_shown).collect()
 }
 
 /// Answers it.
@@ -45,7 +45,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let mut content = Content::default();
     content.paragraph(
         "until-put loads at the first use after the vCPU's load and keeps the registers until its put. \
-         owner keeps them beyond, until somebody else uses them, and predicts nothing either. What \
+         owner keeps them longer, until another owner uses them, and predicts nothing either. What \
          forecast takes off the cost of until-put beyond owner is the gain of predicting; what the oracle \
          takes off is all that could be gained at all.",
     );
@@ -61,8 +61,8 @@ pub fn answer(material: &Material<'_>) -> Answer {
         "100 % is what until-put costs on the machine; a mark further left costs less. The line is the \
          interval of 95 % over workloads, or from the least to the greatest where there are fewer than \
          four. From the circle (owner) to the diamond (forecast) is what predicting gains, or to the \
-         cross (prompt=off) where an interrupt that is pending does not go before a load; from there to \
-         the stroke (oracle) is what nobody gets without knowing the future.",
+         cross (prompt=off) where a register load may delay a pending interrupt; from there to \
+         the vertical line (oracle) is what only knowledge of the future gains.",
         &chart(material),
         &gains,
     );
@@ -87,7 +87,7 @@ fn short(material: &Material<'_>) -> String {
             let kinds = Sharing::ALL.into_iter().filter_map(|sharing| {
                 let subjects = material.sharing(sharing);
                 let left =
-                    RIVALS.map(|of| remains(&subjects, machine, of).value.map(words::percent));
+                    COMPARED.map(|of| remains(&subjects, machine, of).value.map(words::percent));
                 let [Some(owner), Some(forecast), Some(not_prompt), Some(oracle)] = left else {
                     return None;
                 };
@@ -104,7 +104,7 @@ fn short(material: &Material<'_>) -> String {
         })
         .collect();
     format!(
-        "Of what until-put costs, owner (which predicts nothing), forecast, the same with prompt=off, and hindsight leave: {}.",
+        "Of what until-put costs, owner (which predicts nothing), forecast, the same with prompt=off, and the oracle leave: {}.",
         parts.join(". Next, ")
     )
 }
@@ -115,7 +115,7 @@ fn line(material: &Material<'_>) -> String {
         .into_iter()
         .filter_map(|sharing| {
             let subjects = material.sharing(sharing);
-            let [owner, forecast, ..] = RIVALS.map(|of| remains(&subjects, machine, of).value);
+            let [owner, forecast, ..] = COMPARED.map(|of| remains(&subjects, machine, of).value);
             Some(format!(
                 "{} and {} {}",
                 words::percent(owner?),
@@ -130,7 +130,7 @@ fn line(material: &Material<'_>) -> String {
     )
 }
 
-/// A table's own columns, and behind them one for each of [`RIVALS`].
+/// A table's own columns, and behind them one for each of [`COMPARED`].
 fn columns(own: &[Column], of_owner: &'static str) -> Vec<Column> {
     let rivals = [
         Column::estimate("owner", of_owner, Percent),
@@ -140,17 +140,17 @@ fn columns(own: &[Column], of_owner: &'static str) -> Vec<Column> {
             "what forecast leaves with prompt=off",
             Percent,
         ),
-        Column::estimate("oracle", "what hindsight leaves", Percent),
+        Column::estimate("oracle", "what the oracle leaves", Percent),
     ];
     [own, &rivals].concat()
 }
 
-/// What stands in the columns of [`RIVALS`].
-fn left(subjects: &[&Subject], machine: &Machine) -> [Cell; RIVALS.len()] {
-    RIVALS.map(|of| remains(subjects, machine, of).into())
+/// The cells of the columns of [`COMPARED`].
+fn left(subjects: &[&Subject], machine: &Machine) -> [Cell; COMPARED.len()] {
+    COMPARED.map(|of| remains(subjects, machine, of).into())
 }
 
-/// The table that stands for a paragraph: by sharing and class, what is left.
+/// A table instead of a paragraph: by sharing and class, what is left.
 fn overview(material: &Material<'_>) -> String {
     let mut table = Table::new(
         "overview",
@@ -180,7 +180,7 @@ fn chart(material: &Material<'_>) -> Dots {
         let subjects = material.sharing(sharing);
         let machines = shown(material).into_iter().enumerate();
         for (number, machine) in machines.filter(|_| !subjects.is_empty()) {
-            let dots = RIVALS.into_iter().enumerate().filter_map(|(series, of)| {
+            let dots = COMPARED.into_iter().enumerate().filter_map(|(series, of)| {
                 let estimate = remains(&subjects, machine, of);
                 Some(Dot {
                     series,
@@ -211,7 +211,7 @@ fn chart(material: &Material<'_>) -> Dots {
             to: (highest * 10.0).ceil() / 10.0,
             format: words::percent_tick,
         },
-        series: RIVALS.map(look::of).to_vec(),
+        series: COMPARED.map(look::of).to_vec(),
         rows,
         references: Vec::new(),
         is_dodged: true,

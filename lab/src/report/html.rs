@@ -19,7 +19,7 @@ const MOST_ROWS: usize = 400;
 /// What an answer shows, piece by piece, and what of it becomes files of its own.
 #[derive(Debug, Default)]
 pub struct Content {
-    /// The pieces, as they stand on the page.
+    /// The pieces, as they are on the page.
     pub html: String,
     /// The figures, to be shown without the page.
     pub pictures: Vec<Picture>,

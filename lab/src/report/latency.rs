@@ -1,4 +1,4 @@
-//! What switching does to interrupt latency: stretches at EL2 with interrupts masked, and how late a guest's
+//! What switching does to interrupt latency: IRQs-off sections at EL2, and how late a guest's
 //! timer comes.
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::{
 };
 use trapcast_trace::histogram::{Bin, Histogram};
 
-/// Schemes that a picture of distributions shows: with all of them nobody could tell the lines apart.
+/// Schemes that a picture of distributions shows: lines of all of them would be hard to tell apart.
 pub const SHOWN: [Scheme; 4] = [
     Scheme::Eager,
     Scheme::UntilPut,
@@ -50,14 +50,14 @@ struct Measured {
 
 const MASKED: Measured = Measured {
     name: "masked_stretches",
-    title: "How many stretches with interrupts masked are longer",
-    what: "stretches at EL2 with interrupts masked",
+    title: "How many IRQs-off sections are longer",
+    what: "IRQs-off sections at EL2",
     unit: "instructions",
-    how_to_read: "For each length, the share of stretches of EL2 instructions with interrupts masked that are \
+    how_to_read: "For each length, the share of IRQs-off sections (EL2 instructions with interrupts masked) that are \
                   longer. The axis at the left is logarithmic, so that rare long ones show: a line further left \
                   or lower is better; where it ends, nothing was longer. All workloads on one core, put \
                   together.",
-    about: "Stretches of EL2 instructions with interrupts masked, by scheme, all workloads on one core.",
+    about: "IRQs-off sections, in EL2 instructions, by scheme, all workloads on one core.",
     of: |figures| figures.masked.as_ref(),
 };
 
@@ -73,7 +73,7 @@ const DELAY: Measured = Measured {
     of: |figures| figures.timer_delay.as_ref(),
 };
 
-/// Says what there is to say.
+/// Returns the text, figures and tables.
 pub fn part(material: &Material<'_>) -> Part {
     let mut part = longest::part(material);
     for measured in [&MASKED, &DELAY] {

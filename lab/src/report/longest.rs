@@ -1,4 +1,4 @@
-//! The longest stretch at EL2 with interrupts masked, by workload and scheme.
+//! The longest IRQs-off section at EL2, by workload and scheme.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::{
     results::Results,
 };
 
-/// Says what there is to say.
+/// Returns the text, figures and tables.
 pub fn part(material: &Material<'_>) -> Part {
     let longest = by_scheme(material.results);
     let table = table_of(material);
@@ -26,9 +26,9 @@ pub fn part(material: &Material<'_>) -> Part {
     content.paragraph(&sentence(&longest));
     content.figure(
         "masked",
-        "The longest stretch of EL2 instructions with interrupts masked",
+        "The longest IRQs-off section, in EL2 instructions",
         "Each pale point is a workload on one core, the large mark their mean. An interrupt that comes \
-         at the begin of such a stretch waits for its end. These are instructions under an emulator: \
+         at the start of such a section waits for its end. These are instructions under an emulator: \
          exact, and no cycles.",
         &chart(&longest),
         &table,
@@ -41,7 +41,7 @@ pub fn part(material: &Material<'_>) -> Part {
     }
 }
 
-/// The longest masked stretches of each correct scheme's plain runs, one per workload on one core.
+/// The longest IRQs-off sections of each correct scheme's plain runs, one per workload on one core.
 fn by_scheme(results: &Results) -> BTreeMap<Scheme, Vec<f64>> {
     let mut longest: BTreeMap<Scheme, Vec<f64>> = BTreeMap::new();
     for result in &results.results {
@@ -94,7 +94,7 @@ fn sentence_in_short(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
 
 fn sentence(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
     let Some(lengths) = longest.get(&Scheme::Eager) else {
-        return "Masked stretches are known on one core only, and no such workload ran under eager.".to_string();
+        return "IRQs-off sections are known on one core only, and no such workload ran under eager.".to_string();
     };
     let eager = average(lengths);
     let others = correct().filter(|scheme| *scheme != Scheme::Eager);
@@ -106,7 +106,7 @@ fn sentence(longest: &BTreeMap<Scheme, Vec<f64>>) -> String {
         })
         .collect();
     format!(
-        "The longest stretch at EL2 with interrupts masked is {} instructions long under eager. The mean of each \
+        "The longest IRQs-off section at EL2 is {} instructions long under eager. The mean of each \
          workload's longest is {}. That mean is {}.",
         plain(greatest(lengths)),
         plain(eager),
@@ -154,7 +154,7 @@ fn chart(longest: &BTreeMap<Scheme, Vec<f64>>) -> Dots {
 fn table_of(material: &Material<'_>) -> Table {
     let mut table = Table::new(
         "masked",
-        "The longest stretch of EL2 instructions with interrupts masked, by workload and scheme.",
+        "The longest IRQs-off section, in EL2 instructions, by workload and scheme.",
         &[
             Column::text("workload", "the workload"),
             Column::text("scheme", "the scheme"),

@@ -73,7 +73,7 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
     }
     let _ = writeln!(
         text,
-        "</ul>\n<p class=\"note\">From {}, {} entries into guests, under {}. Numbers in brackets are \
+        "</ul>\n<p class=\"note\">From {}, {} entries into guests, under {}. Numbers in parentheses are \
          intervals of 95 %. These answers as a file: <a href=\"{DATA}/{ANSWERS}\">{ANSWERS}</a>.</p>\n\
          </header>\n<main>",
         words::count(material.subjects.len(), "workload", "workloads"),
@@ -132,7 +132,7 @@ fn machines(material: &Material<'_>) -> String {
             ),
             Column::text("unit", "what T and C are counted in"),
             Column::text("certainty", "how sure the figures are"),
-            Column::text("about", "what it stands for"),
+            Column::text("about", "what it describes"),
             Column::text("source", "where the figures come from"),
         ],
     );

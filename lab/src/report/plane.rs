@@ -138,7 +138,7 @@ fn figure_of(
         "Find your machine: T, the round trip of a trap, along the bottom; C, one save and one load of the \
          registers, up the side. The area that it falls into names the cheapest scheme there, of those that \
          know no costs (forecast, which decides by them, is in the other figures). Points are measured or \
-         published machines; where there is no room for names, numbers stand for them, which the table has. \
+         published machines; where names do not fit, numbers replace them, which the table has. \
          Workloads: {}, each scaled to the same number of entries. Borders are exact: {}.",
         words::list(&workloads),
         borders(plane)

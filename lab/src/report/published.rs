@@ -2,7 +2,7 @@
 
 use super::words::PERCENT;
 
-/// The share of windows that used the registers, as somebody has it.
+/// The share of windows that used the registers, as a publication has it.
 #[derive(Clone, Copy, Debug)]
 pub struct Published {
     /// When.

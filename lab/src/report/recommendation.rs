@@ -41,7 +41,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
         "worth",
         "What is at stake, and what predicting gains, as a share of the guests' time",
         "The square is all that the cheapest scheme without prediction costs, as a share of the guests' own \
-         time: nobody can gain more. The circle is what the cheapest scheme with prediction gains. The two \
+         time: no scheme can gain more. The circle is what the cheapest scheme with prediction gains. The two \
          upright lines are our thresholds: right of the second, it is worth it; left of the first, it is not. \
          A circle that is missing means a loss. The axis is logarithmic.",
         &chart(material),
@@ -58,9 +58,9 @@ pub fn answer(material: &Material<'_>) -> Answer {
 
 fn rule() -> String {
     format!(
-        "The rule. On each class of machine, the cheapest scheme that predicts ({}) stands against the cheapest \
+        "The rule. On each class of machine, the cheapest scheme that predicts ({}) is compared with the cheapest \
          that does not ({}), over workloads with a Linux guest, per thousand entries. It is worth it if the interval of its \
-         gain over workloads lies above zero and the gain is {} of the guests' time or more; marginal, down to \
+         gain over workloads is above zero and the gain is {} of the guests' time or more; marginal, down to \
          {}; else it is not worth it. Where costs are in cycles, a guest's instruction is taken as one cycle, \
          which is our assumption: a guest that takes two has half the share. Where a guest's time is not known \
          (several cores), a sure gain counts as marginal.",
@@ -138,7 +138,7 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
     };
     format!(
         "Take {best}. {} is the cheapest with prediction, {} without; the first {} {} of the other's cost, {} \
-         round trips of a trap per thousand entries. {time} Hindsight would save {} of it.{others}",
+         round trips of a trap per thousand entries. {time} The offline optimum would save {} of it.{others}",
         finding.with,
         finding.without,
         if finding.traps_saved < 0.0 {
@@ -315,7 +315,7 @@ fn table(material: &Material<'_>) -> Table {
             ),
             Column::estimate(
                 "left",
-                "what hindsight would save of the first’s cost",
+                "what the offline optimum (oracle) would save of the first’s cost",
                 Percent,
             ),
             Column::text("verdict", "what follows by the rule"),

@@ -30,7 +30,7 @@ const QUESTION: &str =
 pub const PLAIN: [Class; 4] = [
     Class::Emulated,
     Class::CheapTrap,
-    Class::DearTrap,
+    Class::ExpensiveTrap,
     Class::Nested,
 ];
 
@@ -78,7 +78,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
     }
 }
 
-/// The cheapest scheme of some on the machine that stands for a class, with its cost over the oracle's and
+/// The cheapest scheme of some on the machine that represents a class, with its cost over the oracle's and
 /// over that of the better fixed scheme.
 fn best(programs: &[&Subject], machine: &Machine, among: &[Of]) -> Option<(Of, [Estimate; 2])> {
     let (best, _) = cheapest(programs, machine, among)?;
@@ -132,14 +132,14 @@ fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
     }
 }
 
-/// The table that stands for a paragraph: one line per class of machine.
+/// A table instead of a paragraph: one line per class of machine.
 fn overview(material: &Material<'_>, programs: &[&Subject]) -> String {
     let mut table = Table::new(
         "overview",
-        "The machine that stands for each class, and what schemes cost there over the oracle.",
+        "The machine that represents each class, and what schemes cost there over the oracle.",
         &[
             Column::text("class", "the class of machine"),
-            Column::text("machine", "the one that stands for it"),
+            Column::text("machine", "the one that represents it"),
             Column::whole("t", "T: the round trip of a trap"),
             Column::whole("c", "C: one save and one load"),
             Column::text("cheapest", "the cheapest scheme"),

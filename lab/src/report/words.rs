@@ -47,7 +47,7 @@ impl Format {
 /// The sign behind a share, on one line with it.
 pub const PERCENT: &str = "\u{a0}%";
 
-/// What stands where there is no number.
+/// Shown where there is no number.
 pub const NOTHING: &str = "–";
 
 /// A share in percent, with a digit that tells small ones from nothing.

@@ -17,8 +17,8 @@ Examples:
   trapcast study --cpu cortex-a57 -o a57 --json | jq '.results[].figures'
   trapcast study --verify target/study              runs it again: the same to the last digit?
 
-A study that is interrupted goes on where it was when it is started again: what each run found out lies in
-target/study/runs, and counts as long as the hypervisor, the guests, the lab and QEMU are the same.
+A study that is interrupted continues where it was when it is started again: the results of each run are in
+target/study/runs, and count as long as the hypervisor, the guests, the lab and QEMU are the same.
 Exit status 1: a run failed, registers were lost, or what is verified differs.";
 
 /// Arguments of `trapcast study`.
@@ -27,7 +27,7 @@ pub struct StudyArgs {
     /// Shorter workloads, and fewer: a table in under three minutes
     #[arg(long, conflicts_with = "full")]
     pub quick: bool,
-    /// All workloads that there are; Debian's programs run longer
+    /// All workloads; Debian's programs run longer
     #[arg(long)]
     pub full: bool,
     /// Only this workload; may be repeated [default: most, see trapcast guests]

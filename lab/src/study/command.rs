@@ -125,7 +125,7 @@ fn verify_stored(arguments: &StudyArgs, stored: &Path, paths: &Paths) -> Result<
     if results.is_compact() {
         found = found.compact();
     }
-    // As it stands in the file, with what this version would not write.
+    // As it is in the file, with what this version would not write.
     let stored = serde_json::from_slice(&text).map_err(Error::run)?;
     let found = serde_json::to_value(&found).map_err(Error::run)?;
     let differences = verify::compare(&stored, &found);

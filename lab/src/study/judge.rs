@@ -1,4 +1,4 @@
-//! What the runs of a study amount to: each scheme's two runs put together, and set beside replays.
+//! The results of a study's runs: each scheme's two runs put together, and compared with replays.
 
 use std::{
     collections::BTreeMap,
@@ -114,7 +114,7 @@ pub(super) struct Replays {
     pub(super) replay: Option<Replay>,
 }
 
-/// Replays the records of one workload, and sets them beside its runs, `results`.
+/// Replays the records of one workload, and compares them with its runs, `results`.
 ///
 /// # Errors
 /// Where a record cannot be read.

@@ -96,7 +96,7 @@ pub(super) struct Store {
 
 impl Store {
     /// Opens the directory, and keeps other studies out of it until this value is gone. It counts as that of a
-    /// study that is not done, which `command` goes on with, until it is [`finished`].
+    /// study that is not done, which `command` continues, until it is [`finished`].
     ///
     /// # Errors
     /// [`Error::Input`] where another study runs in it; where it cannot be made.

@@ -1,4 +1,4 @@
-//! Whether a study that is run again comes to its stored results, to the last digit.
+//! Whether a study that is run again repeats its stored results, to the last digit.
 
 use std::path::PathBuf;
 
@@ -19,7 +19,7 @@ const APART: [&str; 2] = ["timing", "versions"];
 /// A value that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// Where it stands, as `jq` has it.
+    /// Its path, as `jq` has it.
     pub path: String,
     /// What was stored, if there was something.
     pub stored: Option<Value>,

@@ -236,7 +236,7 @@ impl Core {
         here.slice(Track::Loaded, name, (load.since, end), args)
     }
 
-    /// Shows what goes on at the end of the trace.
+    /// Shows what is unfinished at the end of the trace.
     pub fn finish<W: Write>(&mut self, end: u64, here: &mut Here<'_, W>) -> Result<()> {
         self.end_load(self.end(), "not yet", here)?;
         self.own_until(end, here)

@@ -56,7 +56,7 @@ impl Track {
         }
     }
 
-    /// Where it stands. Process 0 has a meaning of its own in viewers, as has a thread with its process's
+    /// Its place. Process 0 has a meaning of its own in viewers, as has a thread with its process's
     /// number.
     pub const fn place(self, core: u8) -> Place {
         Place {
@@ -134,7 +134,7 @@ impl Tracks {
         Ok(())
     }
 
-    /// Shows what still goes on at the end.
+    /// Shows what is unfinished at the end.
     pub(super) fn finish<W: Write>(mut self, trace: &mut Trace<W>) -> IoResult<()> {
         let end = self.cores.iter().flatten().map(Core::end).max();
         for core in 0..self.cores.len() {

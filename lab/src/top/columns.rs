@@ -2,7 +2,7 @@
 
 use super::snapshot::{CoreRow, Row, Snapshot};
 
-/// What stands for a figure that is not known.
+/// Shown for a figure that is not known.
 const UNKNOWN: &str = "-";
 
 /// A table: its headings, and its lines.
@@ -66,7 +66,7 @@ pub fn vcpus(snapshot: &Snapshot) -> Sheet {
     }
 }
 
-/// What stands above the tables.
+/// The lines above the tables.
 pub fn title(snapshot: &Snapshot) -> String {
     format!(
         "trapcast, process {}: {}, {}{}, {}, {}",

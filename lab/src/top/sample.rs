@@ -15,7 +15,7 @@ use trapcast_tool::error::Result;
 /// How often a record is read in the hope that two readings after one another agree.
 const TRIES: usize = 16;
 
-/// Counters as they stood at about one time.
+/// Counters as they were at about one time.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The mailbox's header.
@@ -116,7 +116,7 @@ fn makes_sense(report: &VcpuReport, header: &Header) -> bool {
         && report.wasted_loads <= report.register_loads
 }
 
-/// Whether every counter of a record stands no lower than before. One that was read half copied may.
+/// Whether no counter of a record is lower than before. One that was read half copied may be.
 pub fn has_grown<T: IntoBytes + zerocopy::Immutable>(before: &T, now: &T) -> bool {
     let words = |record: &'_ T| -> Vec<u64> {
         let (words, _) = record.as_bytes().as_chunks::<8>();

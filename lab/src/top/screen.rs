@@ -35,8 +35,8 @@ pub fn draw(frame: &mut Frame<'_>, snapshot: &Snapshot, scroll: usize) -> usize 
     frame.render_widget(Line::from(columns::title(snapshot)).bold(), title);
     table(frame, upper, &cores, 0);
     // The heading takes a line.
-    let room = usize::from(lower.height.saturating_sub(1));
-    let scroll = scroll.min(vcpus.lines.len().saturating_sub(room));
+    let height = usize::from(lower.height.saturating_sub(1));
+    let scroll = scroll.min(vcpus.lines.len().saturating_sub(height));
     table(frame, lower, &vcpus, scroll);
     frame.render_widget(Line::from(KEYS).dim(), keys);
     scroll

@@ -1,8 +1,8 @@
-//! How `trapcast top` finds what `trapcast boot` runs: by a small file in `target/run` that lives as long
-//! as the hypervisor does.
+//! How `trapcast top` finds what `trapcast boot` runs: by a small file in `target/run` that exists as long
+//! as the hypervisor runs.
 //!
 //! The file is named after the process, says where the board's RAM can be opened, and is locked while the
-//! process lives: one that is not locked was left behind by a process that was killed.
+//! process runs: one that is not locked was left behind by a process that was killed.
 
 use std::{
     fs::{self, File},
@@ -68,7 +68,7 @@ impl Announced {
         let failed = |error: std::io::Error| output::cannot_write(&path, &error);
         let output = output::begin(&path)?;
         let file = output.file().try_clone().map_err(failed)?;
-        // Locked before it has its name, so that nobody takes it for one that was left behind.
+        // Locked before it has its name, so that it is never taken for one that was left behind.
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| failed(error.into()))?;
         output.put(&results::json(&about)?)?;
@@ -83,7 +83,7 @@ impl Drop for Announced {
 }
 
 impl Running {
-    /// Whether the process still lives.
+    /// Whether the process still runs.
     pub fn lives(&self) -> bool {
         is_locked(&self.file)
     }
@@ -140,7 +140,7 @@ fn directory(paths: &Paths) -> PathBuf {
     paths.target().join("run")
 }
 
-/// Returns every hypervisor that is announced in a directory and lives.
+/// Returns every hypervisor that is announced in a directory and runs.
 fn all(directory: &Path) -> Vec<Running> {
     let read = |path: PathBuf| {
         let file = File::open(path).ok()?;

@@ -1,4 +1,4 @@
-//! Interrupt latency: the stretches with interrupts masked, and how late a guest's timer comes.
+//! Interrupt latency: the IRQs-off sections, and how late a guest's timer comes.
 
 use libtest_mimic::Failed;
 use trapcast::{
@@ -58,16 +58,16 @@ fn run(paths: &Paths, name: &str, scheme: Scheme, settings: &str) -> Result<Outc
     Ok(outcome)
 }
 
-/// The distributions of masked stretches, and of the timer's delays.
+/// The distributions of IRQs-off sections, and of the timer's delays.
 fn distributions(outcome: &Outcome) -> Result<(Histogram, Histogram), Failed> {
     let nothing = Counters::default();
     let figures = Figures::derive(Scheme::Owner, &nothing, &nothing, &outcome.cores);
     let figures = figures.with_latency(Latency::of(outcome));
-    let masked = figures.masked.ok_or("no masked stretches")?;
+    let masked = figures.masked.ok_or("no IRQs-off sections")?;
     Ok((masked, figures.timer_delay.ok_or("no delays")?))
 }
 
-/// The stretches are one or more per exit, make up EL2's instructions, and hold the longest one.
+/// The sections are one or more per exit, make up EL2's instructions, and include the longest one.
 fn all_of_el2(paths: &Paths) -> Outcomes {
     for scheme in [Scheme::Eager, Scheme::PerEntry, Scheme::Owner] {
         let outcome = run(paths, "shared-timer", scheme, "latency=on")?;
@@ -100,7 +100,7 @@ fn eager_is_late(paths: &Paths) -> Outcomes {
         for share in [0.1, 0.5, 0.99] {
             let [eager, owner] =
                 [&eager, &owner].map(|(masked, delay)| [masked, delay].map(|h| h.quantile(share)));
-            // The bins of stretches are a quarter of an octave wide: the longest may share one.
+            // The bins of sections are a quarter of an octave wide: the longest may share one.
             let longer = eager[0] > owner[0] || share > 0.9 && eager[0] == owner[0];
             check(longer && eager[1] > owner[1], || {
                 format!("{workload}: at {share}, {eager:?} and {owner:?}")

@@ -96,7 +96,7 @@ fn kept(directory: &Path) -> usize {
     names.filter(|name| name.ends_with(".json")).count()
 }
 
-/// A study that a signal ended goes on where it was, and comes to the same.
+/// A study that a signal ended continues where it was, with the same result.
 fn resumes(paths: &Paths, signal: Signal, code: Option<i32>) -> Outcomes {
     let directories = [tempfile::tempdir()?, tempfile::tempdir()?];
     let [whole, cut] = directories.each_ref().map(tempfile::TempDir::path);
@@ -208,7 +208,7 @@ fn verifies(paths: &Paths) -> Outcomes {
     )
 }
 
-/// A Linux whose init is no program panics: it is quoted, and the others stand.
+/// A Linux whose init is no program panics: it is quoted, and the others remain.
 fn failing(paths: &Paths) -> Outcomes {
     let directory = tempfile::tempdir()?;
     let target = directory.path().join("target");

@@ -47,7 +47,7 @@ fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Fai
 }
 
 /// The same study gives the same results and the same records, to the last byte. That its replays
-/// come to the runs' own counts is among what a study refuses.
+/// have the runs' own counts is checked by the study itself.
 fn same_twice(paths: &Paths) -> Outcomes {
     let directories = [tempfile::tempdir()?, tempfile::tempdir()?];
     let [first, second] = [

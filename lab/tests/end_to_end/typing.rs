@@ -238,7 +238,7 @@ impl Board {
         })
     }
 
-    /// Waits for each of these, and types what stands beside it.
+    /// Waits for each of these, and types the text beside it.
     fn talk(&self, dialogue: &[(&str, &str)]) -> Outcomes {
         for (expected, typed) in dialogue {
             wait_for(&self.console, expected)?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use libtest_mimic::{Arguments, Failed, Trial};
 use trapcast_tool::paths::Paths;
 
-/// What becomes of a trial.
+/// The result of a trial.
 pub type Outcomes = Result<(), Failed>;
 
 /// Runs those of the `trials` that the command line asks for, and ends the program.

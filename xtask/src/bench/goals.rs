@@ -90,10 +90,10 @@ const fn most_of(scheme: Scheme) -> f64 {
 
 /// What the decision about a window that moves nothing takes, in instructions.
 struct Decision {
-    /// The scheme's own rule: beside `none`, which goes the same way with nothing to decide.
+    /// The scheme's own rule: compared with `none`, which takes the same path with nothing to decide.
     rule: f64,
-    /// With the way that all schemes share: setting the gate at the window's start, and learning at
-    /// its end. Beside an entry at which no decision is due, inside a window from load to put.
+    /// With the path that all schemes share: setting the gate at the window's start, and learning at
+    /// its end. Compared with an entry at which no decision is due, inside a window from load to put.
     with_gate_and_learning: f64,
 }
 

@@ -59,7 +59,7 @@ impl WakeUps {
 /// Measures on a machine of so many cores and vCPUs. `bench` is the bench's guest.
 ///
 /// # Errors
-/// [`Error::Run`] where the guest does not come to its end.
+/// [`Error::Run`] where the guest does not finish.
 pub fn measure(
     (cores, vcpus): (u32, u32),
     rounds: u32,

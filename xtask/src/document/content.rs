@@ -1,6 +1,6 @@
-//! What may stand in a document, by the words of its marker:
+//! What a document may contain, by the words of its marker:
 //!
-//! | words | what stands there |
+//! | words | content |
 //! |---|---|
 //! | `table WORKLOAD` | the study's table of that workload |
 //! | `tables` | those of all workloads, with the legend |
@@ -28,7 +28,7 @@ use trapcast::{
 };
 use trapcast_tool::error::{Error, Result};
 
-/// The schemes whose means are shown; the others are simpler or dearer everywhere.
+/// The schemes whose means are shown; the others are simpler or cost more everywhere.
 const MEANS: [&str; 6] = [
     "until-put",
     "counter",
@@ -38,7 +38,7 @@ const MEANS: [&str; 6] = [
     NOT_PROMPT,
 ];
 
-/// Returns what stands at a marker of these words.
+/// Returns the text of a marker of these words.
 ///
 /// # Errors
 /// [`Error::Input`] where the words mean nothing, or the results do not have what they ask for.
@@ -216,7 +216,7 @@ fn workloads(results: &Results) -> String {
 "
     .to_string();
     for rows in results.results.chunk_by(|a, b| a.workload == b.workload) {
-        // One scheme stands for all: it was observed in the record that replays are made of.
+        // One scheme represents all: it was observed in the record that replays are made of.
         let shown = rows.iter().find(|row| row.scheme == agreement::REFERENCE);
         let shown = shown.unwrap_or(&rows[0]);
         let about = workload::find(&shown.workload).map_or("", |workload| workload.about);

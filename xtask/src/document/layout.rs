@@ -9,7 +9,7 @@ use serde_json::ser::{Formatter, Serializer};
 use trapcast::results::Results;
 use trapcast_tool::error::{Error, Result};
 
-/// The depth down to which the members of an object stand on lines of their own: the parts of a row.
+/// The depth down to which the members of an object are on lines of their own: the parts of a row.
 const OBJECTS: usize = 3;
 
 /// The same for arrays: the profiles of a replay.

@@ -8,7 +8,7 @@ const CLOSING: &str = "<!-- /study -->";
 /// A place in a document.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Marked<'a> {
-    /// What stands there, in the words of the marker.
+    /// The content, in the words of the marker.
     pub words: &'a str,
     /// The line of the marker, from 1.
     pub line: usize,
@@ -21,7 +21,7 @@ pub struct Marked<'a> {
 /// Finds all places of a document.
 ///
 /// # Errors
-/// Where a marker is not closed, closes nothing, or stands within another place.
+/// Where a marker is not closed, closes nothing, or is within another place.
 pub fn marked(text: &str) -> Result<Vec<Marked<'_>>> {
     let mut found = Vec::new();
     let mut from = 0;

@@ -39,7 +39,7 @@ const MACHINES: [(Cpu, u32, u32, RegisterFiles); 6] = [
 ];
 
 /// Runs hostile guests for the operations of `plan`, unless `is_late` says that time is up. Those that
-/// EL2 does not survive, that another guest notices, or that get what they must not, are told in
+/// EL2 does not survive, that another guest notices, or that get what they must not, are reported in
 /// `failures`, and the next boot begins; after [`MOST_FAILURES`] none does.
 ///
 /// # Errors
@@ -93,7 +93,7 @@ pub fn run(
     Ok(total)
 }
 
-/// Adds what one boot came to.
+/// Adds the result of one boot.
 fn add(total: &mut Outcome, one: Outcome) {
     total.boots += one.boots;
     total.operations += one.operations;

@@ -296,7 +296,7 @@ impl Part {
         self.guests.iter().map(|guest| guest.vcpus).sum()
     }
 
-    /// What each VM has to say by the end.
+    /// The lines that each VM has to print.
     pub fn expected(&self) -> Vec<Expected> {
         let expected = |guest: &Guest| match guest.program {
             Program::Checker(_) => Expected::Checkers(guest.vcpus),
@@ -307,7 +307,7 @@ impl Part {
         self.guests.iter().map(expected).collect()
     }
 
-    /// How many rounds of a run come to `checks` window checks and rather a few more, if a run may
+    /// How many rounds of a run reach `checks` window checks and rather a few more, if a run may
     /// have so many.
     pub fn rounds_for(&self, checks: u64) -> u64 {
         let rounds = (checks * 100).div_ceil(self.checks);

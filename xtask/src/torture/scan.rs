@@ -115,7 +115,7 @@ pub fn run(
 /// Does one scan; with an odd seed, the VMs have a PMU.
 ///
 /// # Errors
-/// [`Error::Run`] with the names of the registers that changed, or where a guest does not come to its end;
+/// [`Error::Run`] with the names of the registers that changed, or where a guest does not finish;
 /// [`Error::Input`] where something is not built.
 pub fn scan(paths: &Paths, cpu: Cpu, cores: u32, scheme: Scheme, seed: u64) -> Result<Outcome> {
     let vms: Result<Vec<Vm>> = (VMS.iter().zip(seed * 16..))
@@ -281,7 +281,7 @@ mod tests {
             ),
             (
                 console().replacen("[vm3] scan32: done", "[vm3] x", 1),
-                "vm3: scan32 did not come to its end",
+                "vm3: scan32 did not finish",
             ),
         ];
         for (console, wanted) in cases {

@@ -18,7 +18,7 @@ const HEADINGS: [&str; 10] = [
     "",
 ];
 
-/// Shows what came of a torture.
+/// Shows the results of a stress run.
 pub fn render(results: &Results) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::Costs;
 
-/// A trap as dear as on a Cortex-A57 with VHE, where p* is 0.32.
+/// A trap as expensive as on a Cortex-A57 with VHE, where p* is 0.32.
 const VHE: Costs = Costs {
     trap: 752,
     probe: 752,
@@ -37,7 +37,7 @@ fn resume(pc: u64) -> Resume {
     Resume { pc, pending: false }
 }
 
-/// What a run over windows has come to.
+/// The result of a run over windows.
 #[derive(Clone, Copy, Debug, Default)]
 struct Run {
     leaves: u64,

@@ -1,7 +1,7 @@
 //! What the hypervisor would refuse, or the guest leave out, in the words of the command line and before QEMU
 //! is started.
 //!
-//! The hypervisor asks the core itself; here stands what is known of QEMU's cores.
+//! The hypervisor asks the core itself; this file has what is known of QEMU's cores.
 
 use trapcast_hypervisor::guest_image::{ExecutionState, PageSize};
 
@@ -81,7 +81,7 @@ mod tests {
     use super::{super::tests::vm, *};
     use crate::memory::MemoryFile;
 
-    /// What is said of the VM of the tests on this core, once it has been changed.
+    /// The refusal of the VM of the tests on this core, once it has been changed.
     fn told(cpu: Cpu, change: impl FnOnce(&mut Vm)) -> Option<String> {
         let mut vm = vm(Scheme::Owner);
         change(&mut vm);

@@ -80,7 +80,7 @@ impl Builder {
         Ok(image)
     }
 
-    /// A number that changes with every part of an image: Debian's files are told by their versions.
+    /// A number that changes with every part of an image: Debian's files are identified by their versions.
     fn key(&self, program: &Program) -> Result<u64> {
         let mut parts = Vec::new();
         for part in [&self.busybox, &self.seed, &self.versions] {

@@ -57,7 +57,7 @@ fn elf(machine: u16, libraries: &[&str]) -> Vec<u8> {
     file
 }
 
-/// The parts of an image in a directory: a program that needs two libraries, one of them by way of the other.
+/// The parts of an image in a directory: a program that needs two libraries, one of them through the other.
 fn parts(root: &Path) -> Builder {
     let tree = root.join("userland");
     for directory in [
@@ -122,7 +122,7 @@ fn names(image: &[u8]) -> Vec<String> {
     }
 }
 
-/// What is said of a program whose tree was changed in this way.
+/// The error of a program whose tree was changed in this way.
 fn refused(change: impl FnOnce(&Path)) -> String {
     let directory = tempfile::tempdir().unwrap();
     let builder = parts(directory.path());
@@ -149,7 +149,7 @@ fn an_image_holds_a_program_and_all_that_it_names() {
             "{wanted}: {names:?}"
         );
     }
-    // Linux makes no directories of its own accord.
+    // Linux does not create the directories by itself.
     for (at, name) in names.iter().enumerate() {
         let Some((parent, _)) = name.rsplit_once('/') else {
             continue;

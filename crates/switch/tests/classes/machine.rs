@@ -22,7 +22,7 @@ pub const fn vcpu(guest: usize) -> Context {
 }
 
 /// Of what is in a part of the registers, or of memory: the last value of this user, or nothing that
-/// anybody wants. What a user has in a core it may change at any time, so that its memory is of no use.
+/// matters. What a user has in a core it may change at any time, so that its memory is of no use.
 pub type Value = Option<Context>;
 
 /// V; the rest of Z, and P; ZA.
@@ -31,7 +31,7 @@ pub type Parts = [Value; 3];
 /// What only the guest knows, until its registers are saved.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Shape {
-    /// Nothing stands in Z above V.
+    /// Z is zero above V.
     #[default]
     Narrow,
     /// Something does.
@@ -43,7 +43,7 @@ pub enum Shape {
 impl Shape {
     pub const ALL: [Self; 3] = [Self::Narrow, Self::Wide, Self::Streaming];
 
-    /// Without this class in the core, such a guest cannot go on.
+    /// Without this class in the core, such a guest cannot run.
     pub const fn least(self) -> Class {
         match self {
             Self::Narrow => Class::Fp,
@@ -53,17 +53,17 @@ impl Shape {
     }
 }
 
-/// What becomes of an access at EL1 or EL0 before `CPTR_EL2` is looked at.
+/// The result of the checks of an access at EL1 or EL0 before that of `CPTR_EL2`.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Outcome {
     /// The guest's own `CPACR_EL1` traps it: the guest's kernel sees an exception of this class.
     TrapsAtEl1(Class),
-    /// It goes on to `CPTR_EL2`, which checks it as one of this class. A use of V in streaming mode, if
+    /// `CPTR_EL2` checks it next, as one of this class. A use of V in streaming mode, if
     /// the gate lets it through, is one of SME's to a guest without FEAT_SME_FA64.
     GoesOn(Class, bool),
 }
 
-/// What becomes of an access to registers of `class` with these fields of `CPACR_EL1` open, in streaming
+/// The result of an access to registers of `class` with these fields of `CPACR_EL1` open, in streaming
 /// mode or not. FPEN is open: it comes second in all modes.
 pub fn outcome(class: Class, zen: bool, smen: bool, streaming: bool) -> Outcome {
     let checked = match class {
@@ -231,7 +231,7 @@ impl Machine {
             self.note(Wrong::StreamingAtEl2);
         }
         self.cores[core].streaming = self.least[place] == Class::Sme;
-        // A load of V zeroes the rest of Z, and what it does not bring is nobody's.
+        // A load of V zeroes the rest of Z; what it does not load belongs to no vCPU.
         self.cores[core].registers = [None; 3];
         for (part, _) in and_below(class) {
             self.cores[core].registers[part] = self.memory[place][part].take();
@@ -245,7 +245,7 @@ impl Machine {
         }
     }
 
-    /// `guest` runs: what stands behind the gate while another part does not may be lost, but for ZA,
+    /// `guest` runs: a part behind the gate may be lost while another part is accessible, but for ZA,
     /// which FP/SIMD and SVE do not touch.
     pub fn run(&mut self, core: usize, guest: usize) {
         let Gate::Open(open) = self.cores[core].gate else {
@@ -271,8 +271,8 @@ impl Machine {
         self.guests[guest].shape == Shape::Streaming
     }
 
-    /// `guest` is about to use registers of `class`: holds what its own `CPACR_EL1` makes of that, however
-    /// its fields stand, to what it would be without a hypervisor. Returns what the gate checks.
+    /// `guest` is about to use registers of `class`: holds what its own `CPACR_EL1` makes of that, whatever
+    /// its fields, to what it would be without a hypervisor. Returns what the gate checks.
     pub fn check_mode(&mut self, core: usize, guest: usize, class: Class) -> Class {
         for (zen, smen) in [(false, false), (false, true), (true, false), (true, true)] {
             let of_core = outcome(class, zen, smen, self.cores[core].streaming);

@@ -18,7 +18,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use trapcast_forecast::{Decision, Resume};
 use trapcast_switch::{Class, Gate, GateRegister};
 
-/// One step of the core that stands first in it.
+/// One step of the core that is its first field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
     /// Makes a guest the current one; another core that has its registers surrenders them.
@@ -192,7 +192,7 @@ impl Classes {
         }
     }
 
-    /// `guest` takes the place of whoever ran on the core last.
+    /// `guest` takes the place of the guest that ran on the core last.
     fn make_resident(&self, m: &mut Machine, core: usize, guest: usize) {
         let state = &mut m.cores[core];
         if state.resident != Some(guest) && !self.has(Fault::LeavesStreamingMode) {
@@ -245,7 +245,7 @@ fn answers(most: Class) -> impl Iterator<Item = [Decision; 3]> {
 }
 
 /// What a guest may leave its registers in after using a class: only what brings it all can widen them,
-/// and streaming mode comes and goes by an instruction of SME's.
+/// and SME instructions enter and leave streaming mode.
 fn shapes(before: Shape, class: Class) -> impl Iterator<Item = Shape> {
     let is_possible = move |shape: &Shape| match (before, class) {
         (_, Class::Sme) => true,
@@ -368,7 +368,7 @@ fn explore(model: Classes) -> impl Checker<Classes> {
         .join()
 }
 
-/// Kinds that differ in when registers go back: at the exit, at the put, when somebody wants them.
+/// Kinds that differ in when registers go back: at the exit, at the put, on demand.
 const KINDS: [[Kind; GUESTS]; 5] = [
     [Kind::EXIT, Kind::EXIT],
     [Kind::PUT, Kind::PUT],

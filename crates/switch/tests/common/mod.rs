@@ -19,7 +19,7 @@ impl trapcast_switch::Context for Context {}
 
 /// What moves at an event.
 pub type Moved = Option<Exchange<Context>>;
-/// What moves at an entry, how the gate stands, what moves if the guest uses the registers.
+/// What moves at an entry, the gate, what moves if the guest uses the registers.
 pub type Answer = (Moved, Gate, Moved);
 
 pub const OPEN: Gate = Gate::Open(Class::Fp);

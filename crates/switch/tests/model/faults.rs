@@ -5,7 +5,7 @@ use trapcast_switch::{Class, Core, Exchange, Gate, GateRegister, Guest};
 
 use crate::{place::Context, scheme::AnyScheme};
 
-/// One mistake, of the state machine or of whoever carries out its answers.
+/// One mistake, of the state machine or of the caller that carries out its answers.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Fault {
     /// An entry that is to load the registers loads nothing, and opens the gate.
@@ -24,15 +24,15 @@ pub enum Fault {
     PutForgetsWhere,
     /// The host's own use saves the registers as the host's, whosever they are.
     HostBeginForgetsTheOwner,
-    /// The host goes on with what its own use left in the registers.
+    /// The host continues with what its own use left in the registers.
     HostEndForgetsToLoad,
     /// The gate is not opened before registers are moved.
     MovesBehindTheGate,
     /// What was saved and what was loaded are mistaken for each other.
     ExchangesTheWrongWay,
-    /// A vCPU goes on on a new core, and nobody asks the old one.
+    /// A vCPU is loaded on a new core, which does not ask the old one.
     DoesNotAsk,
-    /// A vCPU goes on on a new core before the old one has answered.
+    /// A vCPU is loaded on a new core before the old one has answered.
     DoesNotWait,
     /// The old core gives the registers up, and does not save them.
     SurrenderForgetsToSave,
@@ -245,7 +245,7 @@ impl Switch {
         }
     }
 
-    /// Whether a core that has asked goes on only when it was answered.
+    /// Whether a core that has asked waits for the answer.
     pub fn waits(self) -> bool {
         !self.has(Fault::DoesNotWait)
     }

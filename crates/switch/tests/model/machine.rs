@@ -285,7 +285,7 @@ impl Machine {
         self.guests[guest].used = true;
     }
 
-    /// Zeroes the registers of `guest` in memory, as at its power-on. What it wrote before nobody may
+    /// Zeroes the registers of `guest` in memory, as at its power-on. What it wrote before may not be
     /// read any more.
     pub fn reset(&mut self, guest: usize) {
         let last = Value::LastOf(vcpu(guest));
@@ -337,7 +337,7 @@ impl Machine {
 
     fn check_evidence(&mut self, guest: usize) {
         let state = &mut self.guests[guest];
-        // Of what the forecasters above are told, `tests/classes` takes care.
+        // `tests/classes` checks what the forecasters of higher classes learn.
         for class in [Class::Sve, Class::Sme] {
             state.guest.forecaster_mut(class).evidence = None;
         }
@@ -353,7 +353,7 @@ impl Machine {
                 self.note(Wrong::Evidence(guest));
             }
         }
-        // What it does between two windows is nobody's business.
+        // What it does between two windows is not part of the state.
         let state = &mut self.guests[guest];
         if !state.guest.forecaster(Class::Fp).in_window {
             state.begin_window(false);

@@ -1,7 +1,7 @@
 //! A model of two cores that run three vCPUs and their hosts: every state that it can reach is
 //! visited by a model checker, in and out of streaming mode.
 //!
-//! In it stands the state machine as it is, with a forecaster that may answer anything, and around it
+//! The model contains the state machine as it is, with a forecaster that may answer anything, and around it
 //! what a hypervisor has: who runs where, gates, registers and memory, requests between cores. A value
 //! is only known by whose it is and whether it is still the last one, so that there are finitely many
 //! states. `cargo test -p trapcast-switch --test model -- --nocapture` prints how many.
@@ -159,7 +159,7 @@ fn every_state_is_good_whoever_is_observed() {
     println!("all kinds of schemes, observed or not: {size:?}");
 }
 
-/// Its open gate means nothing, on purpose; what counts is that somebody reads a wrong value.
+/// Its open gate means nothing, on purpose; what counts is that a guest reads a wrong value.
 #[test]
 fn the_negative_control_is_caught() {
     for others in mixtures(&Kind::TODAY) {

@@ -1,4 +1,4 @@
-//! The model as the checker takes it: where it begins, how it goes on, and what has to hold in every
+//! The model as the checker takes it: its initial state, its steps, and what has to hold in every
 //! state.
 
 use stateright::{Model, Property};

@@ -9,7 +9,7 @@ use crate::{
     machine::{CORES, Expected, GUESTS, Machine, Phase, Request, Value, host, reaches, vcpu},
 };
 
-/// One step of the core that stands first in it.
+/// One step of the core that is its first field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Step {
     /// Makes a guest the current one, from wherever it ran before.
@@ -143,7 +143,7 @@ impl Machine {
         }
     }
 
-    /// `guest` becomes the current vCPU, in the place of whoever was last.
+    /// `guest` becomes the current vCPU, in the place of the last one.
     fn make_resident(&mut self, switch: Switch, core: usize, guest: usize) {
         if self.cores[core].resident != Some(guest) {
             let state = &mut self.cores[core];
@@ -162,7 +162,7 @@ impl Machine {
 
     fn surrender(&mut self, switch: Switch, core: usize, asker: usize) {
         let request = self.cores[asker].request.take();
-        let Request { guest, .. } = request.expect("a surrender that nobody asked for");
+        let Request { guest, .. } = request.expect("a surrender without a request");
         let moves = switch.surrender(&mut self.cores[core].switch, vcpu(guest));
         self.exchange(switch, core, moves);
         let moved = moves != Moves::NONE;

@@ -67,7 +67,7 @@ impl Core {
     }
 
     pub(super) fn enter(&mut self, vgic: &mut Vgic) {
-        assert!(self.try_enter(vgic), "nobody's access waits");
+        assert!(self.try_enter(vgic), "no access waits");
     }
 
     /// Enters the loaded vCPU unless it has to stay out.
@@ -87,7 +87,7 @@ impl Core {
         true
     }
 
-    /// The loaded vCPU comes out of its guest, and EL2 looks at what it has to.
+    /// The loaded vCPU exits, and EL2 looks at what it has to.
     pub(super) fn exit(&mut self, vgic: &mut Vgic) -> Effects {
         if vgic.looked_at(self.loaded) == 0 {
             return Effects::default();

@@ -162,7 +162,7 @@ fn spi_moves_with_its_route() {
     assert_eq!(machine.acknowledge(), None);
     machine.switch_to(1);
     assert_eq!(machine.acknowledge(), Some(UART));
-    // Nobody has this affinity: the interrupt stays pending, for the vCPU that it comes to.
+    // No vCPU has this affinity: the interrupt stays pending, for the vCPU that it is routed to next.
     assert_eq!(machine.at_el2(|vgic| route(vgic, 0x100)), wake(0));
     machine.end(UART);
     machine.at_el2(|_| ());

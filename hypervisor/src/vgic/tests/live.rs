@@ -176,11 +176,11 @@ fn reads_of_what_the_guest_changes_wait() {
         let active = register == ISACTIVER || register == ICACTIVER;
         let expected = if active { SPI_BIT } else { 0 };
         assert_eq!(read(&mut pair.vgic), Ok(expected), "{register:#x}");
-        assert!(pair.core.try_enter(&mut pair.vgic), "nobody waits any more");
+        assert!(pair.core.try_enter(&mut pair.vgic), "no access waits");
     }
 }
 
-/// The other bank's interrupts, and one's own, are nobody else's.
+/// The other bank's interrupts, and a vCPU's own, need no other vCPU to exit.
 #[test]
 fn reads_of_the_rest_do_not_wait() {
     let mut pair = Pair::with_uart_listed();

@@ -111,7 +111,7 @@ fn active_and_pending_one_does_not_overtake() {
 }
 
 /// A guest with `EOImode` = 1 that leaves many interrupts active, and deactivates them in an order
-/// that nobody can guess.
+/// that cannot be guessed.
 #[test]
 fn deactivations_beyond_the_list_registers_trap() {
     let intids = [3, 4, 5, 6];

@@ -156,7 +156,7 @@ proptest! {
             prop_assert!(effects.wake.into_iter().all(|v| v < vcpus));
             prop_assert_eq!(vgic.distributor_read(offset, size) >> 32 >> 8, 0);
             let _ = vgic.redistributor_read(offset, size);
-            let count = vgic.flush(vcpu, size).expect("nobody's access waits");
+            let count = vgic.flush(vcpu, size).expect("no access waits");
             prop_assert!(count <= 16);
             let listed = &vgic.list(vcpu)[..vgic.used(vcpu)];
             prop_assert!(listed.iter().all(|lr| (*lr as u32) < 32 + SPIS as u32));

@@ -164,10 +164,10 @@ impl Vm {
                 return;
             }
         }
-        panic!("an access or an entry never comes to its turn");
+        panic!("an access or an entry waits for ever");
     }
 
-    /// All vCPUs run, take what there is, serve their devices, and end it; then nothing may be left.
+    /// All vCPUs run, take each interrupt, serve their devices, and end it; then nothing may be left.
     fn drain(&mut self) {
         for k in 0..CORES {
             let parked = (0..VCPUS).find(|&vcpu| self.slot_of(vcpu).is_none());
@@ -217,8 +217,8 @@ impl Vm {
 proptest! {
     #![proptest_config(cases(400))]
 
-    /// No interrupt is lost, no edge is taken twice, a level is taken while it is high, nobody takes
-    /// what is active, disabled, or another's; reads say what is so; and nobody waits for ever.
+    /// No interrupt is lost, no edge is taken twice, a level is taken while it is high, no vCPU takes
+    /// what is active, disabled, or another's; reads are true; and no access waits for ever.
     #[test]
     fn vcpus_on_several_cores(
         steps in prop::collection::vec(step(), 1..300),

@@ -66,7 +66,7 @@ fn line_that_stays_high_comes_again() {
     assert_eq!(machine.acknowledge(), Some(27));
 }
 
-/// What can keep it from its guest: the write that closes the way, and the one that opens it.
+/// What can keep it from its guest: the write that disables it, and the one that enables it.
 const CLOSED: [fn(&mut Machine, bool); 2] = [
     |machine, open| machine.writes(if open { ISENABLER } else { ICENABLER }),
     |machine, open| machine.enables_groups(if open { 0b10 } else { 0b01 }),
@@ -243,7 +243,7 @@ fn sibling_enables_what_fell_meanwhile() {
     let mut core = Core::new(&mut vgic, 4);
     core.set_line(&mut vgic, true);
     core.set_line(&mut vgic, false);
-    let effects = sibling_writes(&mut vgic, ISENABLER).expect("that waits for nobody");
+    let effects = sibling_writes(&mut vgic, ISENABLER).expect("it waits for no vCPU");
     assert_eq!(effects.kick.bits(), 0b01);
     let _ = core.exit(&mut vgic);
     core.enter(&mut vgic);

@@ -11,7 +11,7 @@ pub(super) struct Interrupt {
     /// Pending until it is acknowledged.
     pub(super) latch: bool,
     /// An edge came while a list register was pending, in a guest: it is one with that if the guest
-    /// comes out before its acknowledgement, and remains pending else.
+    /// exits before its acknowledgement, and remains pending else.
     again: bool,
     /// Of the virtual timer: EL2 knows that the line is high, and the guest has not acknowledged it.
     fired: bool,
@@ -111,7 +111,7 @@ impl Truth {
         interrupt.again |= listed;
     }
 
-    /// `vcpu` comes out of its guest.
+    /// `vcpu` exits.
     pub(super) fn exit(&mut self, vcpu: usize) {
         let timer = self.at_mut(vcpu, HARDWARE_INTID);
         timer.fired &= timer.line;

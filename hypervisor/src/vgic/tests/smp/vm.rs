@@ -16,7 +16,7 @@ pub(super) struct Slot {
     pub(super) waits: bool,
     /// An interrupt from another core has not been taken yet.
     pub(super) kicked: bool,
-    /// The guest's access that waits for others to come out.
+    /// The guest's access that waits for others to exit.
     pub(super) access: Option<Access>,
 }
 
@@ -152,7 +152,7 @@ impl Vm {
         let entered = self.slots[k].core.try_enter(&mut self.vgic);
         self.slots[k].in_guest = entered;
         let somebody_waits = self.slots.iter().any(|slot| slot.access.is_some());
-        assert!(entered || somebody_waits, "kept out for nobody");
+        assert!(entered || somebody_waits, "kept out without an access");
         let timer = self.truth.at(vcpu, HARDWARE_INTID);
         let pending = timer.line || timer.latch;
         let listed = |lr: &u64| *lr as u32 == HARDWARE_INTID && *lr & PENDING != 0;
@@ -227,7 +227,7 @@ impl Vm {
         }
     }
 
-    /// Makes the access that the vCPU on core `k` is at EL2 for, unless others have to come out.
+    /// Makes the access that the vCPU on core `k` is at EL2 for, unless others have to exit.
     pub(super) fn try_access(&mut self, k: usize) {
         let (Some(vcpu), Some(access)) = (self.slots[k].vcpu, self.slots[k].access.clone()) else {
             return;
