@@ -8,7 +8,7 @@ use core::hint::spin_loop;
 use core::ptr;
 use core::sync::atomic::{AtomicPtr, AtomicUsize, Ordering};
 
-use super::cpus;
+use super::{cpus, mmio};
 
 const UARTDR: usize = 0x0900_0000;
 const UARTFR: usize = 0x0900_0018;
@@ -91,11 +91,11 @@ impl Write for Uart {
 
 fn read(register: usize) -> u32 {
     // SAFETY: callers name readable registers of the PL011, which are mapped as device memory.
-    unsafe { ptr::with_exposed_provenance::<u32>(register).read_volatile() }
+    unsafe { mmio::read(register) }
 }
 
 fn write(register: usize, value: u32) {
     // SAFETY: callers name writable registers of the PL011, which are mapped as device memory; the
     // PL011 does no DMA, so no value harms memory.
-    unsafe { ptr::with_exposed_provenance_mut::<u32>(register).write_volatile(value) };
+    unsafe { mmio::write(register, value) };
 }

@@ -3,10 +3,9 @@
 //! Source: Arm IHI 0069, "GIC architecture specification, GICv3 and GICv4".
 
 use core::arch::asm;
-use core::ptr;
 use core::sync::atomic::AtomicU64;
 
-use super::cpus;
+use super::{cpus, mmio};
 use crate::{mask_irqs, read_sysreg, unmask_irqs, write_sysreg};
 
 /// Address of the distributor.
@@ -46,13 +45,13 @@ pub static SGIS_HANDLED: AtomicU64 = AtomicU64::new(0);
 
 fn read(register: usize) -> u32 {
     // SAFETY: callers name readable registers of the GIC, which are mapped as device memory.
-    unsafe { ptr::with_exposed_provenance::<u32>(register).read_volatile() }
+    unsafe { mmio::read(register) }
 }
 
 fn write(register: usize, value: u32) {
     // SAFETY: callers name writable registers of the GIC, which are mapped as device memory; none
     // of them makes the GIC access memory.
-    unsafe { ptr::with_exposed_provenance_mut::<u32>(register).write_volatile(value) };
+    unsafe { mmio::write(register, value) };
 }
 
 /// Turns the GIC on, and the first CPU's part of it.

@@ -2,9 +2,8 @@
 //!
 //! Source: Arm IHI 0069, "GIC architecture specification, GICv3 and GICv4".
 
-use core::ptr;
-
 use super::values::Values;
+use crate::board::mmio;
 use crate::{read_sysreg, write_sysreg};
 
 const GICD: usize = 0x0800_0000;
@@ -36,7 +35,7 @@ const UARTIMSC: usize = 0x0900_0038;
 
 fn write(register: usize, value: u32) {
     // SAFETY: callers name registers of devices, which no value makes access memory.
-    unsafe { ptr::with_exposed_provenance_mut::<u32>(register).write_volatile(value) };
+    unsafe { mmio::write(register, value) };
 }
 
 /// Lets the console print: its UART sends, rather than to itself, and at the start of a line.
