@@ -60,15 +60,15 @@ impl Registers {
             (Name::Fpsr, self.fpsr.into(), found.fpsr.into()),
             (Name::Fpcr, self.fpcr.into(), found.fpcr.into()),
         ];
-        vectors
-            .chain(controls)
-            .filter(|(_, expected, found)| expected != found)
-            .map(|(name, expected, found)| Mismatch {
-                name,
-                expected,
-                found,
-            })
+        differing(vectors.chain(controls))
     }
+}
+
+/// The mismatches among places with what they must hold and what they hold.
+pub(crate) fn differing(
+    places: impl Iterator<Item = (Name, u128, u128)>,
+) -> impl Iterator<Item = Mismatch> {
+    places.filter_map(|(name, expected, found)| Mismatch::of(name, expected, found))
 }
 
 /// What a mismatch was found in.
@@ -76,6 +76,8 @@ impl Registers {
 pub enum Name {
     /// One of V0 to V31.
     V(u8),
+    /// One of D0 to D31 of AArch32.
+    D(u8),
     /// One of Z0 to Z31, and which 128 bits of it.
     Z(u8, u8),
     /// One of P0 to P15, and which 16 bits of it.
@@ -84,8 +86,8 @@ pub enum Name {
     Ffr(u8),
     /// A row of ZA, and which 128 bits of it.
     Za(u8, u8),
-    /// A system register.
-    System(&'static str),
+    /// Another register, or a result.
+    Other(&'static str),
     /// The status register.
     Fpsr,
     /// The control register.
@@ -100,11 +102,12 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::V(index) => write!(f, "V{index}"),
+            Self::D(index) => write!(f, "D{index}"),
             Self::Z(index, part) => write!(f, "Z{index}.Q[{part}]"),
             Self::P(index, part) => write!(f, "P{index}[{part}]"),
             Self::Ffr(part) => write!(f, "FFR[{part}]"),
             Self::Za(row, part) => write!(f, "ZA[{row}].Q[{part}]"),
-            Self::System(name) => f.write_str(name),
+            Self::Other(name) => f.write_str(name),
             Self::Fpsr => f.write_str("FPSR"),
             Self::Fpcr => f.write_str("FPCR"),
             Self::Arithmetic => f.write_str("arithmetic"),
@@ -127,11 +130,11 @@ pub struct Mismatch {
 impl Mismatch {
     /// The mismatch between two values, if they differ.
     #[must_use]
-    pub fn of(name: Name, expected: u64, found: u64) -> Option<Self> {
-        (expected != found).then(|| Self {
+    pub fn of(name: Name, expected: u128, found: u128) -> Option<Self> {
+        (expected != found).then_some(Self {
             name,
-            expected: expected.into(),
-            found: found.into(),
+            expected,
+            found,
         })
     }
 }

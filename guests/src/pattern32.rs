@@ -1,8 +1,7 @@
 //! The FP/SIMD registers of AArch32 and those of its other modes as values: patterns to write, and the
 //! differences to what was found.
 
-use core::fmt;
-
+use crate::pattern::{Mismatch, Name, differing};
 use crate::rng::mix;
 
 /// Number of doubleword registers.
@@ -52,8 +51,9 @@ impl Registers {
     /// The registers in which `found` differs from `self`.
     pub fn differences(&self, found: &Self) -> impl Iterator<Item = Mismatch> {
         let doublewords = self.d.into_iter().zip(found.d).enumerate();
-        let doublewords =
-            doublewords.map(|(index, (expected, found))| (Name::D(index as u8), expected, found));
+        let doublewords = doublewords.map(|(index, (expected, found))| {
+            (Name::D(index as u8), expected.into(), found.into())
+        });
         let controls = [
             ("FPSCR", self.fpscr, found.fpscr),
             ("FPEXC", self.fpexc, found.fpexc),
@@ -132,56 +132,6 @@ impl Modes {
 fn words(seed: u64, window: u64, kind: u64) -> impl Fn(u64) -> u64 {
     let base = mix(seed ^ mix(window)).wrapping_add(mix(kind));
     move |index| mix(base.wrapping_add(mix(index)))
-}
-
-fn differing(pairs: impl Iterator<Item = (Name, u64, u64)>) -> impl Iterator<Item = Mismatch> {
-    pairs
-        .filter(|(_, expected, found)| expected != found)
-        .map(|(name, expected, found)| Mismatch {
-            name,
-            expected,
-            found,
-        })
-}
-
-/// What a mismatch was found in.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Name {
-    /// One of D0 to D31.
-    D(u8),
-    /// A register or a result.
-    Other(&'static str),
-}
-
-impl fmt::Display for Name {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::D(index) => write!(f, "D{index}"),
-            Self::Other(name) => f.write_str(name),
-        }
-    }
-}
-
-/// One place that does not hold what it must.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Mismatch {
-    /// The place.
-    pub name: Name,
-    /// What it must hold.
-    pub expected: u64,
-    /// What it holds.
-    pub found: u64,
-}
-
-impl fmt::Display for Mismatch {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            name,
-            expected,
-            found,
-        } = self;
-        write!(f, "register={name} expected={expected:#x} found={found:#x}")
-    }
 }
 
 #[cfg(test)]

@@ -201,8 +201,8 @@ impl Held {
         let ffr = with_ffr.then_some(ffr);
         let ffr = ffr.and_then(|ffr| predicate(|_, part| Name::Ffr(part), 0, ffr, &found.ffr));
         let status = [
-            Mismatch::of(Name::Fpsr, *fpsr, found.fpsr),
-            Mismatch::of(Name::Fpcr, *fpcr, found.fpcr),
+            Mismatch::of(Name::Fpsr, (*fpsr).into(), found.fpsr.into()),
+            Mismatch::of(Name::Fpcr, (*fpcr).into(), found.fpcr.into()),
         ];
         z.chain(p).chain(ffr).chain(status.into_iter().flatten())
     }

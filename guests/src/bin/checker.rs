@@ -6,6 +6,7 @@
 
 use trapcast_guests::board::entry::fail;
 use trapcast_guests::board::fdt::Machine;
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::wide::{Task, Wide};
 use trapcast_guests::board::window::{self, Found, Opening};
 use trapcast_guests::board::{console, cpus, delays, timer};
@@ -18,9 +19,6 @@ use trapcast_guests::println;
 use trapcast_guests::rng::SplitMix64;
 
 trapcast_guests::entry!(main);
-
-/// Mismatches that are printed; the others are only counted.
-const PRINTED_MISMATCHES: u64 = 8;
 
 /// Windows from one fresh page of memory to the next.
 const WINDOWS_PER_PAGE: u64 = 64;
@@ -66,7 +64,7 @@ struct Checker {
     /// Ticks from now to the timer's next expiry.
     distances: SplitMix64,
     used: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
 }
 
 impl Checker {
@@ -82,7 +80,7 @@ impl Checker {
             operands: SplitMix64::stream(seed, 2),
             distances: SplitMix64::stream(seed, 3),
             used: 0,
-            mismatches: 0,
+            mismatches: Mismatches::default(),
         }
     }
 
@@ -215,20 +213,13 @@ impl Checker {
     }
 
     fn compare(&mut self, index: u64, name: Name, expected: u64, found: u64) {
-        if expected != found {
-            let mismatch = Mismatch {
-                name,
-                expected: expected.into(),
-                found: found.into(),
-            };
+        if let Some(mismatch) = Mismatch::of(name, expected.into(), found.into()) {
             self.report(index, &mismatch);
         }
     }
 
     fn report(&mut self, index: u64, mismatch: &Mismatch) {
-        self.mismatches += 1;
-        if self.mismatches <= PRINTED_MISMATCHES {
-            println!("MISMATCH cpu={} window={index} {mismatch}", self.cpu);
-        }
+        self.mismatches
+            .add(format_args!("cpu={} window={index} {mismatch}", self.cpu));
     }
 }

@@ -7,18 +7,17 @@
 
 use trapcast_guests::board::entry::fail;
 use trapcast_guests::board::fdt::Machine;
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::window::{self, Found, Opening};
 use trapcast_guests::board::{checks, debug, modes};
 use trapcast_guests::bootargs::Checker as Settings;
-use trapcast_guests::pattern32::{FPEXC_EN, Mismatch, Modes, Name, Registers};
+use trapcast_guests::pattern::{Mismatch, Name};
+use trapcast_guests::pattern32::{FPEXC_EN, Modes, Registers};
 use trapcast_guests::plan::{Plan, Window};
 use trapcast_guests::println;
 use trapcast_guests::rng::SplitMix64;
 
 trapcast_guests::entry!(main);
-
-/// Mismatches that are printed; the others are only counted.
-const PRINTED_MISMATCHES: u64 = 8;
 
 /// Windows from one line to the next with `verbose`.
 const WINDOWS_PER_LINE: u64 = 1000;
@@ -37,7 +36,7 @@ struct Checker {
     modes: Modes,
     operands: SplitMix64,
     used: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
 }
 
 impl Checker {
@@ -48,7 +47,7 @@ impl Checker {
             modes: Modes::pattern(settings.seed, u64::MAX),
             operands: SplitMix64::stream(settings.seed, 2),
             used: 0,
-            mismatches: 0,
+            mismatches: Mismatches::default(),
         }
     }
 
@@ -154,20 +153,13 @@ impl Checker {
     }
 
     fn compare(&mut self, index: u64, name: &'static str, expected: u32, found: u32) {
-        if expected != found {
-            let mismatch = Mismatch {
-                name: Name::Other(name),
-                expected: expected.into(),
-                found: found.into(),
-            };
+        if let Some(mismatch) = Mismatch::of(Name::Other(name), expected.into(), found.into()) {
             self.report(index, &mismatch);
         }
     }
 
     fn report(&mut self, index: u64, mismatch: &Mismatch) {
-        self.mismatches += 1;
-        if self.mismatches <= PRINTED_MISMATCHES {
-            println!("MISMATCH window={index} {mismatch}");
-        }
+        self.mismatches
+            .add(format_args!("window={index} {mismatch}"));
     }
 }

@@ -17,15 +17,13 @@ use core::arch::global_asm;
 use core::fmt;
 
 use trapcast_guests::board::fdt::Machine;
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::{gic, psci};
 use trapcast_guests::hostile::attempt::{EL0, EL1_MASKED, Outcome, attempt, install};
 use trapcast_guests::hostile::regime;
 use trapcast_guests::{println, read_sysreg, write_sysreg};
 
 trapcast_guests::entry!(main);
-
-/// Mismatches that are printed; the others are only counted.
-const PRINTED_MISMATCHES: u64 = 8;
 
 /// A physical address where the board has nothing.
 const NOWHERE: u64 = 0x7000_0000;
@@ -122,7 +120,7 @@ pub fn main(machine: &Machine) {
     let mut check = Check {
         flags: told("flags"),
         taken: 0,
-        mismatches: 0,
+        mismatches: Mismatches::default(),
     };
     for level in [EL1_MASKED, EL0] {
         for flags in FLAGS {
@@ -154,7 +152,7 @@ struct Check {
     /// Whether flags are to be looked at.
     flags: bool,
     taken: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
 }
 
 impl Check {
@@ -246,13 +244,7 @@ impl Check {
         expected: T,
         found: T,
     ) {
-        if expected != found {
-            self.mismatches += 1;
-            if self.mismatches <= PRINTED_MISMATCHES {
-                println!(
-                    "MISMATCH {name} {what} in {spsr:#x} expected={expected:x?} found={found:x?}"
-                );
-            }
-        }
+        self.mismatches
+            .equal(format_args!("{name} {what} in {spsr:#x}"), expected, found);
     }
 }

@@ -10,6 +10,7 @@ use trapcast_guests::access::{Access, Before, Cpacr, Outcome, Setting, Window, W
 use trapcast_guests::board::access::{self, REGISTER, ROW, Stored};
 use trapcast_guests::board::entry::fail;
 use trapcast_guests::board::fdt::Machine;
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::vectors::{self, Features, Rows, SM, ZA};
 use trapcast_guests::board::{console, cpus, psci, timer};
 use trapcast_guests::bootargs::Streaming as Settings;
@@ -21,9 +22,6 @@ use trapcast_guests::rng;
 use trapcast_guests::vectors::{Held, Vectors, za_pattern};
 
 trapcast_guests::entry!(main);
-
-/// Mismatches that are printed; the others are only counted.
-const PRINTED_MISMATCHES: u64 = 8;
 
 /// Bytes from one page that is touched to the next: as much as a hypervisor fills at once.
 const FILLED: u64 = 64 << 10;
@@ -82,7 +80,7 @@ struct Check {
     /// The vector lengths in force outside streaming mode and in it, in granules.
     granules: [usize; 2],
     used: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
 }
 
 impl Check {
@@ -107,7 +105,7 @@ impl Check {
             windows: Windows::new(settings.registers, features.fa64, seed),
             granules: [1, 1],
             used: 0,
-            mismatches: 0,
+            mismatches: Mismatches::default(),
         })
     }
 
@@ -335,29 +333,19 @@ impl Check {
         });
         let wrong = values.find_map(|(row, at, found)| {
             let expected = za_pattern(self.seed, index, row, at);
-            (expected != found).then_some(Mismatch {
-                name: Name::Za(row as u8, at as u8),
-                expected,
-                found,
-            })
+            Mismatch::of(Name::Za(row as u8, at as u8), expected, found)
         });
         self.report(index, wrong);
     }
 
     fn compare(&mut self, index: u64, name: &'static str, expected: u128, found: u128) {
-        let mismatch = (expected != found).then_some(Mismatch {
-            name: Name::System(name),
-            expected,
-            found,
-        });
-        self.report(index, mismatch);
+        self.report(index, Mismatch::of(Name::Other(name), expected, found));
     }
 
     fn report(&mut self, index: u64, mismatch: Option<Mismatch>) {
-        let Some(mismatch) = mismatch else { return };
-        self.mismatches += 1;
-        if self.mismatches <= PRINTED_MISMATCHES {
-            println!("MISMATCH cpu={} window={index} {mismatch}", self.cpu);
+        if let Some(mismatch) = mismatch {
+            self.mismatches
+                .add(format_args!("cpu={} window={index} {mismatch}", self.cpu));
         }
     }
 }

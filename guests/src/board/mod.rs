@@ -29,6 +29,7 @@ pub mod gic;
 mod header;
 #[cfg(target_arch = "aarch64")]
 pub mod instructions;
+pub mod mismatches;
 pub mod mmio;
 #[cfg_attr(target_arch = "arm", path = "aarch32/mmu.rs")]
 pub mod mmu;

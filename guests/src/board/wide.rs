@@ -341,7 +341,7 @@ impl Wide {
 }
 
 fn compare(name: &'static str, expected: u64, found: u64, report: &mut dyn FnMut(Mismatch)) {
-    let mismatch = Mismatch::of(Name::System(name), expected, found);
+    let mismatch = Mismatch::of(Name::Other(name), expected.into(), found.into());
     mismatch.into_iter().for_each(report);
 }
 

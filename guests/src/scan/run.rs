@@ -7,12 +7,10 @@ use core::ptr;
 use super::{Encodings, Name, Reading, Role, Settings, bits, differences, marker, remarkable};
 use crate::board::entry::fail;
 use crate::board::fdt::Machine;
+use crate::board::mismatches::Mismatches;
 use crate::board::{gic, psci, timer};
 use crate::memory::{PAGE, take_from_end};
 use crate::{println, read_sysreg};
-
-/// Differences that are printed; the others are only counted.
-const PRINTED_MISMATCHES: u64 = 32;
 
 /// What reads and writes: instructions that are made for it, and run whatever comes of them.
 pub trait Access {
@@ -58,7 +56,7 @@ pub fn main<A: Access>(machine: &Machine) {
         first: take(&mut free, A::Of::COUNT),
         now: take(&mut free, A::Of::COUNT),
         readings: 0,
-        mismatches: 0,
+        mismatches: Mismatches::default(),
         encodings: PhantomData,
     };
     scan.make_code();
@@ -121,7 +119,7 @@ struct Scan<A> {
     /// What is there now.
     now: &'static mut [Reading],
     readings: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
     encodings: PhantomData<A>,
 }
 
@@ -226,11 +224,9 @@ impl<A: Access> Scan<A> {
 
     fn compare(&mut self, round: u64) {
         for (name, first, now) in differences::<A::Of>(self.first, self.now) {
-            self.mismatches += 1;
-            if self.mismatches <= PRINTED_MISMATCHES {
-                let (first, now) = (Shown(first), Shown(now));
-                println!("MISMATCH round={round} {name} first={first} now={now}");
-            }
+            let (first, now) = (Shown(first), Shown(now));
+            self.mismatches
+                .add(format_args!("round={round} {name} first={first} now={now}"));
         }
     }
 }

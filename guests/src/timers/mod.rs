@@ -18,6 +18,7 @@ use core::fmt;
 
 use crate::board::entry::fail;
 use crate::board::fdt::Machine;
+use crate::board::mismatches::Mismatches;
 use crate::board::{cpus, gic, ppi};
 use crate::bootargs::{TimerChecks, Timers as Settings};
 use crate::println;
@@ -55,7 +56,7 @@ fn with(run: impl FnOnce(&mut Check)) {
     let mut check = Check {
         cpu: cpus::current(),
         checks: 0,
-        mismatches: 0,
+        mismatches: Mismatches::default(),
     };
     check.quiet();
     run(&mut check);
@@ -74,21 +75,15 @@ fn with(run: impl FnOnce(&mut Check)) {
 struct Check {
     cpu: usize,
     checks: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
 }
 
 impl Check {
-    /// Mismatches that are printed; the others are only counted.
-    const PRINTED: u64 = 16;
-
     /// Counts a check, and reports it if it does not hold.
     fn expect(&mut self, holds: bool, what: fmt::Arguments<'_>) {
         self.checks += 1;
         if !holds {
-            self.mismatches += 1;
-            if self.mismatches <= Self::PRINTED {
-                println!("MISMATCH cpu={} {what}", self.cpu);
-            }
+            self.mismatches.add(format_args!("cpu={} {what}", self.cpu));
         }
     }
 

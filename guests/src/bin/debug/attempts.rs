@@ -7,15 +7,12 @@ use trapcast_guests::board::debug::{
     AT_EL0, AT_EL1, KDE, LOADS, MDE, Numbers, Point, STORES, set_breakpoint, set_control,
     set_watchpoint,
 };
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::{exceptions, gic, timer};
 use trapcast_guests::hostile::attempt::{Outcome, attempt, install};
-use trapcast_guests::println;
 use trapcast_guests::rng::SplitMix64;
 
 use crate::level::Level;
-
-/// Mismatches that are printed; the others are only counted.
-const PRINTED_MISMATCHES: u64 = 8;
 
 /// Class of ESR_EL1 of an SVC at EL0.
 pub const SVC: u64 = 0x15;
@@ -30,7 +27,7 @@ pub struct Check {
     /// Whether the locks keep debug exceptions away: the OS Lock does not under QEMU.
     pub locks_work: bool,
     pub taken: u64,
-    pub mismatches: u64,
+    pub mismatches: Mismatches,
 }
 
 impl Check {
@@ -125,11 +122,7 @@ impl Check {
     }
 
     pub fn equal<T: PartialEq + fmt::Debug>(&mut self, what: &str, expected: T, found: T) {
-        if expected != found {
-            self.mismatches += 1;
-            if self.mismatches <= PRINTED_MISMATCHES {
-                println!("MISMATCH {what} expected={expected:x?} found={found:x?}");
-            }
-        }
+        self.mismatches
+            .equal(format_args!("{what}"), expected, found);
     }
 }

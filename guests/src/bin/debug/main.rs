@@ -14,6 +14,7 @@ mod level;
 use trapcast_guests::board::debug::Numbers;
 use trapcast_guests::board::entry::fail;
 use trapcast_guests::board::fdt::Machine;
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::timer;
 use trapcast_guests::rng::SplitMix64;
 use trapcast_guests::rounds::Rounds;
@@ -43,7 +44,7 @@ pub fn main(machine: &Machine) {
         free_end: machine.free.1,
         locks_work: true,
         taken: 0,
-        mismatches: 0,
+        mismatches: Mismatches::default(),
     };
     check.after_reset(is_first);
     check.try_locks();

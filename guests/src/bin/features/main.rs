@@ -15,6 +15,7 @@ use core::fmt;
 use trapcast_guests::board::entry::fail;
 use trapcast_guests::board::fdt::Machine;
 use trapcast_guests::board::instructions::{INSTRUCTIONS, Instruction, Needs, SMPRI, TPIDR2};
+use trapcast_guests::board::mismatches::Mismatches;
 use trapcast_guests::board::vectors::{self, Rows};
 use trapcast_guests::board::{exceptions, gic, psci, timer};
 use trapcast_guests::classes::Lengths;
@@ -62,7 +63,7 @@ pub fn main(machine: &Machine) {
         memory,
         held: Held::ZERO,
         tpidr2: 0,
-        mismatches: 0,
+        mismatches: Mismatches::default(),
     };
     for round in 0..rounds {
         if round != 0 {
@@ -79,7 +80,7 @@ pub fn main(machine: &Machine) {
         untold,
         mismatches,
     } = use_all(bare);
-    let mismatches = check.mismatches + mismatches;
+    let mismatches = check.mismatches.0 + mismatches;
     println!("done rounds={rounds} shown={shown} untold={untold} mismatches={mismatches}");
 }
 
@@ -113,7 +114,7 @@ struct Check {
     /// What V, or Z, P and FFR, hold.
     held: Held,
     tpidr2: u64,
-    mismatches: u64,
+    mismatches: Mismatches,
 }
 
 impl Check {
@@ -179,15 +180,13 @@ impl Check {
             vectors::store(&mut self.memory.vectors, true);
             let found = &self.memory.vectors;
             for mismatch in self.held.differences(found, granules, true) {
-                self.mismatches += 1;
-                println!("MISMATCH {mismatch}");
+                self.mismatches.add(format_args!("{mismatch}"));
             }
         } else if self.features.fp {
             let mut found = Registers::ZERO;
             vectors::store_v(&mut found);
             for mismatch in self.held.fp().differences(&found) {
-                self.mismatches += 1;
-                println!("MISMATCH {mismatch}");
+                self.mismatches.add(format_args!("{mismatch}"));
             }
         }
         if self.features.sme.is_there() {
@@ -262,9 +261,7 @@ impl Check {
     }
 
     fn equal<T: PartialEq + fmt::Debug>(&mut self, name: &str, expected: T, found: T) {
-        if expected != found {
-            self.mismatches += 1;
-            println!("MISMATCH {name} expected={expected:x?} found={found:x?}");
-        }
+        self.mismatches
+            .equal(format_args!("{name}"), expected, found);
     }
 }

@@ -9,7 +9,7 @@ use super::{
     exceptions::{self, DATA_ABORT, PREFETCH_ABORT, UNDEFINED},
     gic, mmu, psci,
 };
-use crate::pattern32::{Mismatch, Name};
+use crate::pattern::{Mismatch, Name};
 use crate::read_coprocessor;
 
 /// GICD_IPRIORITYR8, of SPIs that no device has; five bits of each priority are kept.
@@ -92,12 +92,8 @@ unsafe extern "C" {
 /// Checks everything once, and reports what is not as it must be.
 pub fn run(mut report: impl FnMut(&Mismatch)) {
     let mut compare = |name, expected: u64, found: u64| {
-        if expected != found {
-            report(&Mismatch {
-                name: Name::Other(name),
-                expected,
-                found,
-            });
+        if let Some(mismatch) = Mismatch::of(Name::Other(name), expected.into(), found.into()) {
+            report(&mismatch);
         }
     };
     let (kind, place) = provoke(|| provoke_undefined());
