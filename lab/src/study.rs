@@ -10,7 +10,9 @@ mod replays;
 pub mod verify;
 
 use std::{
+    collections::BTreeMap,
     path::{Path, PathBuf},
+    sync::Mutex,
     time::Instant,
 };
 
@@ -22,20 +24,25 @@ pub use self::{
 };
 use self::{
     job::{Job, jobs},
-    judge::Outcomes,
+    judge::{Outcomes, Replays},
     kept::{Finding, Store},
     key::Inputs,
 };
 use crate::{
     recording::{About, record_to},
-    results::{FORMAT, Results, Versions},
+    results::{FORMAT, Results, SchemeResult, Versions},
     workload::{Images, SEED, Scale, Workload},
 };
 use trapcast_machine::{
     machine::{Cpu, Machine},
     run::{self, LIMIT},
 };
-use trapcast_tool::{error::Result, parallel::in_parallel, paths::Paths, progress::Progress};
+use trapcast_tool::{
+    error::{Error, Result},
+    parallel::in_parallel,
+    paths::Paths,
+    progress::Progress,
+};
 
 /// What to study.
 #[derive(Clone, Debug)]
@@ -88,12 +95,19 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
         versions: &versions,
         store,
     };
-    let (mut outcomes, left) = study.done_before(&jobs);
-    let progress = study.progress(&jobs, &outcomes);
-    let findings = in_parallel(&left, plan.jobs, |task| study.run(task, &progress))?;
-    let names = left.iter().map(|task| task.job.name());
-    outcomes.extend(names.zip(findings));
-    let mut results = study.results(&outcomes, &progress)?;
+    let (before, left) = study.done_before(&jobs);
+    let progress = study.progress(&jobs, &before);
+    let work = study.work(left, &before);
+    let outcomes = Mutex::new(before);
+    let replays = in_parallel(&work, plan.jobs, |work| {
+        study.work_on(work, &outcomes, &progress)
+    })?;
+    let outcomes = outcomes.into_inner().expect("no worker panics");
+    let replays = replays
+        .into_iter()
+        .filter_map(Result::transpose)
+        .collect::<Result<_>>()?;
+    let mut results = study.results(&outcomes, replays);
     progress.finish();
     results.timing.seconds = started.elapsed().as_secs_f64();
     Ok(results)
@@ -102,8 +116,16 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
 /// Settings of the hypervisor in plain runs besides: it keeps how long interrupts were masked.
 const PLAIN_SETTINGS: &str = "latency=on";
 
-/// What progress takes the replays of one workload for, in hundredths of a second.
-const REPLAY_WEIGHT: u64 = 20;
+/// What there is to do.
+enum Work<'a> {
+    /// A run. The last one of a workload is followed by the workload's replays.
+    Run(Task<'a>),
+    /// The replays of a workload all of whose runs were done before.
+    Replay(&'static Workload),
+}
+
+/// A workload with what its replays say.
+type Replayed = (&'static str, Replays);
 
 /// A run that is to be done.
 struct Task<'a> {
@@ -149,7 +171,7 @@ impl Study<'_> {
     fn progress(&self, jobs: &[(Job, Machine)], before: &Outcomes) -> Progress {
         let runs = jobs.iter().map(|(job, _)| (job.name(), self.weight(job)));
         let replays = self.plan.workloads.iter();
-        let replays = replays.map(|workload| (replay_name(workload), REPLAY_WEIGHT));
+        let replays = replays.map(|workload| (replay_name(workload), self.replay_weight(workload)));
         let tasks: Vec<(String, u64)> = runs.chain(replays).collect();
         let tasks = tasks.iter().map(|(name, weight)| (name.as_str(), *weight));
         let progress = Progress::of(tasks, self.plan.jobs);
@@ -163,6 +185,72 @@ impl Study<'_> {
 
     fn weight(&self, job: &Job) -> u64 {
         job.workload.weight(self.plan.scale)
+    }
+
+    /// What progress takes the replays of a workload for until some were done.
+    fn replay_weight(&self, workload: &Workload) -> u64 {
+        1 + workload.weight(self.plan.scale) / 20
+    }
+
+    /// All that is to be done.
+    fn work<'a>(&self, left: Vec<Task<'a>>, before: &Outcomes) -> Vec<Work<'a>> {
+        let workloads = self.plan.workloads.iter().copied();
+        let done = workloads.filter(|workload| self.has_all_runs(workload, before));
+        let replays = done.map(Work::Replay).collect::<Vec<_>>();
+        left.into_iter().map(Work::Run).chain(replays).collect()
+    }
+
+    /// Whether all runs of a workload are among these.
+    fn has_all_runs(&self, workload: &Workload, outcomes: &Outcomes) -> bool {
+        let prefix = format!("{}/", workload.name);
+        let runs = outcomes.keys().filter(|name| name.starts_with(&prefix));
+        runs.count() == 2 * self.plan.schemes.len()
+    }
+
+    /// Does some of the work. So replays come between the runs, and how long they take is known early.
+    fn work_on(
+        &self,
+        work: &Work<'_>,
+        outcomes: &Mutex<Outcomes>,
+        progress: &Progress,
+    ) -> Result<Option<Replayed>> {
+        let workload = match work {
+            Work::Replay(workload) => *workload,
+            Work::Run(task) => {
+                let outcome = self.run(task, progress);
+                if let Err(error @ (Error::Stopped(_) | Error::Input(_))) = &outcome {
+                    return Err(error.clone());
+                }
+                let mut outcomes = outcomes.lock().expect("no worker panics");
+                outcomes.insert(task.job.name(), outcome);
+                if !self.has_all_runs(task.job.workload, &outcomes) {
+                    return Ok(None);
+                }
+                task.job.workload
+            }
+        };
+        let rows = self.rows(
+            workload,
+            &outcomes.lock().expect("no worker panics"),
+            &mut Vec::new(),
+        );
+        let name = replay_name(workload);
+        progress.start(&name);
+        let replays = judge::replay(self.plan, workload, &rows, &self.store);
+        progress.end(&name, self.replay_weight(workload), replays.as_ref().err());
+        Ok(Some((workload.name, replays?)))
+    }
+
+    /// The results of a workload under each scheme, without what replays say.
+    fn rows(
+        &self,
+        workload: &'static Workload,
+        outcomes: &Outcomes,
+        failures: &mut Vec<String>,
+    ) -> Vec<SchemeResult> {
+        let schemes = self.plan.schemes.iter();
+        let rows = schemes.map(|scheme| judge::judge(workload, *scheme, outcomes, failures));
+        rows.collect()
     }
 
     fn run(&self, task: &Task<'_>, progress: &Progress) -> Result<Finding> {
@@ -198,31 +286,22 @@ impl Study<'_> {
         Ok(finding)
     }
 
-    /// Puts the runs together, and replays what they recorded.
-    fn results(&self, outcomes: &Outcomes, progress: &Progress) -> Result<Results> {
+    /// Puts the runs together with what their replays say.
+    fn results(&self, outcomes: &Outcomes, replays: Vec<Replayed>) -> Results {
         let plan = self.plan;
-        let mut failures = Vec::new();
-        let mut judged: Vec<(&'static Workload, Vec<_>)> = Vec::new();
-        for &workload in &plan.workloads {
-            let schemes = plan.schemes.iter();
-            let rows = schemes.map(|s| judge::judge(workload, *s, outcomes, &mut failures));
-            judged.push((workload, rows.collect()));
-        }
-        let replayed = in_parallel(&judged, plan.jobs, |(workload, rows)| {
-            let name = replay_name(workload);
-            progress.start(&name);
-            let replayed = judge::replay(plan, workload, rows, &self.store);
-            progress.end(&name, REPLAY_WEIGHT, replayed.as_ref().err());
-            replayed
-        })?;
+        let mut replayed: BTreeMap<_, _> = replays.into_iter().collect();
+        let (mut failures, mut not_exact) = (Vec::new(), Vec::new());
         let (mut results, mut replays) = (Vec::new(), Vec::new());
-        for ((_, mut rows), replayed) in judged.into_iter().zip(replayed) {
-            let replayed = replayed?;
-            judge::add_agreements(&mut rows, replayed.agreements, &mut failures);
+        for &workload in &plan.workloads {
+            let mut rows = self.rows(workload, outcomes, &mut failures);
+            if let Some(Replays { agreements, replay }) = replayed.remove(workload.name) {
+                judge::add_agreements(&mut rows, agreements, &mut not_exact);
+                replays.extend(replay);
+            }
             results.extend(rows);
-            replays.extend(replayed.replay);
         }
-        Ok(Results {
+        failures.extend(not_exact);
+        Results {
             format: FORMAT,
             versions: self.versions.clone(),
             cpu: plan.cpu.name().to_string(),
@@ -233,7 +312,7 @@ impl Study<'_> {
             replays,
             failures,
             timing: judge::timing(outcomes),
-        })
+        }
     }
 }
 
