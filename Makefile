@@ -30,8 +30,8 @@ el2: setup
 lab: setup
 	cargo build --target-dir target -p trapcast -p xtask
 
-study: build guest ## Runs workloads under every scheme; QUICK=1: fewer and shorter, FULL=1: all, FRESH=1: not resumed
-	$(LAB) study $(if $(QUICK),--quick) $(if $(FULL),--full) $(if $(FRESH),--fresh)
+study: build guest ## Runs workloads under every scheme; FULL=1: all, and longer, FRESH=1: not resumed
+	$(LAB) study $(if $(FULL),--full) $(if $(FRESH),--fresh)
 
 document: lab ## Writes what README and docs say of the study from its kept results; CHECK=1 checks it
 	$(XTASK) document $(if $(CHECK),--check)

@@ -45,7 +45,7 @@ fn after_help() -> String {
 const START: &str = "\
 Start with:
   trapcast doctor          what is missing on this machine
-  trapcast study --quick   the table, in under three minutes
+  trapcast study           the table, in three minutes
   trapcast boot            a Linux guest on this terminal";
 
 /// What to do.
@@ -111,7 +111,7 @@ docs/report.md says how each number is computed.";
 const RECORD_EXAMPLES: &str = "\
 Examples:
   trapcast record linux -o records                  records/linux.parquet
-  trapcast record --quick                           the quick study's workloads, in target/records
+  trapcast record                                   the study's workloads, in target/records
   duckdb -c \"select exit_after, avg(fp_used::int) from 'records/linux.parquet' group by 1\"
 
 docs/records.md says what each column means.";
@@ -261,10 +261,7 @@ pub struct RecordArgs {
     /// Workloads [default: those of a study, see trapcast guests]
     #[arg(value_name = "WORKLOAD")]
     pub workloads: Vec<String>,
-    /// Shorter workloads, and fewer
-    #[arg(long, conflicts_with = "full")]
-    pub quick: bool,
-    /// All workloads; Debian's programs run longer
+    /// All workloads, and each of them longer
     #[arg(long)]
     pub full: bool,
     /// How FP/SIMD registers are switched while recording; what a scheme moves costs the guest time

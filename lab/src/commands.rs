@@ -144,25 +144,20 @@ pub(crate) fn workloads(names: &[String], extent: Extent) -> Result<Vec<&'static
 }
 
 /// The extent that the user asked for.
-pub(crate) const fn extent(quick: bool, full: bool) -> Extent {
-    match (quick, full) {
-        (true, _) => Extent::Quick,
-        (false, true) => Extent::Full,
-        (false, false) => Extent::Default,
-    }
+pub(crate) const fn extent(full: bool) -> Extent {
+    if full { Extent::Full } else { Extent::Quick }
 }
 
 /// How long the workloads of a study of this extent are.
 pub(crate) const fn scale(extent: Extent) -> Scale {
     match extent {
         Extent::Quick => Scale::QUICK,
-        Extent::Default => Scale::FULL,
-        Extent::Full => Scale::LONG,
+        Extent::Full => Scale::FULL,
     }
 }
 
 fn record(arguments: &RecordArgs, paths: &Paths) -> Result<()> {
-    let extent = extent(arguments.quick, arguments.full);
+    let extent = extent(arguments.full);
     let plan = recording::Plan {
         workloads: workloads(&arguments.workloads, extent)?,
         scheme: arguments.scheme,

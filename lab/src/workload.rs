@@ -85,14 +85,12 @@ pub fn kind(name: &str) -> Kind {
     }
 }
 
-/// The smallest study that a workload is part of, unless it is asked for by name.
+/// How much a study does, unless workloads are asked for by name.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Extent {
-    /// The quick one.
+    /// Some workloads, to look at.
     Quick,
-    /// The default one.
-    Default,
-    /// The one of all workloads.
+    /// All workloads, each of them longer: what documents hold.
     Full,
 }
 
@@ -128,21 +126,15 @@ pub struct Scale {
 }
 
 impl Scale {
-    /// The default study.
+    /// The full study.
     pub const FULL: Self = Self {
         windows: 8000,
         linux_rounds: 6,
         simd_rounds: 400,
-        program_rounds: 2,
-    };
-
-    /// The study of all workloads, in which Debian's programs do more.
-    pub const LONG: Self = Self {
         program_rounds: 12,
-        ..Self::FULL
     };
 
-    /// A study to look at.
+    /// The quick study.
     pub const QUICK: Self = Self {
         windows: 1000,
         linux_rounds: 1,

@@ -22,7 +22,7 @@ use fake_qemu::{VERSION, arguments_of_qemu, ended, refused, trapcast, with_fake_
 fn the_help_teaches_with_examples() {
     for (command, example) in [
         ("boot", "trapcast boot --vms 2 --scheme owner"),
-        ("study", "trapcast study --quick"),
+        ("study", "trapcast study --full"),
     ] {
         let output = trapcast(Path::new("/"), &[command, "--help"]);
         let help = String::from_utf8(output.stdout).unwrap();

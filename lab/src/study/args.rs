@@ -10,9 +10,8 @@ use crate::cli::{CoreArgs, scheme};
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
-  trapcast study                                    most workloads; also writes target/study/results.json
-  trapcast study --quick                            the same on shorter workloads
-  trapcast study --full                             every workload
+  trapcast study                                    some workloads, in three minutes; also writes target/study
+  trapcast study --full                             every workload, each of them longer
   trapcast study --workload linux --scheme owner --scheme until-put
   trapcast study --cpu cortex-a57 -o a57 --json | jq '.results[].figures'
   trapcast study --verify target/study              runs it again: the same to the last digit?
@@ -24,13 +23,10 @@ Exit status 1: a run failed, registers were lost, or what is verified differs.";
 /// Arguments of `trapcast study`.
 #[derive(Debug, Args)]
 pub struct StudyArgs {
-    /// Shorter workloads, and fewer: a table in under three minutes
-    #[arg(long, conflicts_with = "full")]
-    pub quick: bool,
-    /// All workloads; Debian's programs run longer
+    /// All workloads, and each of them longer
     #[arg(long)]
     pub full: bool,
-    /// Only this workload; may be repeated [default: most, see trapcast guests]
+    /// Only this workload; may be repeated [default: some, see trapcast guests]
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
     /// Only this scheme; may be repeated [default: all]
@@ -53,7 +49,7 @@ pub struct StudyArgs {
     pub fresh: bool,
     /// Runs a stored study again and names what differs: a results.json or its directory
     #[arg(long, value_name = "DIR|FILE", conflicts_with_all = [
-        "quick", "full", "workload", "scheme", "slice", "cpu", "vhe", "output", "fresh", "json",
+        "full", "workload", "scheme", "slice", "cpu", "vhe", "output", "fresh", "json",
     ])]
     pub verify: Option<PathBuf>,
     /// Prints results.json instead of the table

@@ -62,7 +62,7 @@ pub fn run(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
 }
 
 fn plan(arguments: &StudyArgs, paths: &Paths) -> Result<Plan> {
-    let extent = extent(arguments.quick, arguments.full);
+    let extent = extent(arguments.full);
     let output = arguments.output.clone();
     Ok(Plan {
         workloads: workloads(&arguments.workload, extent)?,

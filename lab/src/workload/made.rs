@@ -107,7 +107,7 @@ pub(super) const ALL: &[Workload] = &[
         &[Guest::Checker("workload=resume-point"), ALWAYS],
     ),
     Workload {
-        extent: Extent::Default,
+        extent: Extent::Full,
         ..checker(
             "timer",
             "its timer expires at random and it measures the delay; uses them in 50 % of windows",
@@ -189,12 +189,12 @@ const TIMER: Guest = Guest::Checker("workload=random p=50 timer=8");
 const fn shared(name: &'static str, about: &'static str, guests: &'static [Guest]) -> Workload {
     Workload {
         must_catch_none: true,
-        extent: Extent::Default,
+        extent: Extent::Full,
         ..checker(name, about, guests)
     }
 }
 
-/// A workload whose kind has others in smaller studies.
+/// A workload whose kind has others in the quick study.
 const fn full(workload: Workload) -> Workload {
     Workload {
         extent: Extent::Full,

@@ -16,7 +16,7 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&IDLE)],
         "an idle Linux that keeps its tick of 4 ms",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&OPENSSL)],
@@ -31,12 +31,12 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&SQLITE)],
         "SQLite: a table, an index, an aggregate",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&PYTHON)],
         "Python: fractions, a dictionary, strings",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&PERL)],
@@ -46,7 +46,7 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&REDIS)],
         "Redis and redis-benchmark over loopback",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&GCC)],
@@ -56,12 +56,12 @@ pub(super) const ALL: &[Workload] = &[
     one(
         &[Guest::Program(&HACKBENCH)],
         "hackbench: processes over sockets, threads over pipes",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&CYCLICTEST)],
         "cyclictest: two threads that wake by timers",
-        Extent::Default,
+        Extent::Full,
     ),
     one(
         &[Guest::Program(&STRESS_FP)],
@@ -92,7 +92,7 @@ pub(super) const ALL: &[Workload] = &[
         "OpenSSL beside a shell that counts, in slices of 1 ms",
         SIMD_BESIDE_NONE,
         1_000,
-        Extent::Default,
+        Extent::Full,
     ),
     mix(
         "mix-idle",

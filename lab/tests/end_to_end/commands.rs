@@ -79,7 +79,7 @@ fn recorder(paths: &Paths, arguments: &[&str], output: &Path) -> Command {
 /// What was recorded can be inspected and replayed.
 fn record_from_outside(paths: &Paths) -> Outcomes {
     let directory = tempfile::tempdir()?;
-    let output = recorder(paths, &["--quick", "bursts"], directory.path()).output()?;
+    let output = recorder(paths, &["bursts"], directory.path()).output()?;
     let told = String::from_utf8(output.stderr)?;
     check(output.status.success(), || told)?;
     let file = directory.path().join("bursts.parquet");
@@ -104,7 +104,7 @@ fn record_from_outside(paths: &Paths) -> Outcomes {
 fn vms_of_the_mix(paths: &Paths) -> Outcomes {
     const SAID: [(f64, f64); 3] = [(90.0, 0.3), (82.0, 3.0), (0.0, 32.0)];
     let directory = tempfile::tempdir()?;
-    let output = recorder(paths, &["linux-mix"], directory.path()).output()?;
+    let output = recorder(paths, &["--full", "linux-mix"], directory.path()).output()?;
     let told = String::from_utf8(output.stderr)?;
     check(output.status.success(), || told)?;
     let summary = inspect::inspect(&directory.path().join("linux-mix.parquet"))?;

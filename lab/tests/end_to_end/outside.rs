@@ -24,7 +24,6 @@ use crate::{
 /// A study of eight runs, each of which takes a fraction of a second.
 const TINY: &[&str] = &[
     "study",
-    "--quick",
     "--workload",
     "never",
     "--workload",
@@ -224,7 +223,7 @@ fn failing(paths: &Paths) -> Outcomes {
     }
     fs::write(guest.join("busybox"), "no program")?;
     let output = directory.path().join("study");
-    let mut command = trapcast(&target, &TINY[..6]);
+    let mut command = trapcast(&target, &TINY[..5]);
     command
         .args(["--workload", "linux", "--scheme", "owner", "-o"])
         .arg(&output);
