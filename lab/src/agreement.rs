@@ -14,12 +14,8 @@ use trapcast_forecast::Scheme;
 
 pub use table::{Row, render, summary, within};
 
-use crate::{
-    figures::Counters,
-    record::RecordFile,
-    replay::{Outcome, SchemeCounts},
-    replaying,
-};
+use crate::{figures::Counters, record, replaying};
+use trapcast_replay::{Outcome, SchemeCounts};
 use trapcast_tool::error::Result;
 
 /// The scheme whose record is replayed for all, if it was run: it moves least.
@@ -157,7 +153,7 @@ pub fn agreements(
 fn replay(path: &Path, schemes: &[Scheme]) -> Result<Outcome> {
     // Those that the run was told.
     let costs = trapcast_profile::of_this_machine().fp;
-    replaying::outcome(&RecordFile::open(path)?, schemes, &[costs])
+    replaying::outcome(&record::open(path)?, schemes, &[costs])
 }
 
 fn moved(outcome: &Outcome, scheme: Scheme) -> Moved {

@@ -9,9 +9,7 @@ use crate::{
         BootArgs, Cli, Command, CoreArgs, InspectArgs, JudgeArgs, PlaneArgs, RecordArgs,
         ReplayArgs, ReportArgs, Switch,
     },
-    doctor, judge, plane, profile_table,
-    record::{RecordFile, inspect},
-    recording, replaying, report,
+    doctor, inspect, judge, plane, profile_table, record, recording, replaying, report,
     results::Results,
     study, timeline, top,
     workload::{self, Extent, Scale, Workload},
@@ -231,7 +229,7 @@ fn show_judgement(arguments: &JudgeArgs) -> Result<()> {
 }
 
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {
-    let counts = replaying::plane_counts(&RecordFile::open(&arguments.file)?)?;
+    let counts = replaying::plane_counts(&record::open(&arguments.file)?)?;
     let plane = plane::plane(&counts, trapcast_profile::built_in())?;
     if arguments.json {
         let text = serde_json::to_string(&plane).map_err(Error::run)?;

@@ -13,8 +13,8 @@ use trapcast_trace::record::{
 use zerocopy::FromBytes;
 
 use crate::{
-    profile_table,
-    record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu, inspect},
+    inspect, profile_table,
+    record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu},
 };
 use trapcast_machine::{image::Image, memory::MemoryFile, ring::RingReader};
 use trapcast_tool::error::{Error, Result};
@@ -60,7 +60,7 @@ pub fn ring(bytes: &[u8]) -> bool {
         ..End::default()
     };
     writer.finish(end).expect("the file is written");
-    let file = RecordFile::open(&path).expect("what was written is read");
+    let file = record::open(&path).expect("what was written is read");
     assert_eq!((file.windows(), file.metadata().waits), (count, waits));
     assert_eq!(events(&file).expect("it is whole"), count);
     assert_eq!(reader.drain(|_, _| Ok(())), Ok(0), "nothing is left");
@@ -95,7 +95,7 @@ pub fn record_file(bytes: &[u8]) -> bool {
 fn read(bytes: &[u8]) -> bool {
     let memory = MemoryFile::with_content(bytes).expect("memory");
     let path = memory.path();
-    let opened = RecordFile::open(&path);
+    let opened = record::open(&path);
     let read = opened.and_then(|file| Ok((file.windows(), events(&file)?)));
     let is_read = match read {
         Ok((windows, events)) => {
@@ -116,7 +116,8 @@ fn events(file: &RecordFile) -> Result<u64> {
     let mut events = Vec::new();
     let mut count = 0;
     for row_group in 0..file.row_group_count() {
-        file.read_events(row_group, &mut events)?;
+        file.read_events(row_group, &mut events)
+            .map_err(record::told)?;
         count += events.len() as u64;
     }
     Ok(count)

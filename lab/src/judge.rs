@@ -4,7 +4,9 @@
 //! | part | what it does |
 //! |---|---|
 //! | `facts` | what a record knows of each window |
+//! | `trial` | one forecaster over a record |
 //! | `rivals` | forecasters that know more, or less, than `forecast` |
+//! | `hindsight` | forecasters that know the whole record |
 //! | `cell` | one record under one profile |
 //! | `constants` | what other constants of the rule would come to |
 //! | `goals` | what was to be reached |
@@ -14,12 +16,15 @@ mod cell;
 mod constants;
 mod facts;
 mod goals;
+mod hindsight;
 mod rivals;
 mod table;
 #[cfg(test)]
 mod tests;
+mod trial;
 
 use std::{
+    collections::BTreeMap,
     ops::RangeInclusive,
     path::{Path, PathBuf},
 };
@@ -35,10 +40,14 @@ pub use self::{
     goals::Goal,
     table::render,
 };
-use self::{facts::Facts, rivals::Rival};
+use self::{
+    facts::{Batch, Facts},
+    hindsight::Source,
+    rivals::Rival,
+    trial::Trial,
+};
 use crate::{
-    record::RecordFile,
-    replaying,
+    record, replaying,
     workload::{self, Kind},
 };
 use trapcast_tool::error::Result;
@@ -112,13 +121,14 @@ pub fn judge(files: &[PathBuf], profiles: &[Profile]) -> Result<Judgement> {
 }
 
 fn judged(file: &Path, profiles: &[Profile]) -> Result<Judged> {
-    let record = RecordFile::open(file)?;
+    let record = record::open(file)?;
     let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
     let outcome = replaying::outcome(&record, &Scheme::ALL, &costs)?;
-    let windows = Facts::of(&record)?;
+    let found = tried(&|look| facts::each(&record, look), &costs)?;
     let cells = profiles
-        .par_iter()
-        .map(|profile| Cell::new(&outcome, &windows, profile))
+        .iter()
+        .zip(found)
+        .map(|(profile, (rivals, constants))| Cell::new(&outcome, profile, rivals, constants))
         .collect();
     let metadata = record.metadata();
     Ok(Judged {
@@ -128,4 +138,59 @@ fn judged(file: &Path, profiles: &[Profile]) -> Result<Judged> {
         tuned: TUNED_SEEDS.contains(&metadata.seed) && TUNED.contains(&metadata.workload.as_str()),
         cells,
     })
+}
+
+/// What each rival costs, by its name, and `forecast` with each of [`Constants::ALL`].
+type Tried = (BTreeMap<&'static str, u64>, Vec<u64>);
+
+/// What is compared with `forecast`.
+#[derive(Clone, Copy)]
+enum Other {
+    Rival(Rival),
+    Constants(Constants),
+}
+
+/// Tries all rivals and all constants over the same windows, under each of `profiles`.
+fn tried(windows: Source<'_>, profiles: &[Costs]) -> Result<Vec<Tried>> {
+    let mut trials: Vec<(Other, Box<dyn Trial>)> = Vec::new();
+    for costs in profiles {
+        for rival in Rival::ALL {
+            let trial = rival.trial(costs);
+            trials.extend(trial.map(|trial| (Other::Rival(rival), trial)));
+        }
+        for constants in Constants::ALL {
+            trials.push((Other::Constants(constants), constants.trial(costs)));
+        }
+    }
+    windows(&mut |Batch { events, facts }| {
+        trials
+            .par_iter_mut()
+            .try_for_each(|(other, trial)| match *other {
+                Other::Rival(rival) => trial.add(events, &|window| {
+                    rival.resume(&events[window], &facts[window])
+                }),
+                Other::Constants(constants) => {
+                    trial.add(events, &|window| constants.resume(&events[window]))
+                }
+            })
+    })?;
+    let [places, vcpus] = hindsight::least(windows, profiles)?;
+    let each = trials.len() / profiles.len().max(1);
+    let mut trials = trials.into_iter();
+    let mut tried = Vec::new();
+    for (place, vcpu) in places.into_iter().zip(vcpus) {
+        let mut rivals = BTreeMap::from([
+            (Rival::KnowsPlaces.name(), place),
+            (Rival::KnowsVcpus.name(), vcpu),
+        ]);
+        let mut constants = Vec::new();
+        for (other, trial) in trials.by_ref().take(each) {
+            match other {
+                Other::Rival(rival) => drop(rivals.insert(rival.name(), trial.cost())),
+                Other::Constants(_) => constants.push(trial.cost()),
+            }
+        }
+        tried.push((rivals, constants));
+    }
+    Ok(tried)
 }

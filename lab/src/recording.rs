@@ -112,6 +112,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
         };
         let about = About {
             workload: workload.name,
+            linux: workload.runs_linux(),
             scheme: plan.scheme,
             scale: plan.scale,
             seed: plan.seed,
@@ -151,6 +152,8 @@ fn sound(workload: &Workload, scheme: Scheme, outcome: &Outcome) -> Result<()> {
 pub struct About<'a> {
     /// What runs.
     pub workload: &'static str,
+    /// Whether Linux runs in it.
+    pub linux: bool,
     /// How the registers are switched.
     pub scheme: Scheme,
     /// How long the workload is.
@@ -218,6 +221,7 @@ fn metadata(about: &About<'_>, machine: &Machine) -> Result<Metadata> {
         scheme: about.scheme.to_string(),
         cpu: machine.cpu.name().to_string(),
         vhe: machine.vhe,
+        linux: about.linux,
         seed: about.seed,
         scale: serde_json::to_value(about.scale).map_err(Error::run)?,
         versions: serde_json::to_value(about.versions).map_err(Error::run)?,

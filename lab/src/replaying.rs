@@ -10,10 +10,10 @@ use trapcast_trace::report::WindowReport;
 
 use crate::{
     plane,
-    record::RecordFile,
-    replay::{self, Outcome, SchemeCounts, SchemeOutcome, Standing},
+    record::{self, RecordFile, is_stopped},
 };
-use trapcast_tool::{error::Result, signals};
+use trapcast_replay::{Outcome, SchemeCounts, SchemeOutcome, Standing, replay_record};
+use trapcast_tool::error::Result;
 
 pub(crate) mod table;
 
@@ -96,7 +96,7 @@ impl CostRow {
 /// # Errors
 /// Where the file cannot be read, is no record, or has no windows.
 pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Result<Replayed> {
-    let record = RecordFile::open(file)?;
+    let record = record::open(file)?;
     // The better one of the fixed schemes is what others stand beside, asked for or not.
     let mut replayed = schemes.to_vec();
     for fixed in [Scheme::Eager, Scheme::PerEntry] {
@@ -129,19 +129,7 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
 /// # Errors
 /// Where the record cannot be read or has no windows; [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
-    record.require_windows()?;
-    let parts = (0..record.row_group_count()).map(|row_group| {
-        move || {
-            signals::check()?;
-            let (mut events, mut resumes) = replay::Part::default();
-            record.read_events(row_group, &mut events)?;
-            if schemes.contains(&Scheme::Forecast) {
-                resumes = record.read_resumes(row_group)?;
-            }
-            Ok((events, resumes))
-        }
-    });
-    replay::replay(schemes, profiles, parts)
+    replay_record(record, schemes, profiles, &is_stopped).map_err(record::told)
 }
 
 /// What the plane over T and C is made of: every scheme's counts, and the oracle's exchanges where a

@@ -269,6 +269,7 @@ impl Study<'_> {
         let outcome = if job.observe {
             let about = About {
                 workload: job.workload.name,
+                linux: job.workload.runs_linux(),
                 scheme: job.scheme,
                 scale: self.plan.scale,
                 seed: SEED,

@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trapcast_forecast::Scheme;
 
-use crate::record::RecordFile;
+use crate::record::{self, RecordFile};
 use trapcast_tool::{
     error::{Error, Result},
     output, signals,
@@ -63,7 +63,7 @@ pub struct Written {
 /// # Errors
 /// [`Error::Input`] where the record cannot be shown or the file not be written, [`Error::Stopped`] on Ctrl-C.
 pub fn write(record: &RecordFile, plan: &Plan, path: &Path) -> Result<Written> {
-    record.require_windows()?;
+    record.require_windows().map_err(record::told)?;
     let scheme = plan.scheme.map_or_else(|| recorded_scheme(record), Ok)?;
     if same_file(record.path(), path) {
         return Err(Error::input(format!(
@@ -117,6 +117,12 @@ impl From<std::io::Error> for Stopped {
     }
 }
 
+impl From<trapcast_replay::Error> for Stopped {
+    fn from(error: trapcast_replay::Error) -> Self {
+        Self::Error(record::told(error))
+    }
+}
+
 impl From<Error> for Stopped {
     fn from(error: Error) -> Self {
         Self::Error(error)
@@ -130,9 +136,9 @@ fn fill<W: Write>(
     scheme: Scheme,
     trace: &mut Trace<W>,
 ) -> std::result::Result<Cut, Stopped> {
-    let mut rows = record.rows()?;
+    let mut rows = record.rows().map_err(record::told)?;
     let mut windows = Vec::new();
-    rows.read(&mut windows)?;
+    rows.read(&mut windows).map_err(record::told)?;
     let clock = Clock::new(
         windows.first().map_or(0, |window| window.start),
         record.metadata().counter_frequency,
@@ -163,7 +169,7 @@ fn fill<W: Write>(
             tracks.window(number, window, trace)?;
         }
         progress.inc(windows.len() as u64);
-        rows.read(&mut windows)?;
+        rows.read(&mut windows).map_err(record::told)?;
     }
     progress.finish_and_clear();
     tracks.finish(trace)?;
@@ -201,7 +207,7 @@ fn same_file(one: &Path, other: &Path) -> bool {
 /// # Errors
 /// Those of [`write()`].
 pub fn run(arguments: &TimelineArgs) -> Result<String> {
-    let record = RecordFile::open(&arguments.file)?;
+    let record = record::open(&arguments.file)?;
     let plan = arguments.plan()?;
     let path = arguments.output();
     let written = write(&record, &plan, &path)?;

@@ -20,8 +20,8 @@ const LAYERS: &[&[&str]] = &[
         "trapcast-guests",
     ],
     &["trapcast-switch", "trapcast-profile"],
-    &["trapcast-hypervisor", "trapcast-tool"],
-    &["trapcast-machine"],
+    &["trapcast-hypervisor", "trapcast-record", "trapcast-tool"],
+    &["trapcast-machine", "trapcast-replay"],
     &["trapcast"],
     &["xtask"],
 ];

@@ -69,7 +69,7 @@ impl From<trapcast_profile::Error> for Error {
 }
 
 /// An error's sentence, followed by those of its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
+pub fn with_causes(error: &dyn std::error::Error) -> String {
     let mut sentence = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

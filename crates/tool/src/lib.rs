@@ -7,5 +7,6 @@ pub mod parallel;
 pub mod paths;
 pub mod print;
 pub mod progress;
-pub mod random;
 pub mod signals;
+
+pub use trapcast_trace::random;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{RecordFile, Values};
-use trapcast_tool::error::{Error, Result};
+use crate::record::{self, NULL, RecordFile};
+use trapcast_tool::{error::Result, signals};
 
 /// From which row of a file on the windows of a VM are its program's, by the VM's number.
 pub type WorkBegins = BTreeMap<u16, u64>;
@@ -35,61 +35,68 @@ pub struct Sample {
     pub at_work: bool,
 }
 
-/// Reads the windows of a row group. `work_begins` has for each VM from which row of the file on its
+/// Goes through the windows of a record. `work_begins` has for each VM from which row of the file on its
 /// windows are its program's; all are of a VM that is not there.
 ///
 /// # Errors
-/// [`Error::Input`] where the file is damaged, was made for replays only, or has a vCPU that its metadata
-/// do not know.
-pub fn read(file: &RecordFile, group: usize, work_begins: &WorkBegins) -> Result<Vec<Sample>> {
-    let first_row: usize = (0..group).map(|group| file.row_group_windows(group)).sum();
-    let mut samples = vec![Sample::default(); file.row_group_windows(group)];
-    let mut set = |column, set: fn(&mut Sample, u64)| -> Result<()> {
-        let mut fill = |values: &mut dyn Iterator<Item = u64>| {
-            samples.iter_mut().zip(values).for_each(|(s, v)| set(s, v));
-        };
-        match file.read_column(group, column)? {
-            Values::Bools(values) => fill(&mut values.into_iter().map(u64::from)),
-            Values::Longs(values) => fill(&mut values.into_iter()),
-            Values::Numbers(values) => {
-                fill(&mut values.into_iter().map(|v| v.map_or(NULL, u64::from)))
-            }
-            Values::Exits(_) => unreachable!("no exit is asked for"),
-        }
-        Ok(())
-    };
-    set("vcpu", |sample, value| sample.vcpu = value as u16)?;
-    set("core", |sample, value| sample.core = value as u8)?;
-    set("put", |sample, value| sample.put = value != 0)?;
-    set("fp_used", |sample, value| sample.used = value != 0)?;
-    set("el", |sample, value| sample.is_user = value == 0)?;
-    set("pc", |sample, value| sample.pc = value)?;
-    set("asid", |sample, value| sample.space.0 = value as u16)?;
-    set("ttbr0", |sample, value| sample.space.1 = value)?;
-    set("start_ticks", |sample, value| sample.start = value)?;
-    set("start_instructions", |sample, value| {
-        sample.instructions = value
-    })?;
-    set("end_instructions", |sample, value| {
-        sample.instructions = value.saturating_sub(sample.instructions);
-    })?;
-    set("first_use", |sample, value| {
-        sample.first_use = u32::try_from(value).ok()
-    })?;
+/// [`Input`](trapcast_tool::error::Error::Input) where the file is damaged or was made for replays only,
+/// [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
+pub fn read(
+    file: &RecordFile,
+    work_begins: &WorkBegins,
+    mut each: impl FnMut(&Sample),
+) -> Result<()> {
+    const NAMES: [&str; 12] = [
+        "vcpu",
+        "core",
+        "put",
+        "fp_used",
+        "el",
+        "pc",
+        "asid",
+        "ttbr0",
+        "start_ticks",
+        "start_instructions",
+        "end_instructions",
+        "first_use",
+    ];
+    let columns = file.columns(0..file.row_group_count(), NAMES);
+    let mut columns = columns.map_err(record::told)?;
     let vcpus = &file.metadata().vcpus;
-    for (row, sample) in (first_row as u64..).zip(&mut samples) {
-        let Some(vcpu) = vcpus.get(usize::from(sample.vcpu)) else {
-            return Err(Error::input(format!(
-                "{} has a window of vCPU {}, and it says of itself that there are {}: it is damaged",
-                file.path().display(),
-                sample.vcpu,
-                vcpus.len()
-            )));
-        };
-        sample.at_work = work_begins.get(&vcpu.vm).is_none_or(|begin| row >= *begin);
+    let mut number = 0;
+    while let Some(batch) = columns.next().map_err(record::told)? {
+        signals::check()?;
+        for row in 0..batch[0].len() {
+            let [
+                vcpu,
+                core,
+                put,
+                used,
+                el,
+                pc,
+                asid,
+                ttbr0,
+                start,
+                before,
+                after,
+                first_use,
+            ] = batch.map(|column| column[row]);
+            let begin = work_begins.get(&vcpus[vcpu as usize].vm);
+            each(&Sample {
+                vcpu: vcpu as u16,
+                core: core as u8,
+                put: put != 0,
+                used: used != 0,
+                is_user: el == 0,
+                pc,
+                space: (asid as u16, ttbr0),
+                start,
+                instructions: after.saturating_sub(before),
+                first_use: (first_use != NULL).then_some(first_use as u32),
+                at_work: begin.is_none_or(|begin| number >= *begin),
+            });
+            number += 1;
+        }
     }
-    Ok(samples)
+    Ok(())
 }
-
-/// Null: no number of 32 bits.
-const NULL: u64 = u64::MAX;

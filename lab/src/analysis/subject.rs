@@ -13,8 +13,9 @@ use super::{
     sample,
     usage::{Gaps, Splitter, Usage},
 };
-use crate::{plane, record::RecordFile, replay::Outcome, replaying, workload};
-use trapcast_tool::{error::Result, signals};
+use crate::{plane, record, replaying};
+use trapcast_replay::Outcome;
+use trapcast_tool::error::Result;
 
 /// The scheme whose record represents a workload: it moves least, and so disturbs least.
 const REFERENCE: Scheme = Scheme::Owner;
@@ -121,23 +122,20 @@ pub fn record_of(records: &Path, workload: &str) -> Option<PathBuf> {
 /// # Errors
 /// [`Input`](trapcast_tool::error::Error::Input) where the record cannot be read or has no windows; [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
-    let file = RecordFile::open(path)?;
-    let work_begins = file.work_begins()?;
+    let file = record::open(path)?;
+    let work_begins = file.work_begins().map_err(record::told)?;
     let metadata = file.metadata();
     let mut splitter = Splitter::new(metadata.vcpus.len());
     let mut modes = Modes::default();
     let (mut vcpus, mut cores) = (BTreeSet::new(), BTreeSet::new());
     let mut instructions = 0;
-    for group in 0..file.row_group_count() {
-        signals::check()?;
-        for sample in sample::read(&file, group, &work_begins)? {
-            splitter.add(&sample);
-            modes.add(&sample);
-            vcpus.insert(sample.vcpu);
-            cores.insert(sample.core);
-            instructions += sample.instructions;
-        }
-    }
+    sample::read(&file, &work_begins, |sample| {
+        splitter.add(sample);
+        modes.add(sample);
+        vcpus.insert(sample.vcpu);
+        cores.insert(sample.core);
+        instructions += sample.instructions;
+    })?;
     let known = work_begins.values().any(|row| *row > 0);
     let windows = |phases: &super::usage::Phases| Windows {
         all: phases.all.usage(),
@@ -145,7 +143,7 @@ pub fn look(path: &Path, machines: &[Machine]) -> Result<Subject> {
     };
     Ok(Subject {
         name: metadata.workload.clone(),
-        runs_linux: workload::find(&metadata.workload).is_ok_and(workload::Workload::runs_linux),
+        runs_linux: metadata.linux,
         sharing: match (cores.len(), vcpus.len()) {
             (2.., _) => Sharing::Several,
             (_, 2..) => Sharing::Shared,

@@ -6,8 +6,8 @@ use trapcast_profile::Profile;
 use serde::Serialize;
 use trapcast_forecast::Scheme;
 
-use super::{Constants, Facts, Rival};
-use crate::replay::Outcome;
+use super::Rival;
+use trapcast_replay::Outcome;
 
 /// Costs of one record under one profile, in the profile's unit.
 #[derive(Clone, Debug, Serialize)]
@@ -22,12 +22,18 @@ pub struct Cell {
     pub schemes: BTreeMap<&'static str, u64>,
     /// Each rival, by its name.
     pub rivals: BTreeMap<&'static str, u64>,
-    /// `forecast` with each of [`Constants::ALL`].
+    /// `forecast` with each of [`Constants::ALL`](super::Constants::ALL).
     pub constants: Vec<u64>,
 }
 
 impl Cell {
-    pub(super) fn new(outcome: &Outcome, windows: &[Facts], profile: &Profile) -> Self {
+    /// Sums up what was found under a profile: what the rivals and the other constants cost.
+    pub(super) fn new(
+        outcome: &Outcome,
+        profile: &Profile,
+        rivals: BTreeMap<&'static str, u64>,
+        constants: Vec<u64>,
+    ) -> Self {
         let costs = &profile.fp;
         let cost = |scheme| outcome.cost(scheme, costs).expect("it was replayed");
         let oracle = outcome.oracles.iter().find(|oracle| oracle.costs == *costs);
@@ -39,14 +45,8 @@ impl Cell {
                 .iter()
                 .map(|&scheme| (scheme.name(), cost(scheme)))
                 .collect(),
-            rivals: Rival::ALL
-                .iter()
-                .map(|rival| (rival.name(), rival.cost(windows, costs)))
-                .collect(),
-            constants: Constants::ALL
-                .iter()
-                .map(|constants| constants.cost(windows, costs))
-                .collect(),
+            rivals,
+            constants,
         }
     }
 

@@ -6,8 +6,13 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use trapcast_forecast::{Accounts, Costs, Prices, Resume};
 
-use super::{Cell, Facts, Judged, goals::mean, rivals::Altered};
-use crate::replay::{count_with, ratio};
+use super::{
+    Cell, Judged,
+    goals::mean,
+    rivals::Altered,
+    trial::{Trial, trial},
+};
+use trapcast_replay::{Event, ratio};
 
 /// Constants of the rule that could be others.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -40,19 +45,23 @@ impl Constants {
         place: Accounts::PLACE_BYTES,
     };
 
-    /// Returns what `forecast` would cost over these windows.
-    pub(super) fn cost(self, windows: &[Facts], costs: &Costs) -> u64 {
+    /// Returns a trial of `forecast` with them.
+    pub(super) fn trial(self, costs: &Costs) -> Box<dyn Trial> {
         let prices = Prices::with_horizon(costs, self.horizon);
-        let resumes = windows.iter().map(|facts| {
-            // The rule tells places of one size apart: what is one is made as large.
-            let pc = (facts.resume.pc / self.place).wrapping_mul(Accounts::PLACE_BYTES);
-            (facts.event, Resume { pc, ..facts.resume })
-        });
-        let make = |number: u16| Altered {
+        let make = move |number: u16| Altered {
             accounts: Accounts::new(prices, number.into()),
             probes: true,
         };
-        count_with(resumes, make).moves().cost(costs)
+        trial(make, *costs)
+    }
+
+    /// Returns what it is told of a window.
+    pub(super) fn resume(self, event: &Event) -> Resume {
+        Resume {
+            // The rule tells places of one size apart: what is one is made as large.
+            pc: (event.pc / self.place).wrapping_mul(Accounts::PLACE_BYTES),
+            pending: event.has(Event::PENDING),
+        }
     }
 }
 

@@ -2,24 +2,28 @@
 
 use std::collections::BTreeMap;
 
-use trapcast_forecast::Resume;
-
-use crate::{
-    record::{RecordFile, Values},
-    replay::Event,
-};
-use trapcast_tool::error::Result;
+use crate::record::{self, NULL, RecordFile};
+use trapcast_replay::Event;
+use trapcast_tool::{error::Result, signals};
 
 /// What stands for the reason of an exit before a vCPU's first window.
 const FIRST: u8 = u8::MAX;
 
-/// One window: what happened in it, and what a hypervisor could know at its entry.
+/// Windows that are looked at at a time.
+const BATCH: usize = 1 << 16;
+
+/// Some windows that follow one another.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// What happened in each.
+    pub events: Vec<Event>,
+    /// What a hypervisor could know at each one's entry.
+    pub facts: Vec<Facts>,
+}
+
+/// What a hypervisor could know at the entry of a window.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Facts {
-    /// What happened.
-    pub event: Event,
-    /// What the forecast is told.
-    pub resume: Resume,
     /// Why the vCPU came out last, as a number; [`FIRST`] before that.
     pub exit: u8,
     /// The exception level at which the guest resumes.
@@ -34,67 +38,61 @@ pub struct Facts {
     pub used_before: bool,
 }
 
-impl Facts {
-    /// Reads the windows of a record.
-    ///
-    /// # Errors
-    /// Where the file is damaged, or was made for replays and lacks a column.
-    pub fn of(record: &RecordFile) -> Result<Vec<Self>> {
-        let mut windows = Vec::new();
-        let mut last: BTreeMap<u16, Last> = BTreeMap::new();
-        let mut events = Vec::new();
-        for group in 0..record.row_group_count() {
-            record.read_events(group, &mut events)?;
-            let resumes = record.read_resumes(group)?;
-            let numbers = |name| -> Result<Vec<u32>> {
-                match record.read_column(group, name)? {
-                    Values::Numbers(numbers) => {
-                        Ok(numbers.into_iter().map(Option::unwrap_or_default).collect())
-                    }
-                    _ => unreachable!("the schema says so"),
-                }
-            };
-            let longs = |name| -> Result<Vec<u64>> {
-                match record.read_column(group, name)? {
-                    Values::Longs(longs) => Ok(longs),
-                    _ => unreachable!("the schema says so"),
-                }
-            };
-            let Values::Exits(exits) = record.read_column(group, "exit_before")? else {
-                unreachable!("the schema says so");
-            };
-            let (el, asid, cpacr) = (numbers("el")?, numbers("asid")?, numbers("cpacr")?);
-            let (start, end) = (longs("start_ticks")?, longs("end_ticks")?);
-            for (row, (&event, resume)) in events.iter().zip(resumes).enumerate() {
-                let last = last.entry(event.vcpu()).or_insert(Last {
-                    end: start[row],
+/// Goes through the windows of a record, some at a time, so that memory does not grow with it.
+///
+/// # Errors
+/// Where the file is damaged, or was made for replays and lacks a column;
+/// [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C; what `look` gives.
+pub fn each(record: &RecordFile, look: &mut dyn FnMut(&Batch) -> Result<()>) -> Result<()> {
+    const NAMES: [&str; 6] = [
+        "exit_before",
+        "el",
+        "asid",
+        "cpacr",
+        "start_ticks",
+        "end_ticks",
+    ];
+    let mut last: BTreeMap<u16, Last> = BTreeMap::new();
+    let mut events = Vec::new();
+    let mut batch = Batch::default();
+    for group in 0..record.row_group_count() {
+        signals::check()?;
+        let read = record.read_events(group, &mut events);
+        read.map_err(record::told)?;
+        let mut events = events.iter();
+        let columns = record.columns(group..group + 1, NAMES);
+        let mut columns = columns.map_err(record::told)?;
+        while let Some(columns) = columns.next().map_err(record::told)? {
+            let rows = (0..columns[0].len()).map(|row| columns.map(|column| column[row]));
+            for ([exit, el, asid, cpacr, start, end], &event) in rows.zip(events.by_ref()) {
+                let last = last.entry(event.vcpu).or_insert(Last {
+                    end: start,
                     ..Last::default()
                 });
-                windows.push(Self {
-                    event,
-                    resume,
-                    exit: exits[row].unwrap_or(FIRST),
-                    el: el[row] as u8,
+                batch.events.push(event);
+                batch.facts.push(Facts {
+                    exit: if exit == NULL { FIRST } else { exit as u8 },
+                    el: el as u8,
                     asid: last.asid,
                     cpacr: last.cpacr,
-                    away: start[row].saturating_sub(last.end),
+                    away: start.saturating_sub(last.end),
                     used_before: last.used,
                 });
                 *last = Last {
-                    asid: asid[row],
-                    cpacr: cpacr[row],
-                    end: end[row],
-                    used: event.flags() & Event::USED != 0,
+                    asid: asid as u32,
+                    cpacr: cpacr as u32,
+                    end,
+                    used: event.has(Event::USED),
                 };
             }
+            if batch.events.len() >= BATCH {
+                look(&batch)?;
+                batch.events.clear();
+                batch.facts.clear();
+            }
         }
-        Ok(windows)
     }
-
-    /// Whether the window uses the registers.
-    pub const fn uses(&self) -> bool {
-        self.event.flags() & Event::USED != 0
-    }
+    look(&batch)
 }
 
 /// How a vCPU came out last.

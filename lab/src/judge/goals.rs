@@ -4,7 +4,8 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use super::{Cell, Judged, Rival};
-use crate::{replay::ratio, workload::Kind};
+use crate::workload::Kind;
+use trapcast_replay::ratio;
 
 /// Which forecast is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

@@ -1,16 +1,14 @@
 //! Forecasters that know more, or less, than `forecast`, over the same windows by the same state machine.
 
-use std::{cell::RefCell, collections::HashMap, hash::BuildHasherDefault};
-
-use rustc_hash::FxHasher;
 use serde::Serialize;
-use trapcast_forecast::{
-    Accounts, Costs, Decision, Evidence, Prices, Release, Resume, Scheme, Window,
-};
+use trapcast_forecast::{Accounts, Costs, Decision, Evidence, Prices, Resume};
+use trapcast_replay::Event;
 use trapcast_switch::Forecast;
 
-use super::Facts;
-use crate::replay::count_with;
+use super::{
+    Facts,
+    trial::{Trial, as_forecast, trial},
+};
 
 /// A forecaster to compare with.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
@@ -81,42 +79,28 @@ impl Rival {
         }
     }
 
-    /// Returns what it costs over these windows.
-    pub fn cost(self, windows: &[Facts], costs: &Costs) -> u64 {
+    /// Returns a trial of it; nothing if that takes the whole record beforehand.
+    pub fn trial(self, costs: &Costs) -> Option<Box<dyn Trial>> {
+        let (prices, probes) = (Prices::new(costs), self != Self::WithoutProbes);
         match self {
-            Self::KnowsWindows => {
-                let told = windows.iter().map(|facts| {
-                    let pc = u64::from(facts.uses());
-                    (facts.event, Resume { pc, ..facts.resume })
-                });
-                count_with(told, |_| Told).moves().cost(costs)
-            }
-            Self::KnowsPlaces => in_hindsight(windows, costs, |facts| Key {
-                vcpu: facts.event.vcpu(),
-                place: facts.resume.pc / Accounts::PLACE_BYTES,
-            }),
-            Self::KnowsVcpus => in_hindsight(windows, costs, |facts| Key {
-                vcpu: facts.event.vcpu(),
-                ..Key::default()
-            }),
-            _ => {
-                let prices = Prices::new(costs);
-                let resumes = windows
-                    .iter()
-                    .map(|facts| (facts.event, self.resume(facts)));
-                let probes = self != Self::WithoutProbes;
-                let make = |number: u16| Altered {
+            Self::KnowsPlaces | Self::KnowsVcpus => None,
+            Self::KnowsWindows => Some(trial(|_| Told, *costs)),
+            _ => Some(trial(
+                move |number| Altered {
                     accounts: Accounts::new(prices, number.into()),
                     probes,
-                };
-                count_with(resumes, make).moves().cost(costs)
-            }
+                },
+                *costs,
+            )),
         }
     }
 
-    /// Returns what `forecast` is told in place of what it would be.
-    fn resume(self, facts: &Facts) -> Resume {
-        let resume = facts.resume;
+    /// Returns what it is told in place of what `forecast` would be.
+    pub fn resume(self, event: &Event, facts: &Facts) -> Resume {
+        let resume = Resume {
+            pc: event.pc,
+            pending: event.has(Event::PENDING),
+        };
         let more = |what: u64| Resume {
             // An odd factor leaves none of the bits out that tell places apart.
             pc: resume.pc
@@ -126,6 +110,10 @@ impl Rival {
             ..resume
         };
         match self {
+            Self::KnowsWindows => Resume {
+                pc: event.has(Event::USED).into(),
+                ..resume
+            },
             Self::WithoutPlace => Resume { pc: 0, ..resume },
             Self::NotPrompt => Resume {
                 pending: false,
@@ -140,19 +128,6 @@ impl Rival {
             _ => resume,
         }
     }
-}
-
-/// How `forecast` is asked and when it gives the registers back.
-macro_rules! as_forecast {
-    () => {
-        fn window(&self) -> Window {
-            Scheme::Forecast.window()
-        }
-
-        fn release(&self) -> Release {
-            Scheme::Forecast.release()
-        }
-    };
 }
 
 /// Does as it is told: loads where the resume point is not zero.
@@ -193,95 +168,4 @@ impl Forecast for Altered {
     }
 
     as_forecast!();
-}
-
-/// What a table of decisions goes by.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-struct Key {
-    vcpu: u16,
-    place: u64,
-}
-
-/// A key's decision, and what was seen of it.
-#[derive(Clone, Copy, Debug, Default)]
-struct Entry {
-    load: bool,
-    used: u64,
-    unused: u64,
-}
-
-/// Entries by number.
-type Table = RefCell<Vec<Entry>>;
-
-/// Decides by a table.
-#[derive(Clone, Copy, Debug)]
-struct ByTable<'a> {
-    table: &'a Table,
-    /// Whether loads are probed, so that all is seen.
-    watches: bool,
-    current: usize,
-}
-
-impl Forecast for ByTable<'_> {
-    fn decide(&mut self, resume: impl FnOnce() -> Resume) -> Decision {
-        self.current = resume().pc as usize;
-        match self.table.borrow()[self.current].load {
-            false => Decision::Leave,
-            true if self.watches => Decision::Probe,
-            true => Decision::Load,
-        }
-    }
-
-    fn learn(&mut self, evidence: Evidence) {
-        let entry = &mut self.table.borrow_mut()[self.current];
-        match evidence {
-            Evidence::Used => entry.used += 1,
-            Evidence::Unused => entry.unused += 1,
-            Evidence::Blind => {}
-        }
-    }
-
-    as_forecast!();
-}
-
-/// Times that a table is made better by what the one before has seen.
-const IMPROVEMENTS: usize = 6;
-
-/// Returns the least that was found for a fixed decision for each key. What a decision comes to depends
-/// on the others, so there may be a better table.
-fn in_hindsight(windows: &[Facts], costs: &Costs, key: impl Fn(&Facts) -> Key) -> u64 {
-    let mut numbers: HashMap<Key, usize, BuildHasherDefault<FxHasher>> = HashMap::default();
-    let numbered: Vec<_> = windows
-        .iter()
-        .map(|facts| {
-            let next = numbers.len();
-            let number = *numbers.entry(key(facts)).or_insert(next);
-            let pc = number as u64;
-            (facts.event, Resume { pc, ..facts.resume })
-        })
-        .collect();
-    let late = u64::from(costs.trap) + costs.unlock();
-    let wasted = 2 * costs.exchange();
-    let table = RefCell::new(vec![Entry::default(); numbers.len()]);
-    let run = |watches| {
-        let make = |_| ByTable {
-            table: &table,
-            watches,
-            current: 0,
-        };
-        count_with(numbered.iter().copied(), make)
-            .moves()
-            .cost(costs)
-    };
-    let mut least = run(false);
-    for _ in 0..IMPROVEMENTS {
-        let clear = |entry: &mut Entry| (entry.used, entry.unused) = (0, 0);
-        table.borrow_mut().iter_mut().for_each(clear);
-        run(true);
-        for entry in table.borrow_mut().iter_mut() {
-            entry.load = entry.used * late > entry.unused * wasted;
-        }
-        least = least.min(run(false));
-    }
-    least
 }

@@ -7,13 +7,11 @@ use super::{
     Cell, Judged, Judgement, LeftOut, Rival,
     goals::{Forecast, mean},
 };
-use crate::{
-    replay::ratio,
-    replaying::{
-        self,
-        table::{factor, ratio_cell, right},
-    },
+use crate::replaying::{
+    self,
+    table::{factor, ratio_cell, right},
 };
+use trapcast_replay::ratio;
 
 /// Columns of the table by record and of that by profile: schemes, then rivals.
 const SCHEMES: [Scheme; 4] = [

@@ -1,9 +1,10 @@
 //! Tests of the judge, on records that are made up.
 
-use trapcast_forecast::{Costs, Resume};
+use trapcast_forecast::Costs;
+use trapcast_replay::Event;
 
-use super::{Constants, Facts, Rival, cell::Cell, constants, goals};
-use crate::{judge::Judged, replay::Event, workload::Kind};
+use super::{Batch, Constants, Facts, Judged, Rival, Tried, cell::Cell, constants, goals, tried};
+use crate::workload::Kind;
 
 const VHE: Costs = Costs {
     trap: 752,
@@ -15,27 +16,38 @@ const VHE: Costs = Costs {
 };
 
 /// Two vCPUs that take turns, and use the registers where `uses` says so of the number of the turn.
-fn turns(count: u64, uses: impl Fn(u64) -> bool) -> Vec<Facts> {
-    (0..count)
-        .map(|n| {
-            let used = if uses(n) { Event::USED } else { 0 };
-            Facts {
-                event: Event::new((n % 2) as u16, 0, used | Event::PUT),
-                resume: Resume {
-                    pc: 0x1000 * (n / 2 % 4),
-                    pending: false,
-                },
-                ..Facts::default()
-            }
-        })
-        .collect()
+fn turns(count: u64, uses: impl Fn(u64) -> bool) -> Batch {
+    let events = (0..count).map(|n| {
+        let used = if uses(n) { Event::USED } else { 0 };
+        Event {
+            pc: 0x1000 * (n / 2 % 4),
+            ..Event::new((n % 2) as u16, 0, used | Event::PUT)
+        }
+    });
+    Batch {
+        events: events.collect(),
+        facts: vec![Facts::default(); count as usize],
+    }
+}
+
+/// What all rivals and constants come to over these windows, which come in two batches.
+fn tried_over(windows: &Batch) -> Tried {
+    let half = windows.events.len() / 2;
+    let part = |part: std::ops::Range<usize>| Batch {
+        events: windows.events[part.clone()].to_vec(),
+        facts: windows.facts[part].to_vec(),
+    };
+    let parts = [part(0..half), part(half..windows.events.len())];
+    let tried = tried(&|look| parts.iter().try_for_each(&mut *look), &[VHE]);
+    tried.unwrap().remove(0)
 }
 
 #[test]
 fn who_knows_more_pays_less() {
     // The place tells all: two of four use the registers.
     let windows = turns(4000, |n| n / 2 % 4 < 2);
-    let cost = |rival: Rival| rival.cost(&windows, &VHE);
+    let (rivals, _) = tried_over(&windows);
+    let cost = |rival: Rival| rivals[rival.name()];
     let exchanges = 2000 * VHE.exchange();
     assert!(cost(Rival::KnowsWindows) >= exchanges);
     assert_eq!(cost(Rival::KnowsPlaces), cost(Rival::KnowsWindows));
@@ -49,9 +61,9 @@ fn who_knows_more_pays_less() {
 
 #[test]
 fn where_nobody_uses_them_nothing_is_worth_a_load() {
-    let windows = turns(1000, |_| false);
+    let (rivals, _) = tried_over(&turns(1000, |_| false));
     for rival in [Rival::KnowsWindows, Rival::KnowsPlaces, Rival::KnowsVcpus] {
-        assert_eq!(rival.cost(&windows, &VHE), 0, "{rival:?}");
+        assert_eq!(rivals[rival.name()], 0, "{rival:?}");
     }
 }
 
@@ -154,17 +166,15 @@ fn constants_are_chosen_without_the_workload_that_is_left_out() {
 
 #[test]
 fn constants_of_the_rule_cost_what_forecast_does() {
-    let windows = turns(4000, |n| n / 2 % 4 < 2);
-    let cost = |constants: Constants| constants.cost(&windows, &VHE);
-    assert_eq!(
-        cost(Constants::OF_THE_RULE),
-        Rival::NotPrompt.cost(&windows, &VHE)
-    );
-    // The four places lie in one of 16 KiB.
-    assert!(
-        cost(Constants {
-            place: 0x4000,
-            ..Constants::OF_THE_RULE
-        }) > cost(Constants::OF_THE_RULE)
-    );
+    let (rivals, costs) = tried_over(&turns(4000, |n| n / 2 % 4 < 2));
+    let all = Constants::ALL.iter().zip(costs);
+    let cost = |constants: Constants| all.clone().find(|(one, _)| **one == constants).unwrap().1;
+    let of_the_rule = cost(Constants::OF_THE_RULE);
+    assert_eq!(of_the_rule, rivals[Rival::NotPrompt.name()]);
+    // A place that is a quarter as large tells the same apart.
+    let smaller = Constants {
+        place: 16,
+        ..Constants::OF_THE_RULE
+    };
+    assert_eq!(cost(smaller), of_the_rule);
 }

@@ -14,7 +14,7 @@ use crate::{
         usage::Gaps,
     },
     chart::{Axis, Colour, Dash, Line, Lines, Part, Scale, Series, THICK, THIN},
-    record::inspect::Distances,
+    inspect::Distances,
 };
 
 /// Points of a distribution per factor of ten.

@@ -6,12 +6,11 @@ use std::path::Path;
 use trapcast_forecast::{Costs, Scheme};
 
 use crate::{
-    record::RecordFile,
-    replay::Outcome,
-    replaying,
+    record, replaying,
     results::{NOT_PROMPT, ProfileCosts, Replay},
     workload::Workload,
 };
+use trapcast_replay::Outcome;
 use trapcast_tool::error::Result;
 
 /// Replays the record of a run of this workload under this scheme.
@@ -19,7 +18,7 @@ use trapcast_tool::error::Result;
 /// # Errors
 /// Where the record cannot be read.
 pub(super) fn replay(workload: &Workload, scheme: Scheme, file: &Path) -> Result<Replay> {
-    let record = RecordFile::open(file)?;
+    let record = record::open(file)?;
     let profiles = trapcast_profile::built_in();
     let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
     let outcome = replaying::outcome(&record, &Scheme::ALL, &costs)?;

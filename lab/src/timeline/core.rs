@@ -11,10 +11,8 @@ use super::{
     trace::Trace,
     tracks::{Track, owner_name},
 };
-use crate::{
-    record::Window,
-    replay::{Cause, Owner, Step},
-};
+use crate::record::Window;
+use trapcast_replay::{Cause, Owner, Step};
 
 /// Where a core writes.
 pub struct Here<'a, W> {

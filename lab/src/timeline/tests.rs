@@ -11,9 +11,9 @@ use trapcast_trace::{
 use super::*;
 use crate::{
     record::{self, End, Metadata, RecordWriter, Shape, Vcpu},
-    replay::Cause,
     replaying,
 };
+use trapcast_replay::Cause;
 
 /// Windows of the record that the tests show.
 const WINDOWS: u64 = 6000;

@@ -3,7 +3,7 @@
 use std::io::{Result as IoResult, Write};
 
 use serde_json::json;
-use trapcast_forecast::{Resume, Scheme};
+use trapcast_forecast::Scheme;
 
 use super::{
     Stopped,
@@ -11,10 +11,8 @@ use super::{
     core::{Core, Here},
     trace::{Place, Trace},
 };
-use crate::{
-    record::{Vcpu, Window},
-    replay::{Event, Follower, Owner, Step},
-};
+use crate::record::{Vcpu, Window};
+use trapcast_replay::{Follower, Owner, Step};
 
 /// A track of a core.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,12 +110,8 @@ impl Tracks {
     ) -> Result<(), Stopped> {
         let mut steps = std::mem::take(&mut self.steps);
         steps.clear();
-        let resume = Resume {
-            pc: window.pc,
-            pending: window.interrupt_pending,
-        };
         self.follower
-            .window(event(window), resume, |step| steps.push(step))?;
+            .window(window.event(), |step| steps.push(step))?;
         self.introduce(window.core, trace)?;
         // A fetch comes first, and concerns the core that the vCPU has left.
         let (fetches, own) =
@@ -190,21 +184,6 @@ impl Tracks {
         }
         Ok(())
     }
-}
-
-/// A window as a replay takes it.
-fn event(window: &Window) -> Event {
-    let flags = [
-        (window.used, Event::USED),
-        (window.put, Event::PUT),
-        (window.host_uses != 0, Event::HOST),
-        (window.powered_on, Event::POWERED_ON),
-    ];
-    let flags = flags
-        .iter()
-        .filter(|(is_set, _)| *is_set)
-        .fold(0, |flags, (_, flag)| flags | flag);
-    Event::new(window.vcpu, window.core, flags)
 }
 
 /// What viewers call an owner of registers.

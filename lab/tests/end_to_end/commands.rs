@@ -9,11 +9,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use trapcast::{
-    figures::WindowFigures,
-    record::{RecordFile, inspect},
-    replaying,
-};
+use trapcast::{figures::WindowFigures, inspect, record::RecordFile, replaying};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{initrd::Task, machine::Cpu, run};
 use trapcast_tool::paths::Paths;

@@ -21,11 +21,11 @@ use trapcast_forecast::Scheme;
 use trapcast::{
     agreement::{self, Agreement},
     plane,
-    replay::{Standing, ratio},
     replaying::{self, CostRow, ProfileRow},
     results::{NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult},
     table, workload,
 };
+use trapcast_replay::{Standing, ratio};
 use trapcast_tool::error::{Error, Result};
 
 /// The schemes whose means are shown; the others are simpler or cost more everywhere.

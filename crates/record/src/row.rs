@@ -1,0 +1,202 @@
+//! One row of a record file: what the hypervisor wrote about a window, and what the lab adds to it.
+
+use trapcast_trace::{
+    record::{Flags, NEVER, Record},
+    report::{EXITS, Exit, MAX_CORES},
+};
+
+use super::metadata::Vcpu;
+use crate::error::{Error, Result};
+
+/// PSTATE.M\[4\]: the guest is in AArch32 state.
+const PSTATE_AARCH32: u32 = 1 << 4;
+
+/// A window with what came before it.
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// What the hypervisor wrote.
+    pub record: Record,
+    /// The core.
+    pub core: u8,
+    /// Where the vCPU belongs.
+    pub vcpu: Vcpu,
+    /// Guest instructions that the core had retired before the window.
+    pub start_instructions: u64,
+    /// How the vCPU's window before ended; `None` in its first one.
+    pub before: Option<Before>,
+}
+
+/// How a vCPU's window before ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Before {
+    /// [`Record::exit`].
+    pub exit: u8,
+    /// [`Record::intid`].
+    pub intid: u16,
+    /// [`Record::esr`].
+    pub esr: u32,
+}
+
+impl Row {
+    /// Whether all of `flags` are set.
+    pub const fn has(&self, flags: Flags) -> bool {
+        Flags::from_bits_truncate(self.record.flags).contains(flags)
+    }
+
+    /// Whether the vCPU was taken off the core although it could have gone on.
+    pub const fn preempted(&self) -> bool {
+        self.record.exit == Exit::HypervisorTimer as u8 && self.has(Flags::PUT)
+    }
+
+    /// Whether the guest resumed in AArch32 state.
+    pub const fn aarch32(&self) -> bool {
+        self.record.pstate & PSTATE_AARCH32 != 0
+    }
+
+    /// The exception level at which the guest resumed: PSTATE.M\[3:2\] in AArch64 state; in AArch32
+    /// state, 0 in User mode and else 1.
+    pub const fn el(&self) -> u32 {
+        match (self.aarch32(), self.record.pstate & 0xf) {
+            (true, 0) => 0,
+            (true, _) => 1,
+            (false, mode) => mode >> 2,
+        }
+    }
+
+    /// CPACR_EL1, with the bits that were recorded at their place.
+    pub const fn cpacr(&self) -> u32 {
+        (self.record.cpacr as u32) << 16
+    }
+
+    /// Guest instructions into the window at the first use, if any.
+    pub fn first_use(&self) -> Option<u32> {
+        (self.record.first_use != NEVER).then_some(self.record.first_use)
+    }
+}
+
+/// Makes rows of records: keeps the running sums of each core and the last window of each vCPU.
+#[derive(Debug)]
+pub struct Enricher {
+    vcpus: Vec<(Vcpu, Option<Before>)>,
+    instructions: [u64; MAX_CORES],
+}
+
+impl Enricher {
+    /// Begins with vCPUs and cores that have not run.
+    pub fn new(vcpus: &[Vcpu]) -> Self {
+        Self {
+            vcpus: vcpus.iter().map(|vcpu| (*vcpu, None)).collect(),
+            instructions: [0; MAX_CORES],
+        }
+    }
+
+    /// Returns the row of a core's next record.
+    ///
+    /// # Errors
+    /// [`Error::Impossible`] where no hypervisor of this version can have written the record.
+    pub fn enrich(&mut self, core: usize, record: &Record) -> Result<Row> {
+        let instructions = self
+            .instructions
+            .get_mut(core)
+            .ok_or_else(|| impossible(format!("core {core}")))?;
+        let vcpus = self.vcpus.len();
+        let (vcpu, before) = self
+            .vcpus
+            .get_mut(usize::from(record.vcpu))
+            .ok_or_else(|| impossible(format!("vCPU {}, and there are {vcpus}", record.vcpu)))?;
+        if usize::from(record.exit) >= EXITS {
+            return Err(impossible(format!("exit reason {}", record.exit)));
+        }
+        let row = Row {
+            record: *record,
+            core: core as u8,
+            vcpu: *vcpu,
+            start_instructions: *instructions,
+            before: *before,
+        };
+        *instructions += u64::from(record.guest_instructions);
+        *before = Some(Before {
+            exit: record.exit,
+            intid: record.intid,
+            esr: record.esr,
+        });
+        Ok(row)
+    }
+}
+
+fn impossible(what: String) -> Error {
+    Error::Impossible { what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VCPUS: [Vcpu; 2] = [Vcpu { vm: 0, index: 0 }, Vcpu { vm: 1, index: 0 }];
+
+    fn record(vcpu: u16, instructions: u32) -> Record {
+        Record {
+            vcpu,
+            guest_instructions: instructions,
+            esr: instructions,
+            ..Record::default()
+        }
+    }
+
+    #[test]
+    fn sums_run_per_core_and_the_exit_before_is_the_vcpus_own() {
+        let mut enricher = Enricher::new(&VCPUS);
+        let steps = [(0, 0, 10), (0, 1, 20), (1, 1, 40), (0, 0, 80)];
+        let rows = steps.map(|(core, vcpu, count)| {
+            let row = enricher.enrich(core, &record(vcpu, count)).unwrap();
+            (row.start_instructions, row.before.map(|before| before.esr))
+        });
+        assert_eq!(rows, [(0, None), (10, None), (0, Some(20)), (30, Some(10))]);
+    }
+
+    #[test]
+    fn what_no_hypervisor_writes_is_refused() {
+        let good = record(1, 1);
+        let cases = [
+            (
+                0,
+                Record {
+                    exit: EXITS as u8,
+                    ..good
+                },
+                "exit reason 11",
+            ),
+            (0, Record { vcpu: 2, ..good }, "vCPU 2, and there are 2"),
+            (MAX_CORES, good, "core 16"),
+        ];
+        for (core, record, sentence) in cases {
+            let mut enricher = Enricher::new(&VCPUS);
+            let error = enricher.enrich(core, &record).unwrap_err().to_string();
+            assert!(error.contains(sentence), "{error}");
+        }
+    }
+
+    #[test]
+    fn pstate_tells_the_exception_level() {
+        let el = |pstate| {
+            let record = Record {
+                pstate,
+                ..Record::default()
+            };
+            let row = Enricher::new(&VCPUS).enrich(0, &record).unwrap();
+            (row.el(), row.aarch32())
+        };
+        // EL0t, EL1t, EL1h, and AArch32's User, Supervisor and System modes.
+        assert_eq!(
+            [0x0, 0x4, 0x3c5, 0x10, 0x13, 0x1f].map(el),
+            [
+                (0, false),
+                (1, false),
+                (1, false),
+                (0, true),
+                (1, true),
+                (1, true)
+            ]
+        );
+    }
+}

@@ -1,0 +1,515 @@
+//! Whole files: written, read back, damaged, refused.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+};
+
+use proptest::prelude::*;
+use tempfile::TempDir;
+use trapcast_trace::{
+    record::{Flags, Record},
+    report::{EXITS, MAX_CORES},
+};
+use zerocopy::FromBytes;
+
+use super::{
+    End, Error, Event, Metadata, NULL, RecordFile, RecordWriter, Result, Shape, Vcpu, generate,
+    reseal,
+    row::{Enricher, Row},
+    schema::{COLUMNS, Column, Value},
+    seal,
+};
+
+const VCPUS: [Vcpu; 3] = [
+    Vcpu { vm: 0, index: 0 },
+    Vcpu { vm: 0, index: 1 },
+    Vcpu { vm: 7, index: 0 },
+];
+
+fn metadata() -> Metadata {
+    Metadata {
+        workload: "test".to_string(),
+        vcpus: VCPUS.to_vec(),
+        counter_frequency: 1000,
+        ..Metadata::default()
+    }
+}
+
+/// A record of any content that the hypervisor could write.
+fn record() -> impl Strategy<Value = Record> {
+    let flags = 0..=Flags::all().bits();
+    let fields = (0..VCPUS.len() as u16, 0..EXITS as u8, flags, 0..3u16);
+    (any::<[u8; size_of::<Record>()]>(), fields).prop_map(|(bytes, fields)| {
+        let (vcpu, exit, flags, host_uses) = fields;
+        Record {
+            vcpu,
+            exit,
+            flags,
+            host_uses,
+            ..Record::read_from_bytes(&bytes).unwrap()
+        }
+    })
+}
+
+/// An empty file to be written.
+fn file(path: &Path) -> File {
+    let mut options = File::options();
+    let options = options.read(true).write(true).create(true).truncate(true);
+    options.open(path).unwrap()
+}
+
+fn write(
+    path: &Path,
+    columns: &'static [Column],
+    row_group: usize,
+    records: &[(usize, Record)],
+) -> Result<File> {
+    let mut writer = RecordWriter::with_columns(file(path), metadata(), columns, row_group)?;
+    for (core, record) in records {
+        writer.push(*core, &[*record])?;
+    }
+    writer.finish(End {
+        waits: 5,
+        counter_frequency: 1000,
+    })
+}
+
+/// What a column of these rows is when it is read.
+fn expected(column: &Column, rows: &[Row]) -> Vec<u64> {
+    let value = |row: &Row| match column.value {
+        Value::Bool(value) => value(row).into(),
+        Value::Number(_, value) => value(row).into(),
+        Value::MaybeNumber(_, value) => value(row).map_or(NULL, u64::from),
+        Value::Long(value) => value(row),
+        Value::Exit(value) => value(row).into(),
+        Value::MaybeExit(value) => value(row).map_or(NULL, u64::from),
+    };
+    rows.iter().map(value).collect()
+}
+
+/// Reads a column of a row group.
+fn read_column(file: &RecordFile, group: usize, name: &'static str) -> Result<Vec<u64>> {
+    let mut columns = file.columns(group..group + 1, [name])?;
+    let mut all = Vec::new();
+    while let Some([values]) = columns.next()? {
+        all.extend(values);
+    }
+    Ok(all)
+}
+
+fn event(core: usize, record: &Record) -> Event {
+    let flags = Flags::from_bits_truncate(record.flags);
+    let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
+    Event {
+        pc: record.pc,
+        vcpu: record.vcpu,
+        core: core as u8,
+        flags: flag(flags.contains(Flags::FP), Event::USED)
+            | flag(flags.contains(Flags::PUT), Event::PUT)
+            | flag(flags.contains(Flags::POWERED_ON), Event::POWERED_ON)
+            | flag(flags.contains(Flags::INTERRUPT_PENDING), Event::PENDING)
+            | flag(record.host_uses > 0, Event::HOST),
+    }
+}
+
+/// Reads everything that a file has.
+fn read_all(path: &Path) -> Result<Vec<Event>> {
+    let file = RecordFile::open(path)?;
+    let (mut all, mut events) = (Vec::new(), Vec::new());
+    for group in 0..file.row_group_count() {
+        file.read_events(group, &mut events)?;
+        all.append(&mut events);
+        for column in COLUMNS {
+            read_column(&file, group, column.name)?;
+        }
+    }
+    Ok(all)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_was_written_is_read(
+        records in prop::collection::vec((0..MAX_CORES, record()), 0..200),
+        row_group in 1..120usize,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file.parquet");
+        write(&path, COLUMNS, row_group, &records).unwrap();
+        let mut enricher = Enricher::new(&VCPUS);
+        let rows = records.iter().map(|(core, record)| enricher.enrich(*core, record).unwrap());
+        let rows: Vec<_> = rows.collect();
+        let file = RecordFile::open(&path).unwrap();
+        prop_assert_eq!(file.windows(), records.len() as u64);
+        prop_assert_eq!(file.metadata().waits, 5);
+        prop_assert_eq!(file.metadata().vms, 2);
+        prop_assert_eq!(file.row_group_count(), rows.len().div_ceil(row_group));
+        for (group, rows) in rows.chunks(row_group).enumerate() {
+            for column in COLUMNS {
+                let read = read_column(&file, group, column.name).unwrap();
+                prop_assert_eq!(read, expected(column, rows), "{}", column.name);
+            }
+        }
+        let events: Vec<_> = records.iter().map(|(core, record)| event(*core, record)).collect();
+        prop_assert_eq!(read_all(&path).unwrap(), events);
+    }
+}
+
+/// A small file in a directory of its own.
+fn small(windows: u64) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("small.parquet");
+    let shape = Shape {
+        windows,
+        vcpus: 3,
+        seed: 1,
+        replay_only: false,
+    };
+    generate(file(&path), shape, &|| false).unwrap();
+    (directory, path)
+}
+
+fn refusal(path: &Path) -> String {
+    let error = read_all(path).unwrap_err();
+    let cause = std::error::Error::source(&error);
+    let sentence = cause.map_or(error.to_string(), |cause| format!("{error}: {cause}"));
+    assert!(!sentence.contains('\n'), "{sentence}");
+    assert!(
+        sentence.contains("parquet "),
+        "it names no file: {sentence}"
+    );
+    sentence
+}
+
+#[test]
+fn a_record_for_replays_holds_the_same_windows_and_nothing_else() {
+    let (directory, whole) = small(3_000);
+    let path = directory.path().join("lean.parquet");
+    let shape = Shape {
+        windows: 3_000,
+        vcpus: 3,
+        seed: 1,
+        replay_only: true,
+    };
+    generate(file(&path), shape, &|| false).unwrap();
+    let file = RecordFile::open(&path).unwrap();
+    let mut events = Vec::new();
+    file.read_events(0, &mut events).unwrap();
+    let mut expected = read_all(&whole).unwrap();
+    assert!(expected.iter().any(|event| event.pc != 0));
+    expected.iter_mut().for_each(|event| event.pc = 0);
+    assert_eq!(events, expected);
+    let error = read_column(&file, 0, "pc").unwrap_err().to_string();
+    assert!(error.contains("no column pc"), "{error}");
+}
+
+#[test]
+fn the_same_seed_makes_the_same_windows() {
+    let (_first, first) = small(30_000);
+    let (_second, second) = small(30_000);
+    assert_eq!(
+        std::fs::read(&first).unwrap(),
+        std::fs::read(&second).unwrap()
+    );
+    let events = read_all(&first).unwrap();
+    assert_eq!(events.len(), 30_000);
+    for vcpu in 0..3 {
+        assert!(events.iter().any(|event| event.vcpu == vcpu));
+    }
+    for flag in [Event::USED, Event::PUT, Event::HOST, Event::POWERED_ON] {
+        let set = events.iter().filter(|event| event.has(flag));
+        let set = set.count();
+        assert!((1..29_000).contains(&set), "{flag}: {set}");
+    }
+}
+
+#[test]
+fn work_begins_behind_the_first_mark_of_a_vm() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("marks.parquet");
+    let record = |vcpu, flags: Flags| {
+        let flags = flags.bits();
+        let record = Record {
+            vcpu,
+            flags,
+            ..Record::default()
+        };
+        (0, record)
+    };
+    // The two vCPUs of VM 0 and the one of VM 7, in row groups of two windows.
+    let marked = Flags::MARK;
+    let none = Flags::empty();
+    let records = [
+        record(0, none),
+        record(2, none),
+        record(1, none),
+        record(1, marked),
+        record(0, marked),
+        record(2, none),
+    ];
+    write(&path, COLUMNS, 2, &records).unwrap();
+    let file = RecordFile::open(&path).unwrap();
+    assert_eq!(file.work_begins().unwrap(), [(0, 4), (7, 0)].into());
+}
+
+#[test]
+fn several_threads_may_read_one_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.parquet");
+    let records = vec![(0, Record::default()); 40];
+    write(&path, COLUMNS, 10, &records).unwrap();
+    let file = RecordFile::open(&path).unwrap();
+    std::thread::scope(|scope| {
+        for group in 0..file.row_group_count() {
+            let file = &file;
+            scope.spawn(move || {
+                let mut events = vec![Event::new(9, 9, 9); 3];
+                file.read_events(group, &mut events).unwrap();
+                assert_eq!(events, vec![Event::new(0, 0, 0); 10]);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_record_without_windows_opens_but_has_nothing_to_replay() {
+    let (_directory, path) = small(0);
+    let file = RecordFile::open(&path).unwrap();
+    assert_eq!((file.windows(), file.row_group_count()), (0, 0));
+    let error = file.require_windows().unwrap_err();
+    assert!(error.to_string().contains("no windows"), "{error}");
+}
+
+#[test]
+fn what_is_no_record_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("foreign.parquet");
+    for bytes in [&b""[..], b"PAR1", b"vcpu,core\n1,2\n3,4\n", &[0; 5000]] {
+        std::fs::write(&path, bytes).unwrap();
+        assert!(refusal(&path).contains("is not a Parquet file"));
+    }
+    let error = RecordFile::open(&directory.path().join("none")).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read "), "{error}");
+    let error = RecordFile::open(directory.path()).unwrap_err();
+    assert!(error.to_string().ends_with("is not a file"), "{error}");
+}
+
+/// Replaces bytes of a file's footer, and seals it anew.
+fn forge(path: &Path, old: &[u8], new: &[u8]) {
+    assert_eq!(old.len(), new.len());
+    let mut bytes = std::fs::read(path).unwrap();
+    let place = bytes.windows(old.len()).rposition(|window| window == old);
+    let place = place.unwrap();
+    bytes[place..place + old.len()].copy_from_slice(new);
+    reseal(&mut bytes);
+    std::fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn a_newer_format_and_metadata_that_lack_are_refused() {
+    let (_directory, path) = small(10);
+    forge(
+        &path,
+        b"trapcast.format\x18\x012",
+        b"trapcast.format\x18\x013",
+    );
+    let sentence = refusal(&path);
+    assert!(
+        sentence.contains("newer trapcast (format 3; this one reads 2)"),
+        "{sentence}"
+    );
+    let (_directory, path) = small(10);
+    forge(
+        &path,
+        b"trapcast.format\x18\x012",
+        b"trapcast.format\x18\x011",
+    );
+    assert!(refusal(&path).contains("unknown format 1"));
+    let (_directory, path) = small(10);
+    forge(&path, b"trapcast.format", b"trapcast.fromat");
+    assert!(refusal(&path).contains("no record of Trapcast"));
+    let (_directory, path) = small(10);
+    forge(&path, b"trapcast.waits", b"trapcast.weeds");
+    let sentence = refusal(&path);
+    assert!(sentence.contains("`waits`"), "{sentence}");
+    let (_directory, path) = small(10);
+    forge(
+        &path,
+        b"trapcast.windows\x18\x0210",
+        b"trapcast.windows\x18\x0211",
+    );
+    assert!(refusal(&path).contains("10 windows, but its metadata say 11"));
+}
+
+#[test]
+fn a_missing_column_and_one_of_the_wrong_type_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.parquet");
+    let records = [(0, Record::default())];
+    let without: Vec<_> = COLUMNS
+        .iter()
+        .copied()
+        .filter(|column| column.name != "put")
+        .collect();
+    write(&path, without.leak(), 10, &records).unwrap();
+    assert!(refusal(&path).contains("has no column put (bool)"));
+    let changed = COLUMNS.iter().map(|column| match column.name {
+        "vcpu" => Column {
+            value: Value::Long(|row| row.record.vcpu.into()),
+            ..*column
+        },
+        _ => *column,
+    });
+    write(&path, changed.collect::<Vec<_>>().leak(), 10, &records).unwrap();
+    let sentence = refusal(&path);
+    assert!(
+        sentence.contains("column vcpu of type uint64; a record's is uint16"),
+        "{sentence}"
+    );
+    let nullable = COLUMNS.iter().map(|column| match column.name {
+        "core" => Column {
+            value: Value::MaybeNumber(super::schema::Bits::Eight, |row| Some(row.core.into())),
+            ..*column
+        },
+        _ => *column,
+    });
+    write(&path, nullable.collect::<Vec<_>>().leak(), 10, &records).unwrap();
+    assert!(refusal(&path).contains("core of type uint8 or null"));
+}
+
+#[test]
+fn a_file_that_is_cut_off_anywhere_is_refused() {
+    let (_directory, path) = small(300);
+    let whole = std::fs::read(&path).unwrap();
+    let step = whole.len() / 97;
+    let ends = (0..whole.len()).step_by(step);
+    for end in ends.chain(whole.len() - 20..whole.len()) {
+        std::fs::write(&path, &whole[..end]).unwrap();
+        refusal(&path);
+    }
+}
+
+/// A seeded choice of bits below a number.
+fn bits(below: usize, count: usize) -> impl Iterator<Item = usize> {
+    const SEED: u64 = 7;
+    println!("seed {SEED}");
+    let mut state = SEED;
+    std::iter::repeat_with(move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 33) as usize % below
+    })
+    .take(count)
+}
+
+#[test]
+fn a_flipped_bit_anywhere_is_found() {
+    let (_directory, path) = small(300);
+    let whole = std::fs::read(&path).unwrap();
+    for bit in bits(whole.len() * 8, 400) {
+        let mut bytes = whole.clone();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        std::fs::write(&path, &bytes).unwrap();
+        refusal(&path);
+    }
+}
+
+#[test]
+fn a_footer_made_on_purpose_does_no_harm() {
+    let (_directory, path) = small(300);
+    let whole = std::fs::read(&path).unwrap();
+    let length = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap());
+    let footer = whole.len() - 8 - length as usize;
+    let key = seal::FOOTER_KEY.as_bytes();
+    let sealed = whole.windows(key.len()).rposition(|window| window == key);
+    for bit in bits((sealed.unwrap() - footer) * 8, 600) {
+        let mut bytes = whole.clone();
+        bytes[footer + bit / 8] ^= 1 << (bit % 8);
+        reseal(&mut bytes);
+        std::fs::write(&path, &bytes).unwrap();
+        // What it says is for nobody to know; that it comes back is the point.
+        if read_all(&path).is_err() {
+            refusal(&path);
+        }
+    }
+}
+
+#[test]
+fn a_column_made_on_purpose_does_no_harm() {
+    let (_directory, path) = small(300);
+    let whole = std::fs::read(&path).unwrap();
+    let length = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap());
+    let footer = whole.len() - 8 - length as usize;
+    let mut refused = 0;
+    for bit in bits((footer - 4) * 8, 600) {
+        let mut bytes = whole.clone();
+        bytes[4 + bit / 8] ^= 1 << (bit % 8);
+        reseal(&mut bytes);
+        std::fs::write(&path, bytes).unwrap();
+        if read_all(&path).is_err() {
+            let sentence = refusal(&path);
+            assert!(!sentence.contains("its checksum"), "{sentence}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0);
+}
+
+/// An output that takes so many bytes.
+struct Full(std::io::Cursor<Vec<u8>>, usize);
+
+impl std::io::Write for Full {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.0.get_ref().len() + bytes.len() > self.1 {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        std::io::Write::write(&mut self.0, bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl std::io::Read for Full {
+    fn read(&mut self, bytes: &mut [u8]) -> std::io::Result<usize> {
+        std::io::Read::read(&mut self.0, bytes)
+    }
+}
+
+impl std::io::Seek for Full {
+    fn seek(&mut self, to: std::io::SeekFrom) -> std::io::Result<u64> {
+        std::io::Seek::seek(&mut self.0, to)
+    }
+}
+
+#[test]
+fn an_output_that_is_full_is_an_error_with_its_cause() {
+    let shape = Shape {
+        windows: 100_000,
+        vcpus: 1,
+        seed: 1,
+        replay_only: false,
+    };
+    let full = Full(std::io::Cursor::default(), 50_000);
+    let error = generate(full, shape, &|| false).err().unwrap();
+    assert!(matches!(error, Error::Unwritable { .. }), "{error}");
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("no storage space"), "{cause}");
+}
+
+#[test]
+fn what_the_caller_gives_up_is_given_up() {
+    let shape = Shape {
+        windows: 1 << 40,
+        vcpus: 1,
+        seed: 1,
+        replay_only: true,
+    };
+    let full = Full(std::io::Cursor::default(), usize::MAX);
+    let error = generate(full, shape, &|| true).err().unwrap();
+    assert!(matches!(error, Error::Cancelled), "{error}");
+}

@@ -1,0 +1,29 @@
+//! Why a record cannot be replayed.
+
+/// Why a record cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The record cannot be read.
+    #[error(transparent)]
+    Record(#[from] trapcast_record::Error),
+    /// A vCPU runs on another core without having been put on the one before.
+    #[error(
+        "vCPU {vcpu} runs on core {core}, and was not put on core {before} where it ran before: no hypervisor \
+         does so, and a replay cannot; record it anew"
+    )]
+    NotPut {
+        /// The vCPU, by its number over all VMs.
+        vcpu: u16,
+        /// The core where it runs.
+        core: u8,
+        /// The core where it ran before.
+        before: u8,
+    },
+    /// The caller said to stop.
+    #[error("stopped")]
+    Cancelled,
+}
+
+/// What a replay has found out, or why it has not.
+pub type Result<T> = std::result::Result<T, Error>;

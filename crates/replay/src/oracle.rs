@@ -1,0 +1,244 @@
+//! The cheapest that hindsight could do: which sequence of decisions costs least over a record, if
+//! it is known beforehand what every window does.
+//!
+//! At each entry the oracle loads the guest's registers or leaves them where they are, and leaves
+//! the gate open or closed, open only if they are the guest's. At each exit it keeps them in the core
+//! or gives them back. What is not a decision costs it what it costs a scheme: a use behind the
+//! closed gate traps, the host's own use takes the registers, and a vCPU that is turned on anew gives
+//! them back.
+//!
+//! To give registers back early hardly ever pays, as an exchange costs the same whoever's registers
+//! it saves. The exception is a vCPU that is turned on anew later: its registers have to go then, and
+//! the gate, which stood open at its exit, may be closed.
+//!
+//! A vCPU that moves to another core finds its registers in memory: if the old core has them still, it
+//! saves them, which costs an exchange there. So what a core does best does not depend on the others.
+//!
+//! All that matters of the past is whose registers a core holds and how its gate stands. So this is
+//! a shortest path through few states per window, in memory that does not grow with the record. How
+//! much the ways to these states differ in cost takes few values, too: the steps are kept in a table
+//! that fills as it is used (`walk`), as those of the schemes are.
+
+use trapcast_forecast::Costs;
+use trapcast_record::Event;
+
+use super::{batch::Batch, cost::Moves, walk::Walk};
+
+/// The cheapest way to one state of a core.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Way {
+    /// What it leads to.
+    pub place: Place,
+    /// What it costs more than another one; more than which, is for the caller to know.
+    pub cost: u64,
+    /// Which of the ways at the start of the step it goes on.
+    pub from: usize,
+    /// What it has moved since then.
+    pub moves: Moves,
+}
+
+/// A state of a core.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Place {
+    /// Whose registers it holds: the host's, or a vCPU's by its number.
+    pub owner: Option<u16>,
+    /// Whether the gate is open.
+    pub open: bool,
+}
+
+impl Place {
+    /// A core where nobody has run.
+    pub const START: Self = Self {
+        owner: None,
+        open: false,
+    };
+}
+
+impl Way {
+    /// Opens the gate for the hypervisor.
+    fn unlock(&mut self, costs: &Costs) {
+        if !self.place.open {
+            self.place.open = true;
+            self.cost += costs.unlock();
+            self.moves.gate_writes += 1;
+            self.moves.isbs += 1;
+        }
+    }
+
+    /// Sets the gate for a guest.
+    fn set(mut self, open: bool, costs: &Costs) -> Self {
+        if self.place.open != open {
+            self.place.open = open;
+            self.cost += u64::from(costs.gate);
+            self.moves.gate_writes += 1;
+        }
+        self
+    }
+
+    /// Sees to it that the registers are `owner`'s.
+    fn give(mut self, owner: Option<u16>, costs: &Costs) -> Self {
+        if self.place.owner != owner {
+            self.unlock(costs);
+            self.place.owner = owner;
+            self.cost += costs.exchange();
+            self.moves.exchanges += 1;
+        }
+        self
+    }
+
+    /// The guest uses the registers.
+    fn used(mut self, guest: Option<u16>, costs: &Costs) -> Self {
+        if self.place.open {
+            return self;
+        }
+        if self.place.owner == guest {
+            self.cost += u64::from(costs.probe);
+            self.moves.probes += 1;
+        } else {
+            self.cost += u64::from(costs.trap);
+            self.moves.traps += 1;
+        }
+        self.unlock(costs);
+        self.give(guest, costs)
+    }
+
+    /// The host uses the registers.
+    fn host_used(mut self, costs: &Costs) -> Self {
+        self.unlock(costs);
+        self.give(None, costs)
+    }
+}
+
+/// Goes through one window of `vcpu` on all `ways`. Returns those to all states that can still be part
+/// of the best.
+pub(super) fn window(ways: Vec<Way>, vcpu: u16, flags: u8, costs: &Costs) -> Vec<Way> {
+    let guest = Some(vcpu);
+    if flags & !(Event::USED | Event::PUT) == 0 && is_at_rest(&ways, vcpu, costs) {
+        return ways;
+    }
+    let mut next = Vec::new();
+    for mut way in ways {
+        if flags & Event::POWERED_ON != 0 && way.place.owner == guest {
+            way = way.give(None, costs);
+        }
+        // To load them and close the gate is never better than to leave it open until it has to be
+        // closed.
+        let entries = [
+            way.set(false, costs),
+            way.give(guest, costs).set(true, costs),
+        ];
+        for mut way in entries {
+            if flags & Event::USED != 0 {
+                way = way.used(guest, costs);
+            }
+            if flags & Event::HOST != 0 {
+                way = way.host_used(costs);
+            }
+            offer(&mut next, way);
+            if way.place.owner == guest {
+                offer(&mut next, way.give(None, costs));
+            }
+        }
+    }
+    prune(&mut next, costs);
+    next
+}
+
+/// `vcpu` leaves the core for another one on all `ways`, and its registers with it if the core has them.
+pub(super) fn leave(ways: Vec<Way>, vcpu: u16, costs: &Costs) -> Vec<Way> {
+    let mut next = Vec::new();
+    for way in ways {
+        let keeps = way.place.owner != Some(vcpu);
+        offer(&mut next, if keeps { way } else { way.give(None, costs) });
+    }
+    prune(&mut next, costs);
+    next
+}
+
+/// Returns whether the vCPU has the registers and an open gate on the cheapest way to anything, but
+/// for having given them back just now. Each window of it that follows comes to the same again,
+/// whether it uses them or not, unless it is turned on anew or the host uses them.
+fn is_at_rest(ways: &[Way], vcpu: u16, costs: &Costs) -> bool {
+    let guest = Some(vcpu);
+    let ready = |way: &&Way| way.place.owner == guest && way.place.open;
+    let Some(ready) = ways.iter().find(ready) else {
+        return false;
+    };
+    let given_back = ready.give(None, costs).cost;
+    ways.iter().all(|way| {
+        let Place { owner, open } = way.place;
+        open && (owner == guest || owner.is_none() && way.cost == given_back)
+    })
+}
+
+/// Keeps `way` if it is the cheapest to its state.
+fn offer(ways: &mut Vec<Way>, way: Way) {
+    let same = |other: &&mut Way| other.place == way.place;
+    match ways.iter_mut().find(same) {
+        Some(other) if other.cost <= way.cost => {}
+        Some(other) => *other = way,
+        None => ways.push(way),
+    }
+}
+
+/// Leaves out states that save nothing against the same with the gate the other way: an open gate
+/// can be closed when that is of use, for one write, and a closed one be opened.
+fn prune(ways: &mut Vec<Way>, costs: &Costs) {
+    for index in (0..ways.len()).rev() {
+        let Way { place, cost, .. } = ways[index];
+        let Place { owner, open } = place;
+        let change = if open {
+            costs.unlock()
+        } else {
+            u64::from(costs.gate)
+        };
+        let beats = |way: &Way| {
+            way.place.owner == owner && way.place.open != open && way.cost + change <= cost
+        };
+        if ways.iter().any(beats) {
+            ways.swap_remove(index);
+        }
+    }
+}
+
+/// The cheapest decisions under one profile, over the windows so far.
+#[derive(Debug)]
+pub(super) struct Oracle {
+    costs: Costs,
+    /// By number of the core.
+    cores: Vec<Walk>,
+}
+
+impl Oracle {
+    /// Returns an oracle that has seen nothing yet.
+    pub const fn new(costs: Costs) -> Self {
+        Self {
+            costs,
+            cores: Vec::new(),
+        }
+    }
+
+    /// Goes through the windows of a batch.
+    pub fn run(&mut self, batch: &Batch) {
+        for (run, flags) in batch.runs() {
+            let index = usize::from(run.core);
+            if self.cores.len() <= index {
+                let costs = self.costs;
+                self.cores.resize_with(index + 1, || Walk::new(costs));
+            }
+            if let Some(old) = run.moved_from {
+                self.cores[usize::from(old)].leave(run.vcpu);
+            }
+            self.cores[index].run(run, flags);
+        }
+    }
+
+    /// Returns the profile, and what the cheapest decisions move.
+    pub fn finish(self) -> (Costs, Moves) {
+        let mut moves = Moves::default();
+        for core in self.cores {
+            moves += core.finish();
+        }
+        (self.costs, moves)
+    }
+}

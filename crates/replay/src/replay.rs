@@ -1,0 +1,264 @@
+//! All schemes, all oracles and the windows over one record, on one thread or several.
+
+use rayon::prelude::*;
+use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
+use trapcast_record::{Cancel, Event, RecordFile};
+
+use super::{
+    batch::Batch,
+    error::{Error, Result},
+    follow::resume,
+    lane::{Asked, Lane},
+    oracle::Oracle,
+    outcome::{OracleOutcome, Outcome, SchemeOutcome},
+    table::STEPS,
+    windows::WindowCount,
+};
+
+/// Windows that are cut up at a time: few enough that they stay in the nearest caches.
+const PIECE: usize = 1 << 12;
+const _: () = assert!(PIECE <= STEPS);
+
+/// Makes the forecaster of a vCPU of this number.
+type Make = Box<dyn Fn(u16) -> Forecaster + Send>;
+
+/// A scheme that remembers more than goes into a table.
+struct Remembering {
+    scheme: Scheme,
+    /// The costs that it decides by, if it knows any.
+    costs: Option<Costs>,
+    /// Whether an interrupt that is pending goes before a load.
+    prompt: bool,
+    lane: Asked<Forecaster, Make>,
+}
+
+/// Those that are replayed side by side, which takes hardly longer than one of them.
+const SIDE_BY_SIDE: usize = 4;
+
+/// A part of a replay that knows nothing of the others.
+enum Part {
+    Rules(Vec<(Scheme, Lane<Rule>)>),
+    Remembering(Vec<Remembering>),
+    Oracle(Oracle),
+    Windows(WindowCount),
+}
+
+/// A replay of some schemes over one record.
+pub struct Replay {
+    /// One for each thread: what it cuts up, and what it replays.
+    strands: Vec<(Batch, Vec<Part>)>,
+    schemes: Vec<Scheme>,
+    profiles: Vec<Costs>,
+}
+
+impl Replay {
+    /// Returns a replay of `schemes`, with an oracle for each of `profiles`, that has seen nothing
+    /// yet. It uses the threads of the current rayon pool.
+    ///
+    /// `forecast`, which decides by costs, is replayed twice for each profile: with an interrupt that is
+    /// pending going first, and with `prompt=off`.
+    pub fn new(schemes: &[Scheme], profiles: &[Costs]) -> Self {
+        let (mut rules, mut remembering) = (Vec::new(), Vec::new());
+        for &scheme in schemes {
+            match scheme {
+                Scheme::Forecast => remembering.extend(profiles.iter().flat_map(|&costs| {
+                    [true, false].map(|prompt| Remembering::new(scheme, Some(costs), prompt))
+                })),
+                Scheme::Counter | Scheme::Credit => {
+                    remembering.push(Remembering::new(scheme, None, true));
+                }
+                _ => rules.push((scheme, Lane::of(scheme))),
+            }
+        }
+        let mut parts = vec![Part::Rules(rules)];
+        while !remembering.is_empty() {
+            let rest = remembering.split_off(remembering.len().min(SIDE_BY_SIDE));
+            parts.push(Part::Remembering(remembering));
+            remembering = rest;
+        }
+        parts.extend(
+            profiles
+                .iter()
+                .map(|&costs| Part::Oracle(Oracle::new(costs))),
+        );
+        parts.push(Part::Windows(WindowCount::default()));
+        let threads = rayon::current_num_threads().min(parts.len());
+        let mut strands: Vec<_> = (0..threads)
+            .map(|_| (Batch::default(), Vec::new()))
+            .collect();
+        for (part, strand) in parts.into_iter().zip((0..threads).cycle()) {
+            strands[strand].1.push(part);
+        }
+        Self {
+            strands,
+            schemes: schemes.to_vec(),
+            profiles: profiles.to_vec(),
+        }
+    }
+
+    /// Replays the windows that come next.
+    ///
+    /// # Errors
+    /// [`Error::NotPut`] if a vCPU runs on another core without having been put on the one before. What has
+    /// been counted is then of no use.
+    pub fn add(&mut self, events: &[Event]) -> Result<()> {
+        let add = |(batch, parts): &mut (Batch, Vec<Part>)| {
+            for piece in events.chunks(PIECE) {
+                batch.fill(piece)?;
+                parts.iter_mut().for_each(|part| part.run(batch, piece));
+            }
+            Ok(())
+        };
+        match &mut self.strands[..] {
+            [strand] => add(strand),
+            strands => strands.par_iter_mut().try_for_each(add),
+        }
+    }
+
+    /// Returns what was counted.
+    pub fn finish(self) -> Outcome {
+        let mut outcome = Outcome::default();
+        for (_, parts) in self.strands {
+            parts.into_iter().for_each(|part| part.finish(&mut outcome));
+        }
+        let profile = |costs| self.profiles.iter().position(|&asked| asked == costs);
+        let place = |scheme| self.schemes.iter().position(|&asked| asked == scheme);
+        outcome
+            .schemes
+            .sort_by_key(|outcome| (place(outcome.scheme), outcome.costs.map(profile)));
+        outcome
+            .not_prompt
+            .sort_by_key(|outcome| outcome.costs.map(profile));
+        outcome.oracles.sort_by_key(|oracle| profile(oracle.costs));
+        outcome
+    }
+}
+
+impl Remembering {
+    fn new(scheme: Scheme, costs: Option<Costs>, prompt: bool) -> Self {
+        let prices = Prices::new(&costs.unwrap_or_default());
+        // The number is the seed at EL2, too.
+        let make = move |number: u16| Forecaster::new(scheme, prices, number.into());
+        Self {
+            scheme,
+            costs,
+            prompt,
+            lane: Asked::new(Box::new(make)),
+        }
+    }
+
+    /// Replays a batch, which the events were cut up into, under all of `some`.
+    fn run<const N: usize>(some: [&mut Self; N], batch: &Batch, events: &[Event]) {
+        let prompt = some.each_ref().map(|one| one.prompt);
+        let told = |number: usize, window: usize| {
+            let resume = resume(&events[window]);
+            Resume {
+                pending: resume.pending & prompt[number],
+                ..resume
+            }
+        };
+        Asked::run(some.map(|one| &mut one.lane), batch, told);
+    }
+}
+
+impl Part {
+    /// Replays a batch, which the events were cut up into.
+    fn run(&mut self, batch: &Batch, events: &[Event]) {
+        match self {
+            Self::Rules(lanes) => Lane::run_all(lanes, batch),
+            Self::Remembering(some) => match some.as_mut_array() {
+                Some(all) => Remembering::run::<SIDE_BY_SIDE>(all.each_mut(), batch, events),
+                None => some
+                    .iter_mut()
+                    .for_each(|one| Remembering::run([one], batch, events)),
+            },
+            Self::Oracle(oracle) => oracle.run(batch),
+            Self::Windows(windows) => windows.run(batch),
+        }
+    }
+
+    /// Adds what was counted to `outcome`.
+    fn finish(self, outcome: &mut Outcome) {
+        match self {
+            Self::Rules(lanes) => {
+                outcome
+                    .schemes
+                    .extend(lanes.into_iter().map(|(scheme, lane)| SchemeOutcome {
+                        scheme,
+                        costs: None,
+                        total: lane.finish(),
+                    }));
+            }
+            Self::Remembering(some) => {
+                for one in some {
+                    let found = SchemeOutcome {
+                        scheme: one.scheme,
+                        costs: one.costs,
+                        total: one.lane.finish(),
+                    };
+                    match one.prompt {
+                        true => outcome.schemes.push(found),
+                        false => outcome.not_prompt.push(found),
+                    }
+                }
+            }
+            Self::Oracle(oracle) => {
+                let (costs, moves) = oracle.finish();
+                outcome.oracles.push(OracleOutcome { costs, moves });
+            }
+            Self::Windows(windows) => outcome.windows = windows.finish(),
+        }
+    }
+}
+
+/// Replays one record: `schemes`, and an oracle for each of `profiles`, over its windows, one row group after
+/// the other, on the threads of the current rayon pool.
+///
+/// While some row groups are replayed, the next ones are decoded, as many at a time as there are threads. So
+/// the memory is that of twice as many row groups, of 16 MiB each.
+///
+/// # Errors
+/// [`Error::Record`] where the record cannot be read or has no windows, [`Error::NotPut`] as [`Replay::add`],
+/// [`Error::Cancelled`] if `cancel` says so.
+pub fn replay_record(
+    record: &RecordFile,
+    schemes: &[Scheme],
+    profiles: &[Costs],
+    cancel: Cancel<'_>,
+) -> Result<Outcome> {
+    record.require_windows()?;
+    let threads = rayon::current_num_threads();
+    let mut replay = Replay::new(schemes, profiles);
+    let decode = |group: usize, mut events: Vec<Event>| {
+        if cancel() {
+            return Err(Error::Cancelled);
+        }
+        record.read_events(group, &mut events)?;
+        Ok(events)
+    };
+    let mut groups = 0..record.row_group_count();
+    let mut decode_some = |room: Vec<Vec<Event>>| -> Result<Vec<Vec<Event>>> {
+        let mut room = room.into_iter();
+        let some: Vec<_> = groups
+            .by_ref()
+            .take(threads)
+            .map(|group| (group, room.next().unwrap_or_default()))
+            .collect();
+        some.into_par_iter()
+            .map(|(group, events)| decode(group, events))
+            .collect()
+    };
+    let mut decoded = decode_some(Vec::new())?;
+    let mut room = Vec::new();
+    while !decoded.is_empty() {
+        let mut add = || decoded.iter().try_for_each(|events| replay.add(events));
+        let (added, next) = if threads == 1 {
+            (add(), decode_some(room))
+        } else {
+            rayon::join(add, || decode_some(room))
+        };
+        added?;
+        room = std::mem::replace(&mut decoded, next?);
+    }
+    Ok(replay.finish())
+}
