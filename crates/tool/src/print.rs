@@ -36,7 +36,7 @@ pub fn print(text: &str) -> Result<()> {
 /// Prints a value as JSON.
 ///
 /// # Errors
-/// As [`print`], and [`Error::Run`] where the value has no JSON form.
+/// As [`print()`], and [`Error::Run`] where the value has no JSON form.
 pub fn print_json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value).map_err(Error::run)?;
     print(&format!("{text}\n"))
