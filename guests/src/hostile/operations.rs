@@ -359,6 +359,11 @@ impl Hostile {
         }
     }
 
+    /// Leaves [`Kind::Wfi`] out from now on, unless that is all it does.
+    pub fn wait_no_more(&mut self) {
+        self.kinds = self.kinds.without(Kind::Wfi);
+    }
+
     /// Waits with interrupts masked, until one comes or with one there already.
     fn wait(&mut self) {
         // Else nothing need ever end the wait.
@@ -366,7 +371,7 @@ impl Hostile {
         if self.values.once_in(2) {
             interrupts::raise(self.vcpu, &mut self.values);
         }
-        // With several vCPUs another one may change the GIC meanwhile.
+        // With several vCPUs another one may change the GIC meanwhile: `several::end_waits`.
         let alone = self.values.map().vcpus == 1;
         let ticks = self.values.below(TICKS);
         interrupts::set_timer(if alone { ticks } else { 0 });

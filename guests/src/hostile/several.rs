@@ -14,6 +14,7 @@ use core::hint::spin_loop;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::attempt::MAX_VCPUS;
+use super::interrupts;
 use super::operations::Hostile;
 use super::tally::Tally;
 use super::values::Map;
@@ -146,6 +147,7 @@ extern "C" fn secondary(vcpu: usize) -> ! {
                 hostile.operate();
             }
         }
+        end_waits(common.map.vcpus as usize);
     }
     // Lets vCPU 0 read the share, and change it.
     ENDED[vcpu].store(starts + 1, Ordering::Release);
@@ -200,6 +202,7 @@ impl Others {
             for _ in 0..LOOKS {
                 spin_loop();
             }
+            end_waits(self.count + 1);
         }
         let mut tally = Tally::default();
         for vcpu in 1..=self.count {
@@ -227,11 +230,20 @@ impl Others {
                 spin_loop();
             }
         }
+        // None of the others ends its operations, and so this vCPU's wait.
+        hostile.wait_no_more();
         let last = if self.count == 0 { 0 } else { LAST };
         for _ in 0..last {
             hostile.operate();
         }
     }
+}
+
+/// Puts the GIC in order for all `vcpus` of the VM. One that waits has its timer's line high, but another vCPU may
+/// have disabled its interrupt since: whoever has ended its operations makes up for it, so that the last one to wait
+/// is woken.
+fn end_waits(vcpus: usize) {
+    (0..vcpus).for_each(interrupts::put_in_order);
 }
 
 /// How many of its starts a vCPU has ended.
