@@ -154,7 +154,7 @@ impl Follower {
     }
 }
 
-/// Returns what a forecast is told of a window.
+/// Returns how the guest resumes at a window, as a forecast sees it.
 #[inline]
 pub(super) fn resume(event: &Event) -> Resume {
     Resume {

@@ -27,7 +27,7 @@ pub(super) enum Owner {
     Me,
     /// Another vCPU's.
     Other,
-    /// Those of another core's host: nobody's that this core holds.
+    /// Another core's host's, which this core does not hold.
     Elsewhere,
 }
 

@@ -180,7 +180,7 @@ impl Check {
             let control = linked | LINKED_ADDRESS | context << LINK_SHIFT;
             self.arm_target(n, level, control, MDE | KDE);
             let found = if same { id } else { !id & 0xffff_ffff };
-            // SAFETY: nothing else goes by it.
+            // SAFETY: no other code reads it.
             unsafe { write_sysreg!("contextidr_el1", found) };
             self.wait();
             let outcome = self.attempt(level, level.target(), false, 0);

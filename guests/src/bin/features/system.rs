@@ -33,7 +33,7 @@ const SWAPPED: u64 = 0x4433_2211;
 /// Runs `body` with SCTLR_EL1 changed.
 fn with_sctlr<T>(change: impl Fn(u64) -> u64, body: impl FnOnce() -> T) -> T {
     let sctlr = read_sysreg!("sctlr_el1");
-    // SAFETY: the callers' changes leave alone what this program goes by.
+    // SAFETY: the callers' changes leave out what this program relies on.
     unsafe { write_sysreg!("sctlr_el1", change(sctlr)) };
     let result = body();
     // SAFETY: as it was.
@@ -231,7 +231,7 @@ pub fn contexts(last: u8) -> bool {
                 value: 7,
                 control: ENABLE | WHOLE | AT_EL0 | CONTEXT,
             };
-            // SAFETY: nothing else goes by these registers.
+            // SAFETY: no other code reads these registers.
             unsafe {
                 set_breakpoint(n, context);
                 write_sysreg!("contextidr_el1", id);
