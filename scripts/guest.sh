@@ -2,9 +2,7 @@
 # Downloads the packages of the Linux guests: Debian's kernels for arm64 (cloud) and armhf (armmp-lpae),
 # a static busybox for each, and the arm64 programs that the study runs.
 #
-# apt does it in a state of its own under target/guest, so that the machine's architectures,
-# sources and installed packages stay as they are; apt checks the signatures. Mirror and suite are
-# the machine's own. A second call finds everything there and does nothing.
+# scripts/packages.sh says how. A second call finds everything there and does nothing.
 #
 # Leaves in target/guest:
 #   arm64   Image, busybox, versions.json
@@ -12,17 +10,13 @@
 #   arm64   userland, a tree of the programs and their libraries; versions-userland.json
 #
 # usage: scripts/guest.sh
-# environment:
-#   TRAPCAST_DEBIAN   use this instead of the machine's sources: "URI SUITE", such as
-#                     "http://deb.debian.org/debian bookworm"
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 guest=$root/target/guest
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-
-say() { printf 'guest: %s\n' "$*"; }
-fail() { printf 'guest: error: %s\n' "$*" >&2; exit 1; }
+self=guest
+store=$guest
+. "$root/scripts/packages.sh"
 
 # Names what one architecture's guest consists of: its meta package, and its files.
 choose() {
@@ -51,43 +45,6 @@ userland_packages=(
 
 have() { [ -s "$guest/$kernel" ] && [ -s "$guest/$busybox" ] && [ -s "$guest/$versions" ]; }
 
-# The machine's own Debian archives, one "URI SUITE" per line.
-archives() {
-    if [ -n "${TRAPCAST_DEBIAN:-}" ]; then
-        printf '%s\n' "$TRAPCAST_DEBIAN"
-        return
-    fi
-    apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-        awk '$3 == "main" && $1 ~ /\/debian(-security)?\/?$/ { print $1, $2 }' | sort -u
-}
-
-# apt with a state of its own: nothing installed, one architecture only, our sources only.
-apt_here() {
-    local tool=$1
-    shift
-    "$tool" -q \
-        -o Dir::State="$apt/state" -o Dir::State::status="$apt/state/status" \
-        -o Dir::Cache="$apt/cache" \
-        -o Dir::Etc::sourcelist="$apt/sources.list" -o Dir::Etc::sourceparts="$apt/none" \
-        -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts="$apt/none" \
-        -o APT::Architecture="$arch" -o APT::Architectures::="$arch" \
-        -o APT::Update::Post-Invoke::= -o APT::Update::Post-Invoke-Success::= \
-        -o APT::Sandbox::User=root -o Acquire::Languages=none \
-        -o Acquire::Retries=3 -o Acquire::http::Timeout=60 \
-        "$@"
-}
-
-# A field of the newest version of a package, such as: field Version busybox-static
-field() { apt_here apt-cache show --no-all-versions "$2" | sed -n "s/^$1: //p" | head -n 1; }
-
-# Fetches one package into $work/debs and unpacks it into $work/PACKAGE.
-fetch() {
-    say "downloading $1 $(field Version "$1") for $arch"
-    (cd "$work/debs" && apt_here apt-get download "$1" >/dev/null) ||
-        fail "apt could not download $1; its message stands above"
-    dpkg-deb -x "$work/debs/$1"_*.deb "$work/$1"
-}
-
 # Whether a kernel has its architecture's magic number: in the header of an arm64 Image or a zImage.
 is_kernel() {
     case $arch in
@@ -96,26 +53,10 @@ is_kernel() {
     esac
 }
 
-# Makes an apt for $arch in a new directory, $work, and reads the package lists.
-prepare_apt() {
-    local uri suite
-    work=$(mktemp -d "$guest/.work.XXXXXX")
-    apt=$work/apt
-    mkdir -p "$work/debs" "$apt/none" "$apt/state/lists/partial" "$apt/cache/archives/partial"
-    : >"$apt/state/status"
-    while read -r uri suite; do
-        printf 'deb [arch=%s signed-by=%s] %s %s main\n' "$arch" "$keyring" "$uri" "$suite"
-    done <<<"$sources" >"$apt/sources.list"
-
-    say "reading the package lists for $arch of: $(paste -sd, <<<"$sources")"
-    # One list that a mirror has out of step does no harm, as long as another has the packages.
-    apt_here apt-get update >/dev/null || say "going on without the lists that apt could not read"
-}
-
 # Downloads the kernel and the busybox of $arch.
 download() {
     local package image program
-    prepare_apt
+    prepare_apt "$sources"
 
     package=$(field Depends $meta | grep -o 'linux-image-[^ ,]*' | head -n 1)
     [ -n "$package" ] || fail "the lists that apt could read have no $meta; its message stands above"
@@ -139,7 +80,7 @@ JSON
     mv -f "$image" "$guest/$kernel"
     mv -f "$program" "$guest/$busybox"
     mv -f "$work/$versions" "$guest/$versions"
-    rm -rf "$work"
+    end_download
     say "ready: $(tr -d '\n' <"$guest/$versions")"
 }
 
@@ -156,7 +97,7 @@ have_userland() {
 download_userland() {
     local package
     arch=arm64
-    prepare_apt
+    prepare_apt "$sources"
     say "downloading ${#userland_packages[@]} packages of programs for $arch"
     (cd "$work/debs" && apt_here apt-get download "${userland_packages[@]}" >/dev/null) ||
         fail "apt could not download the programs; its message stands above"
@@ -166,13 +107,11 @@ download_userland() {
     done
     # What no program reads.
     rm -rf "$work/userland/usr/share" "$work/userland/var"
-    for package in "$work"/debs/*.deb; do
-        dpkg-deb -W --showformat '  "${Package}": "${Version}"\n' "$package"
-    done | sed '$!s/$/,/; 1s/^/{\n/; $s/$/\n}/' >"$work/versions-userland.json"
+    versions_of_debs >"$work/versions-userland.json"
     rm -rf "$guest/userland"
     mv "$work/userland" "$guest/userland"
     mv -f "$work/versions-userland.json" "$guest/versions-userland.json"
-    rm -rf "$work"
+    end_download
     say "ready: $guest/userland"
 }
 
@@ -192,21 +131,7 @@ else
 fi
 [ ${#missing[@]} != 0 ] || exit 0
 
-for tool in apt-get apt-cache dpkg-deb flock; do
-    command -v "$tool" >/dev/null || fail "$tool is missing: this script needs Debian's apt and dpkg"
-done
-[ -r "$keyring" ] || fail "$keyring is missing: apt-get install debian-archive-keyring"
-
-mkdir -p "$guest"
-exec 9>"$guest/.lock"
-flock 9
-
-sources=$(archives)
-[ -n "$sources" ] || fail "no Debian archive among apt's sources; name one, for example:" \
-    "TRAPCAST_DEBIAN='http://deb.debian.org/debian bookworm' scripts/guest.sh"
-
-work=
-trap '[ -z "$work" ] || rm -rf "$work"' EXIT
+begin_downloads
 for name in "${missing[@]}"; do
     # Another call may have been faster.
     if [ "$name" = userland ]; then
