@@ -16,8 +16,9 @@ help: ## Lists the targets
 setup: ## Installs what is missing: QEMU, Rust for EL2 and for AArch32
 	@scripts/setup.sh
 
-guest: ## Downloads the Linux guests: Debian's kernels and busybox, and programs
+guest: ## Downloads the Linux guests: Debian's kernels, busybox and programs; QEMU 10, if this one is older
 	@scripts/guest.sh
+	@scripts/qemu.sh
 
 build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
 

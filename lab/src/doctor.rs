@@ -41,6 +41,11 @@ impl Check {
 pub fn checks(paths: &Paths) -> Vec<Check> {
     let mut checks = vec![
         Check::new("QEMU", qemu::version(), "scripts/setup.sh"),
+        Check::new(
+            "QEMU with plugins",
+            qemu::Installed::with_plugins(paths).map(|qemu| qemu.version),
+            "scripts/qemu.sh",
+        ),
         Check::new("Rust for EL2", toolchain::check(paths), "scripts/setup.sh"),
         Check::new(
             "Linux kernel",

@@ -1,8 +1,10 @@
 //! One QEMU process: started, watched, read, and never left behind.
 
+mod installed;
+
 use std::{
-    ffi::OsString,
-    io::{ErrorKind, Read, Write},
+    ffi::{OsStr, OsString},
+    io::{Read, Write},
     os::unix::process::CommandExt,
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{
@@ -23,11 +25,7 @@ use trapcast_tool::{
     signals,
 };
 
-/// The program that is run.
-pub const PROGRAM: &str = "qemu-system-aarch64";
-
-/// The oldest version that serves: earlier ones lack options that are used, or were never tried.
-pub const OLDEST: (u32, u32) = (7, 2);
+pub use installed::{Installed, OLDEST, OLDEST_WITH_PLUGINS, PROGRAM, version};
 
 /// The most bytes of console that are kept; of more, the last.
 const CONSOLE_LIMIT: usize = 16 << 20;
@@ -92,12 +90,25 @@ pub struct Finished {
 }
 
 impl<'a> Qemu<'a> {
-    /// Starts QEMU with these arguments.
+    /// Starts this machine's own QEMU with these arguments.
     ///
     /// # Errors
     /// Where there is no QEMU, or it cannot be started.
     pub fn start(arguments: &[OsString], console: Console) -> Result<Self> {
-        let mut command = Command::new(PROGRAM);
+        Self::start_program(PROGRAM, arguments, console)
+    }
+
+    /// Starts this QEMU with these arguments.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn start_program(
+        program: impl AsRef<OsStr>,
+        arguments: &[OsString],
+        console: Console,
+    ) -> Result<Self> {
+        let program = program.as_ref();
+        let mut command = Command::new(program);
         command.args(arguments);
         if console == Console::Captured {
             command
@@ -109,7 +120,9 @@ impl<'a> Qemu<'a> {
         }
         die_with_parent(&mut command);
         let started = Instant::now();
-        let mut child = command.spawn().map_err(cannot_start)?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| installed::cannot_start(program, &error))?;
         let (sender, ended) = channel();
         let keys = child.stdin.take();
         let output = collect(child.stdout.take(), &sender);
@@ -283,16 +296,6 @@ fn die_with_parent(command: &mut Command) {
     unsafe { command.pre_exec(setting) };
 }
 
-fn cannot_start(error: std::io::Error) -> Error {
-    if error.kind() == ErrorKind::NotFound {
-        return Error::input(format!(
-            "there is no {PROGRAM} on this machine: run scripts/setup.sh, or \
-             apt-get install qemu-system-arm"
-        ));
-    }
-    Error::input(format!("cannot start {PROGRAM}: {error}"))
-}
-
 /// Reads a pipe to its end in a thread of its own, which holds a sender as long as it reads.
 fn collect(pipe: Option<impl Read + Send + 'static>, sender: &Sender<()>) -> Arc<Mutex<Vec<u8>>> {
     let collected = Arc::new(Mutex::new(Vec::new()));
@@ -344,48 +347,9 @@ pub fn last_lines(console: &str, errors: &str) -> String {
     told
 }
 
-/// The version of the QEMU on this machine, as it tells it: the whole first line.
-///
-/// # Errors
-/// Where there is none, or it is older than [`OLDEST`].
-pub fn version() -> Result<String> {
-    let output = Command::new(PROGRAM)
-        .arg("--version")
-        .output()
-        .map_err(cannot_start)?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let line = text.lines().next().unwrap_or_default().to_string();
-    match parse_version(&line) {
-        Some(version) if version >= OLDEST => Ok(line),
-        Some((major, minor)) => Err(Error::input(format!(
-            "{PROGRAM} is version {major}.{minor}, which is too old: {}.{} or later is needed, \
-             such as Debian 12's qemu-system-arm",
-            OLDEST.0, OLDEST.1
-        ))),
-        None => Err(Error::input(format!(
-            "{PROGRAM} --version says '{line}', which is not a version of QEMU"
-        ))),
-    }
-}
-
-fn parse_version(line: &str) -> Option<(u32, u32)> {
-    let number = line.strip_prefix("QEMU emulator version ")?;
-    let mut parts = number.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn versions_are_read_from_what_qemu_says() {
-        let debian = "QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)";
-        assert_eq!(parse_version(debian), Some((7, 2)));
-        assert_eq!(parse_version("QEMU emulator version 10.0.2"), Some((10, 0)));
-        assert_eq!(parse_version("busybox"), None);
-        assert!((6, 9) < OLDEST && (10, 0) > OLDEST);
-    }
 
     #[test]
     fn the_last_lines_of_a_console_are_shown() {
