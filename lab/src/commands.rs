@@ -9,12 +9,12 @@ use crate::{
         BootArgs, Cli, Command, CoreArgs, InspectArgs, JudgeArgs, PlaneArgs, RecordArgs,
         ReplayArgs, ReportArgs, Switch,
     },
-    doctor, inspect, judge, plane, profile_table, record, recording, replaying, report,
-    results::Results,
+    doctor, inspect, judge, plane, profile_table, record, recording, replaying, report, stored,
     study, timeline, top,
-    workload::{self, Extent, Scale, Workload},
+    workload::{self, Extent, Workload},
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
+use trapcast_results::Scale;
 use trapcast_tool::{
     error::{Error, Result},
     parallel::{self, cores},
@@ -120,7 +120,7 @@ fn report_study(arguments: &ReportArgs, paths: &Paths) -> Result<()> {
         .study
         .clone()
         .unwrap_or_else(|| paths.target().join("study"));
-    let results = Results::read(&study.join("results.json"))?;
+    let results = stored::read(&study.join("results.json"))?;
     let output = arguments.output.as_ref().unwrap_or(&study);
     let written = report::write(&results, &study.join("records"), output)?;
     print(&written.summary)?;

@@ -13,10 +13,8 @@ use trapcast_trace::report::{EXIT_NAMES, EXITS, WindowReport};
 pub use distances::{Distances, Quantiles};
 pub use table::render;
 
-use crate::{
-    figures::WindowFigures,
-    record::{self, FORMAT_VERSION, Metadata, RecordFile, Vcpu, Window, schema::COLUMNS},
-};
+use crate::record::{self, FORMAT_VERSION, Metadata, RecordFile, Vcpu, Window, schema::COLUMNS};
+use trapcast_results::WindowFigures;
 use trapcast_tool::{error::Result, signals};
 
 /// What is in a record file.

@@ -9,9 +9,10 @@
 
 mod picture;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use trapcast_forecast::Scheme;
 use trapcast_profile::{Certainty, Profile, Unit};
+use trapcast_results::plane::{Counts, SchemeCounts};
 
 pub use picture::{picture, render};
 
@@ -36,27 +37,6 @@ const SIMPLEST_FIRST: [Scheme; 7] = [
     Scheme::Counter,
     Scheme::Credit,
 ];
-
-/// What one scheme did over a record.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct SchemeCounts {
-    /// The scheme's name.
-    pub scheme: String,
-    /// Traps.
-    pub traps: u64,
-    /// Exchanges, each a save and a load: at traps, eager loads, give-backs, and where the host's
-    /// own use took a guest's registers.
-    pub exchanges: u64,
-}
-
-/// What every scheme did over a record.
-#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Counts {
-    /// The schemes. `none` may be among them and is left out: it is cheap because it is wrong.
-    pub schemes: Vec<SchemeCounts>,
-    /// Exchanges of the best that hindsight could do where gates cost nothing. It never traps.
-    pub oracle_exchanges: u64,
-}
 
 /// The plane of one record.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -135,16 +115,16 @@ pub fn plane(counts: &Counts, profiles: &[Profile]) -> Result<Plane> {
     let (round_trips, exchange_costs) = (grid(ROUND_TRIPS), grid(EXCHANGES));
     let points: Vec<Vec<Point>> = exchange_costs
         .iter()
-        .map(|&c| round_trips.iter().map(|&t| counts.at(t, c)).collect())
+        .map(|&c| round_trips.iter().map(|&t| at(&counts, t, c)).collect())
         .collect();
     Ok(Plane {
         cheapest: each(&points, |point| point.cheapest),
         next_costs_more_percent: each(&points, |point| point.next_costs_more),
         over_oracle_percent: each(&points, |point| point.over_oracle),
-        borders: counts.borders(),
+        borders: borders(&counts),
         profiles: profiles
             .iter()
-            .map(|profile| counts.place(profile))
+            .map(|profile| place(&counts, profile))
             .collect(),
         round_trips,
         exchange_costs,
@@ -167,83 +147,78 @@ fn each<T>(points: &[Vec<Point>], value: impl Fn(&Point) -> T) -> Vec<Vec<T>> {
         .collect()
 }
 
-impl SchemeCounts {
-    /// What the scheme costs. No product of 64 bits with the cost of one trap or exchange, which
-    /// has 35 at most, comes near the end of 128.
-    const fn cost(&self, round_trip: u64, exchange: u64) -> u128 {
-        self.traps as u128 * round_trip as u128 + self.exchanges as u128 * exchange as u128
+/// What the scheme costs. No product of 64 bits with the cost of one trap or exchange, which
+/// has 35 at most, comes near the end of 128.
+const fn cost(scheme: &SchemeCounts, round_trip: u64, exchange: u64) -> u128 {
+    scheme.traps as u128 * round_trip as u128 + scheme.exchanges as u128 * exchange as u128
+}
+
+/// Compares the schemes, of which there is one at least, at one point.
+fn at(counts: &Counts, round_trip: u64, exchange: u64) -> Point {
+    let costs = counts
+        .schemes
+        .iter()
+        .map(|each| cost(each, round_trip, exchange));
+    // Of several that cost the same, the first is found.
+    let (cheapest, least) = costs
+        .clone()
+        .enumerate()
+        .min_by_key(|&(_, cost)| cost)
+        .unwrap_or_default();
+    let others = costs.enumerate().filter(|&(index, _)| index != cheapest);
+    let next = others.map(|(_, cost)| cost).min();
+    let oracle = u128::from(counts.oracle_exchanges) * u128::from(exchange);
+    Point {
+        cheapest,
+        next_costs_more: next.and_then(|next| percent_more(next, least)),
+        over_oracle: percent_more(least, oracle),
     }
 }
 
-impl Counts {
-    /// Compares the schemes, of which there is one at least, at one point.
-    fn at(&self, round_trip: u64, exchange: u64) -> Point {
-        let costs = self
+fn place(counts: &Counts, profile: &Profile) -> Place {
+    let (round_trip, exchange) = (profile.round_trip(), profile.fp.exchange());
+    let point = at(counts, round_trip, exchange);
+    Place {
+        profile: profile.label(),
+        round_trip,
+        exchange,
+        unit: profile.unit,
+        certainty: profile.certainty,
+        cheapest: counts.schemes[point.cheapest].scheme.clone(),
+        next_costs_more_percent: point.next_costs_more,
+        over_oracle_percent: point.over_oracle,
+    }
+}
+
+/// The borders by ascending C / T: the lower envelope of the lines `traps + exchanges * C / T`.
+fn borders(counts: &Counts) -> Vec<Border> {
+    let mut borders = Vec::new();
+    let first = counts
+        .schemes
+        .iter()
+        .min_by_key(|each| (each.traps, each.exchanges));
+    let mut current = first;
+    while let Some(below) = current {
+        // Just above a border, the flattest of the lines that meet there is the lowest.
+        current = counts
             .schemes
             .iter()
-            .map(|each| each.cost(round_trip, exchange));
-        // Of several that cost the same, the first is found.
-        let (cheapest, least) = costs
-            .clone()
-            .enumerate()
-            .min_by_key(|&(_, cost)| cost)
-            .unwrap_or_default();
-        let others = costs.enumerate().filter(|&(index, _)| index != cheapest);
-        let next = others.map(|(_, cost)| cost).min();
-        let oracle = u128::from(self.oracle_exchanges) * u128::from(exchange);
-        Point {
-            cheapest,
-            next_costs_more: next.and_then(|next| percent_more(next, least)),
-            over_oracle: percent_more(least, oracle),
+            .filter(|other| other.exchanges < below.exchanges)
+            .min_by(|a, b| {
+                compare(meeting(below, a), meeting(below, b)).then(a.exchanges.cmp(&b.exchanges))
+            });
+        if let Some(above) = current {
+            let (traps, exchanges) = meeting(below, above);
+            borders.push(Border {
+                ratio: traps as f64 / exchanges as f64,
+                // Where C is `traps` times something, T is `exchanges` times that.
+                break_even: trapcast_profile::break_even(exchanges, traps),
+                below: below.scheme.clone(),
+                above: above.scheme.clone(),
+            });
         }
     }
-
-    fn place(&self, profile: &Profile) -> Place {
-        let (round_trip, exchange) = (profile.round_trip(), profile.fp.exchange());
-        let point = self.at(round_trip, exchange);
-        Place {
-            profile: profile.label(),
-            round_trip,
-            exchange,
-            unit: profile.unit,
-            certainty: profile.certainty,
-            cheapest: self.schemes[point.cheapest].scheme.clone(),
-            next_costs_more_percent: point.next_costs_more,
-            over_oracle_percent: point.over_oracle,
-        }
-    }
-
-    /// The borders by ascending C / T: the lower envelope of the lines `traps + exchanges * C / T`.
-    fn borders(&self) -> Vec<Border> {
-        let mut borders = Vec::new();
-        let first = self
-            .schemes
-            .iter()
-            .min_by_key(|each| (each.traps, each.exchanges));
-        let mut current = first;
-        while let Some(below) = current {
-            // Just above a border, the flattest of the lines that meet there is the lowest.
-            current = self
-                .schemes
-                .iter()
-                .filter(|other| other.exchanges < below.exchanges)
-                .min_by(|a, b| {
-                    compare(meeting(below, a), meeting(below, b))
-                        .then(a.exchanges.cmp(&b.exchanges))
-                });
-            if let Some(above) = current {
-                let (traps, exchanges) = meeting(below, above);
-                borders.push(Border {
-                    ratio: traps as f64 / exchanges as f64,
-                    // Where C is `traps` times something, T is `exchanges` times that.
-                    break_even: trapcast_profile::break_even(exchanges, traps),
-                    below: below.scheme.clone(),
-                    above: above.scheme.clone(),
-                });
-            }
-        }
-        borders
-    }
+    borders
 }
 
 /// The C / T at which two schemes cost the same, as a fraction: the traps that `above` takes more,

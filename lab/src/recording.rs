@@ -10,14 +10,15 @@ use trapcast_forecast::Scheme;
 
 use crate::{
     record::{End, Metadata, RecordWriter, Vcpu, order},
-    results::Versions,
-    workload::{Images, Scale, Workload},
+    versions,
+    workload::{Images, Workload},
 };
 use trapcast_machine::{
     console,
     machine::{Cpu, Machine},
     run::{self, LIMIT, Outcome},
 };
+use trapcast_results::{Scale, Versions};
 use trapcast_tool::{
     error::{Error, Result},
     output,
@@ -94,7 +95,7 @@ impl fmt::Display for Recorded {
 pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
     let hypervisor = paths.hypervisor()?;
     output::directory(&plan.output)?;
-    let versions = Versions::look(paths)?;
+    let versions = versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?.with_seed(plan.seed);
     let tasks = plan.workloads.iter();
     let tasks = tasks.map(|workload| (workload.name, workload.weight(plan.scale)));

@@ -8,11 +8,9 @@ use trapcast_forecast::{Costs, Scheme};
 use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
-use crate::{
-    plane,
-    record::{self, RecordFile, is_stopped},
-};
+use crate::record::{self, RecordFile, is_stopped};
 use trapcast_replay::{Outcome, SchemeCounts, SchemeOutcome, Standing, replay_record};
+use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
 pub(crate) mod table;

@@ -10,13 +10,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    analysis::{
-        machine::{self, Machine},
-        subject::{self, Sharing, Subject},
-    },
-    results::Results,
+use crate::analysis::{
+    machine::{self, Machine},
+    subject::{self, Sharing, Subject},
 };
+use trapcast_results::Results;
 use trapcast_tool::{
     error::{Error, Result},
     output, parallel,

@@ -21,6 +21,7 @@ use trapcast_forecast::Scheme;
 pub use self::{
     args::{EXAMPLES, StudyArgs},
     command::run,
+    kept::latency,
 };
 use self::{
     job::{Job, jobs},
@@ -30,13 +31,14 @@ use self::{
 };
 use crate::{
     recording::{About, record_to},
-    results::{FORMAT, Results, SchemeResult, Versions},
-    workload::{Images, SEED, Scale, Workload},
+    versions,
+    workload::{Images, SEED, Workload},
 };
 use trapcast_machine::{
     machine::{Cpu, Machine},
     run::{self, LIMIT},
 };
+use trapcast_results::{FORMAT, Results, Scale, SchemeResult, Versions};
 use trapcast_tool::{
     error::{Error, Result},
     parallel::in_parallel,
@@ -80,7 +82,7 @@ pub struct Plan {
 pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
-    let versions = Versions::look(paths)?;
+    let versions = versions::look(paths)?;
     let images = Images::load(paths, &plan.workloads, plan.scale)?;
     let store = Store::open(&plan.directory, &plan.command)?;
     let jobs: Vec<(Job, Machine)> = jobs(plan)

@@ -2,10 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, Width, presets};
 
-use crate::{
-    figures::Figures,
-    results::{Results, SchemeResult, Verdict},
-};
+use trapcast_results::{Figures, Results, SchemeResult, Verdict};
 
 /// Columns: their headings, and the width that most figures need, so that blocks are aligned.
 const COLUMNS: [(&str, u16); 17] = [
@@ -141,10 +138,8 @@ mod tests {
     use trapcast_forecast::Scheme;
 
     use super::*;
-    use crate::{
-        figures::{Counters, WindowFigures, WindowKind},
-        results::{Integrity, RunCounters, Timing, Versions},
-        workload::Scale,
+    use trapcast_results::{
+        Counters, Integrity, RunCounters, Scale, Timing, Versions, WindowFigures, WindowKind,
     };
 
     fn result(workload: &str, scheme: Scheme, ran: bool) -> SchemeResult {

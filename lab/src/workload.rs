@@ -16,6 +16,7 @@ use trapcast_machine::{
     program::{self, Program},
     vectors::RegisterFiles,
 };
+use trapcast_results::Scale;
 use trapcast_tool::{
     error::{Error, Result},
     paths::Paths,
@@ -110,37 +111,6 @@ pub struct Workload {
     pub extent: Extent,
     /// Whether the scheme `none` must be caught on it: several users of the registers share a core.
     pub must_catch_none: bool,
-}
-
-/// How long the workloads of a study are.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, serde::Deserialize, serde::Serialize)]
-pub struct Scale {
-    /// Windows of each bare-metal guest.
-    pub windows: u64,
-    /// Rounds of Linux's script.
-    pub linux_rounds: u32,
-    /// Rounds of Linux's SIMD program.
-    pub simd_rounds: u32,
-    /// Rounds of Debian's programs.
-    pub program_rounds: u32,
-}
-
-impl Scale {
-    /// The full study.
-    pub const FULL: Self = Self {
-        windows: 8000,
-        linux_rounds: 6,
-        simd_rounds: 400,
-        program_rounds: 12,
-    };
-
-    /// The quick study.
-    pub const QUICK: Self = Self {
-        windows: 1000,
-        linux_rounds: 1,
-        simd_rounds: 20,
-        program_rounds: 1,
-    };
 }
 
 /// Every workload, in the order in which tables show them.

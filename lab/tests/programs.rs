@@ -12,7 +12,7 @@ use support::{Outcomes, check};
 use trapcast::{
     record::RecordFile,
     recording,
-    workload::{self, Images, Scale},
+    workload::{self, Images},
 };
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
@@ -24,6 +24,7 @@ use trapcast_machine::{
     run::{self, LIMIT, Outcome},
     vectors::RegisterFiles,
 };
+use trapcast_results::Scale;
 use trapcast_tool::paths::Paths;
 
 fn main() {

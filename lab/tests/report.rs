@@ -12,14 +12,12 @@ use std::{
 };
 
 use serde::Deserialize;
-use trapcast::{
-    figures::{Counters, Figures},
-    record::{End, Metadata, RecordWriter, Vcpu},
-    results::{self, FORMAT, Integrity, Results, SchemeResult, Timing, Versions},
-    workload::Scale,
-};
+use trapcast::record::{End, Metadata, RecordWriter, Vcpu};
 use trapcast_forecast::Scheme;
-use trapcast_tool::{paths::Paths, random::Random};
+use trapcast_results::{
+    Counters, FORMAT, Figures, Integrity, Results, Scale, SchemeResult, Timing, Versions,
+};
+use trapcast_tool::{output, paths::Paths, random::Random};
 use trapcast_trace::histogram::{Bin, Histogram, Unit};
 use trapcast_trace::record::{Flags, NEVER, Record};
 
@@ -143,7 +141,7 @@ fn report(directory: &Path) -> PathBuf {
         failures: Vec::new(),
         timing: Timing::default(),
     };
-    results::write_json(&directory.join("results.json"), &results).unwrap();
+    output::write_json(&directory.join("results.json"), &results).unwrap();
     let output = trapcast(directory, &["report", "."]);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");

@@ -23,7 +23,7 @@ pub use self::{
 };
 use crate::{fpcheck, kvm};
 use trapcast::{
-    results::Versions,
+    versions,
     workload::{LINUX_BOOTARGS, LINUX_MEMORY},
 };
 use trapcast_machine::{
@@ -36,6 +36,7 @@ use trapcast_machine::{
     run::{self, LIMIT},
     vectors::RegisterFiles,
 };
+use trapcast_results::Versions;
 use trapcast_tool::{
     error::{Error, Result},
     input,
@@ -164,7 +165,7 @@ impl Inputs {
 /// [`Error::Input`] where something is missing, [`Error::Run`] where a run fails.
 pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     let inputs = Inputs::load(paths)?;
-    let versions = Versions::look(paths)?;
+    let versions = versions::look(paths)?;
     let shared = |cpu| SHARED.iter().filter(|path| path.runs_on(cpu)).count();
     let runs = CORES.len() * (Scheme::ALL.len() + 4 + 2 * plan.boots as usize)
         + CORES.map(shared).iter().sum::<usize>()

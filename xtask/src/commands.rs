@@ -5,7 +5,7 @@ use std::time::Duration;
 use trapcast::{
     agreement,
     record::{self, Shape},
-    results::{self, Results},
+    stored,
 };
 use trapcast_forecast::Scheme;
 use trapcast_tool::{
@@ -55,7 +55,7 @@ fn measure(arguments: &BenchArgs, paths: &Paths) -> Result<()> {
     paths.hypervisor()?;
     let outputs = (output::begin(&file)?, output::begin(&profile)?);
     let bench = bench::bench(plan, paths)?;
-    outputs.0.put(&results::json(&bench)?)?;
+    outputs.0.put(&output::json(&bench)?)?;
     outputs.1.put(bench.profile.as_bytes())?;
     if arguments.json {
         print_json(&bench)?;
@@ -101,7 +101,7 @@ fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
     paths.hypervisor()?;
     let output = output::begin(&file)?;
     let results = torture::torture(&plan, paths)?;
-    output.put(&results::json(&results)?)?;
+    output.put(&output::json(&results)?)?;
     if arguments.json {
         print_json(&results)?;
     } else {
@@ -123,7 +123,7 @@ fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {
         .results
         .clone()
         .unwrap_or_else(|| paths.target().join("study/results.json"));
-    let results = Results::read(&file)?;
+    let results = stored::read(&file)?;
     let rows: Vec<_> = results.results.iter().map(Into::into).collect();
     print(&agreement::render(&rows))
 }

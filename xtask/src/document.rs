@@ -18,8 +18,9 @@ use clap::Args;
 
 use trapcast::{
     report::{self, Answered},
-    results::Results,
+    stored,
 };
+use trapcast_results::Results;
 use trapcast_tool::{
     error::{Error, Result},
     output,
@@ -69,8 +70,8 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
     let checkout = paths.checkout();
     let kept = checkout.join(KEPT);
     let results = match &arguments.results {
-        Some(file) => complete(Results::read(file)?, file)?.compact(),
-        None => Results::read(&kept)?,
+        Some(file) => complete(stored::read(file)?, file)?.compact(),
+        None => stored::read(&kept)?,
     };
     let kept_answers = checkout.join(KEPT_ANSWERS);
     let answers = answers(&match &arguments.results {

@@ -17,18 +17,19 @@ use std::{
 };
 
 use serde::Serialize;
+use trapcast::versions;
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::Exit;
 
 pub use part::{ALL, HOSTILE, Part, SCAN, find, names};
 pub use table::render;
 
-use trapcast::results::{Verdict, Versions};
 use trapcast_machine::{
     console,
     machine::Machine,
     run::{self, Outcome},
 };
+use trapcast_results::{Verdict, Versions};
 use trapcast_tool::{
     error::{Error, Result},
     output,
@@ -157,7 +158,7 @@ struct Run {
 pub fn torture(plan: &Plan, paths: &Paths) -> Result<Results> {
     let started = Instant::now();
     let hypervisor = paths.hypervisor()?;
-    let versions = Versions::look(paths)?;
+    let versions = versions::look(paths)?;
     let mut works = works(plan);
     let progress = Progress::new(works.iter().map(|work| work.target).sum::<u64>().max(1));
     let mut failures = Vec::new();

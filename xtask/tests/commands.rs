@@ -11,10 +11,7 @@ use std::{
 
 use clap::CommandFactory;
 use rustix::process::{Pid, Signal, kill_process};
-use trapcast::{
-    results::{FORMAT, Integrity, Timing, Versions},
-    workload::Scale,
-};
+use trapcast_results::{FORMAT, Integrity, Scale, Timing, Versions};
 use xtask::cli::Cli;
 
 #[path = "../../lab/tests/outside/mod.rs"]

@@ -20,7 +20,12 @@ const LAYERS: &[&[&str]] = &[
         "trapcast-guests",
     ],
     &["trapcast-switch", "trapcast-profile"],
-    &["trapcast-hypervisor", "trapcast-record", "trapcast-tool"],
+    &[
+        "trapcast-hypervisor",
+        "trapcast-record",
+        "trapcast-results",
+        "trapcast-tool",
+    ],
     &["trapcast-machine", "trapcast-replay"],
     &["trapcast"],
     &["xtask"],

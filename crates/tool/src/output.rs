@@ -15,6 +15,7 @@ use std::{
 };
 
 use rustix::{event::PollFlags, fs::OFlags, io::Errno, pipe::PIPE_BUF};
+use serde::Serialize;
 use tempfile::TempPath;
 
 use crate::{
@@ -89,6 +90,24 @@ pub fn begin(path: &Path) -> Result<Output> {
 /// As [`begin`], and [`Error::Input`] where it cannot be written.
 pub fn write(path: &Path, content: &[u8]) -> Result<()> {
     begin(path)?.put(content)
+}
+
+/// A value as JSON, as files have it.
+///
+/// # Errors
+/// Where it has no JSON form.
+pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(value).map_err(Error::run)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Writes JSON to a file at once.
+///
+/// # Errors
+/// Those of [`write()`] and [`json`].
+pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
+    write(path, &json(value)?)
 }
 
 /// Makes a directory that files are to be written into, if need be.
@@ -255,5 +274,21 @@ fn parent(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_at_once_and_nothing_else_is_left() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("deep/results.json");
+        write_json(&path, &1).unwrap();
+        write_json(&path, &2).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "2\n");
+        let files = fs::read_dir(path.parent().unwrap()).unwrap();
+        assert_eq!(files.count(), 1);
     }
 }

@@ -2,8 +2,7 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
-use super::Agreement;
-use crate::results::SchemeResult;
+use trapcast_results::{Agreement, SchemeResult};
 
 /// What a study's results say of one scheme on one workload.
 #[derive(Clone, Debug)]

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use rustc_hash::FxHashMap;
 
 use super::sample::Sample;
-use crate::figures::ratio;
+use trapcast_results::ratio;
 
 /// Bins of a histogram over the share of windows that use the registers: tenths.
 pub const BINS: usize = 10;

@@ -13,8 +13,9 @@ use super::{
     sample,
     usage::{Gaps, Splitter, Usage},
 };
-use crate::{plane, record, replaying};
+use crate::{record, replaying};
 use trapcast_replay::Outcome;
+use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
 /// The scheme whose record represents a workload: it moves least, and so disturbs least.

@@ -7,7 +7,8 @@ use super::{
     estimate::{Estimate, block_length, over_blocks},
     sample::Sample,
 };
-use crate::{figures::ratio, inspect::Distances};
+use crate::inspect::Distances;
+use trapcast_results::ratio;
 
 /// The windows of one kind, in their order: each with whether it used the registers, and whether the
 /// window of its vCPU before did.

@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::{Quantiles, Summary};
-use crate::figures::WindowFigures;
+use trapcast_results::WindowFigures;
 
 /// Shows a summary; at most 120 columns wide but for the file's own words.
 pub fn render(summary: &Summary) -> String {

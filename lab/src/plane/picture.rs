@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write};
 
-use super::{EXCHANGES, Place, Plane, ROUND_TRIPS, SIMPLEST_FIRST, spread};
+use super::{EXCHANGES, Place, Plane, ROUND_TRIPS, SIMPLEST_FIRST, at, spread};
 
 const COLUMNS: usize = 64;
 const ROWS: usize = 20;
@@ -58,7 +58,7 @@ fn drawn(plane: &Plane, letters: &[char], marks: &[Mark]) -> String {
             String::new()
         };
         let line = round_trips.iter().enumerate().map(|(column, &round_trip)| {
-            let cheapest = plane.counts.at(round_trip, exchange).cheapest;
+            let cheapest = at(&plane.counts, round_trip, exchange).cheapest;
             shown.get(&(column, row)).unwrap_or(&letters[cheapest])
         });
         let _ = writeln!(text, "{label:>8} |{}", line.collect::<String>());

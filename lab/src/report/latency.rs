@@ -12,10 +12,8 @@ use super::{
     longest, look,
     words::{self, whole},
 };
-use crate::{
-    chart::{Axis, CURVE, Line, Lines, Scale},
-    figures::Figures,
-};
+use crate::chart::{Axis, CURVE, Line, Lines, Scale};
+use trapcast_results::Figures;
 use trapcast_trace::histogram::{Bin, Histogram};
 
 /// Schemes that a picture of distributions shows: lines of all of them would be hard to tell apart.

@@ -13,10 +13,8 @@ use super::{
     schemes::correct,
     words::{self, plain},
 };
-use crate::{
-    chart::{Axis, Dot, Dots, Row, Scale},
-    results::Results,
-};
+use crate::chart::{Axis, Dot, Dots, Row, Scale};
+use trapcast_results::Results;
 
 /// Returns the text, figures and tables.
 pub fn part(material: &Material<'_>) -> Part {
@@ -178,13 +176,14 @@ mod tests {
     use std::{fs, path::Path};
 
     use super::*;
+    use crate::stored;
 
     /// These sentences need no record: what the checkout keeps is what the generator makes of its results.
     #[test]
     fn the_kept_answers_say_what_the_kept_results_do() {
         let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/study");
         let answers = fs::read_to_string(kept.join("answers.json")).unwrap();
-        let longest = by_scheme(&Results::read(&kept.join("results.json")).unwrap());
+        let longest = by_scheme(&stored::read(&kept.join("results.json")).unwrap());
         for sentence in [line(&longest), sentence_in_short(&longest)] {
             assert!(answers.contains(&sentence), "{sentence}");
         }

@@ -16,8 +16,9 @@ use crate::{
         subject::{Sharing, Subject},
     },
     chart::{Axis, Mark, Scale, Sector, Sectors, Series},
-    plane::{self, Counts, Plane, SchemeCounts},
+    plane::{self, Plane},
 };
+use trapcast_results::plane::{Counts, SchemeCounts};
 
 /// Entries that the counts of a workload are scaled to, so that each weighs alike on the plane.
 const SCALED: f64 = 1e9;

@@ -8,10 +8,9 @@ use super::{Plan, StudyArgs, kept, study, verify};
 use crate::{
     agreement,
     commands::{cpu, extent, scale, workloads},
-    report,
-    results::{self, Results},
-    table,
+    report, stored, table,
 };
+use trapcast_results::Results;
 use trapcast_tool::{
     error::{Error, Result},
     output,
@@ -37,7 +36,7 @@ pub fn run(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
     paths.hypervisor()?;
     let output = output::begin(&file)?;
     let results = study(&plan, paths)?;
-    output.put(&results::json(&results)?)?;
+    output.put(&output::json(&results)?)?;
     kept::finished(&plan.directory)?;
     let report = report::write(&results, &plan.directory.join("records"), &plan.directory)?;
     if arguments.json {
@@ -112,8 +111,8 @@ fn verify_stored(arguments: &StudyArgs, stored: &Path, paths: &Paths) -> Result<
     } else {
         stored.to_path_buf()
     };
-    let text = Results::text(&file)?;
-    let results = Results::parse(&text, &file)?;
+    let text = stored::text(&file)?;
+    let results = stored::parse(&text, &file)?;
     let directory = tempfile::Builder::new()
         .prefix("verify-")
         .tempdir_in(paths.target())

@@ -13,12 +13,8 @@ use super::{
     kept::{Finding, Store},
     replays,
 };
-use crate::{
-    agreement::{self, Agreement},
-    figures::Figures,
-    results::{Integrity, Replay, SchemeResult, Timing},
-    workload::Workload,
-};
+use crate::{agreement, workload::Workload};
+use trapcast_results::{Agreement, Figures, Integrity, Replay, SchemeResult, Timing};
 use trapcast_tool::error::Result;
 
 /// What became of each run, by its name.
@@ -53,7 +49,7 @@ pub(super) fn judge(
         let name = job.name();
         match &outcomes[&name] {
             Ok(finding) => {
-                integrity.add(&finding.console, finding.host_mismatches);
+                add(&mut integrity, finding);
                 Some(finding)
             }
             // Without its switches a guest may well hang: that is what the control is to show.
@@ -89,6 +85,14 @@ pub(super) fn judge(
         observed,
         agreement: None,
     }
+}
+
+/// Adds what one run found.
+fn add(integrity: &mut Integrity, finding: &Finding) {
+    integrity.guest_mismatches += finding.console.guest_mismatches;
+    integrity.host_mismatches += finding.host_mismatches;
+    let failures = finding.console.failures.iter().cloned();
+    integrity.failures.extend(failures);
 }
 
 fn sentence(workload: &Workload, scheme: Scheme, integrity: &Integrity) -> String {
@@ -175,10 +179,10 @@ pub(super) fn add_agreements(
 mod tests {
     use super::*;
     use crate::{
-        results::Verdict,
         study::{job::jobs, tests::plan},
         workload,
     };
+    use trapcast_results::Verdict;
     use trapcast_tool::error::Error;
 
     #[test]

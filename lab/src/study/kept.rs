@@ -6,16 +6,15 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use trapcast_trace::histogram::Histogram;
 
 use super::{job::Job, key};
-use crate::{
-    figures::{Counters, Latency},
-    results::{self, RunCounters, RunTiming, UNFINISHED, VcpuCounters},
-};
+use crate::stored::UNFINISHED;
 use trapcast_machine::{
     console::{self, Findings},
     run::Outcome,
 };
+use trapcast_results::{Counters, Latency, RunCounters, RunTiming, VcpuCounters};
 use trapcast_tool::{
     error::{Error, Result},
     output,
@@ -57,12 +56,24 @@ impl Finding {
                 total: Counters::sum(vcpus.iter().map(|vcpu| &vcpu.counters)),
                 vcpus,
             },
-            latency: Latency::of(outcome),
+            latency: latency(outcome),
             timing: RunTiming {
                 seconds: outcome.wall.as_secs_f64(),
                 ticks: outcome.header.finished.wrapping_sub(outcome.header.started),
             },
         }
+    }
+}
+
+/// The distributions that a run left.
+pub fn latency(outcome: &Outcome) -> Latency {
+    let frequency = outcome.header.counter_frequency;
+    Latency {
+        masked: match outcome.masked.as_slice() {
+            [core] => Histogram::of_instructions(core),
+            _ => None,
+        },
+        timer_delay: console::timer_delay(&outcome.console, frequency),
     }
 }
 
@@ -165,7 +176,7 @@ impl Store {
             record: self.record_hash(job)?,
             finding: finding.clone(),
         };
-        results::write_json(&self.file(job), &done)
+        output::write_json(&self.file(job), &done)
     }
 
     fn file(&self, job: &Job) -> PathBuf {

@@ -9,8 +9,8 @@ use std::{
 use twox_hash::XxHash3_128;
 
 use super::{Plan, job::Job};
-use crate::results::{FORMAT, Versions};
 use trapcast_machine::machine::Machine;
+use trapcast_results::{FORMAT, Versions};
 use trapcast_tool::error::{Error, Result};
 
 /// The program that runs, even if there is another one under its name by now.

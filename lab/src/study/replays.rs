@@ -5,12 +5,9 @@ use std::path::Path;
 
 use trapcast_forecast::{Costs, Scheme};
 
-use crate::{
-    record, replaying,
-    results::{NOT_PROMPT, ProfileCosts, Replay},
-    workload::Workload,
-};
+use crate::{record, replaying, workload::Workload};
 use trapcast_replay::Outcome;
+use trapcast_results::{NOT_PROMPT, ProfileCosts, Replay};
 use trapcast_tool::error::Result;
 
 /// Replays the record of a run of this workload under this scheme.

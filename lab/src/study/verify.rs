@@ -6,8 +6,9 @@ use clap::ValueEnum;
 use serde_json::Value;
 
 use super::Plan;
-use crate::{results::Results, workload};
+use crate::workload;
 use trapcast_machine::machine::Cpu;
+use trapcast_results::Results;
 use trapcast_tool::error::{Error, Result};
 
 /// Differences that are named; of more, the number.
@@ -181,7 +182,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::results::example::results;
+    use trapcast_results::example::results;
 
     #[test]
     fn what_differs_is_named_by_its_place() {

@@ -13,7 +13,6 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 
-use crate::results;
 use trapcast_machine::memory::MemoryFile;
 use trapcast_tool::{
     error::{Error, Result},
@@ -71,7 +70,7 @@ impl Announced {
         // Locked before it has its name, so that it is never taken for one that was left behind.
         flock(&file, FlockOperation::NonBlockingLockExclusive)
             .map_err(|error| failed(error.into()))?;
-        output.put(&results::json(&about)?)?;
+        output.put(&output::json(&about)?)?;
         Ok(Self { path, _file: file })
     }
 }

@@ -8,7 +8,7 @@ use super::{
     sample::{Sample, has_grown, scheme},
     share::About,
 };
-use crate::figures::{Counters, ratio};
+use trapcast_results::{Counters, ratio};
 
 /// A hypervisor at some time.
 #[derive(Clone, Debug, Serialize)]

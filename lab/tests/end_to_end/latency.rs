@@ -2,8 +2,8 @@
 
 use libtest_mimic::Failed;
 use trapcast::{
-    figures::{Counters, Figures, Latency},
-    workload::{self, Images, Scale},
+    study,
+    workload::{self, Images},
 };
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
@@ -11,6 +11,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine},
     run::{self, Outcome},
 };
+use trapcast_results::{Counters, Figures, Scale};
 use trapcast_tool::paths::Paths;
 use trapcast_trace::histogram::{Bin, Histogram};
 
@@ -62,7 +63,7 @@ fn run(paths: &Paths, name: &str, scheme: Scheme, settings: &str) -> Result<Outc
 fn distributions(outcome: &Outcome) -> Result<(Histogram, Histogram), Failed> {
     let nothing = Counters::default();
     let figures = Figures::derive(Scheme::Owner, &nothing, &nothing, &outcome.cores);
-    let figures = figures.with_latency(Latency::of(outcome));
+    let figures = figures.with_latency(study::latency(outcome));
     let masked = figures.masked.ok_or("no IRQs-off sections")?;
     Ok((masked, figures.timer_delay.ok_or("no delays")?))
 }

@@ -13,8 +13,8 @@ use std::{
 use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use trapcast::results::{self as stored, Results};
-use trapcast_tool::paths::Paths;
+use trapcast_results::Results;
+use trapcast_tool::{output, paths::Paths};
 
 use crate::{
     Add,
@@ -169,7 +169,7 @@ fn verifies(paths: &Paths) -> Outcomes {
     let whole: Results = serde_json::from_slice(&fs::read(&file)?)?;
     fs::create_dir_all(docs.join("study"))?;
     let kept = docs.join("study/results.json");
-    fs::write(&kept, stored::json(&whole.compact())?)?;
+    fs::write(&kept, output::json(&whole.compact())?)?;
     let verify = |stored: &Path| {
         let mut command = trapcast(paths.target(), &["study", "--verify"]);
         command.arg(stored);

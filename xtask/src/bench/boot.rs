@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, path::Path};
 use serde::Serialize;
 
 use super::{Inputs, LIMIT};
-use trapcast::figures::{Counters, ratio};
 use trapcast_machine::{
     console::{self, Expected},
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
     qemu::{Console, Finished, Qemu, last_lines},
     run,
 };
+use trapcast_results::{Counters, ratio};
 use trapcast_tool::{
     error::{Error, Result},
     progress::Progress,

@@ -191,7 +191,7 @@ fn goals(bench: &Bench) -> String {
 mod tests {
     use super::*;
     use crate::bench::{BenchTiming, BootResult, BootTiming, Path, WakeUps};
-    use trapcast::results::Versions;
+    use trapcast_results::Versions;
 
     #[test]
     fn the_tables_fit_into_the_width() {

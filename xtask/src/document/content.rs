@@ -19,13 +19,12 @@ use serde_json::Value;
 use trapcast_forecast::Scheme;
 
 use trapcast::{
-    agreement::{self, Agreement},
-    plane,
+    agreement, plane,
     replaying::{self, CostRow, ProfileRow},
-    results::{NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult},
     table, workload,
 };
 use trapcast_replay::{Standing, ratio};
+use trapcast_results::{Agreement, NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult};
 use trapcast_tool::error::{Error, Result};
 
 /// The schemes whose means are shown; the others are simpler or cost more everywhere.
@@ -304,7 +303,7 @@ fn scope(results: &Results) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trapcast::results::example::results;
+    use trapcast_results::example::results;
 
     fn shown(words: &str) -> String {
         of(words, &results()).unwrap()

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 
-use trapcast::results::Results;
+use trapcast_results::Results;
 use trapcast_tool::error::{Error, Result};
 
 /// The depth down to which the members of an object are on lines of their own: the parts of a row.
@@ -130,7 +130,7 @@ impl Formatter for Lines {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trapcast::results::example::results;
+    use trapcast_results::example::results;
 
     #[test]
     fn what_is_kept_is_what_was_found_with_one_thing_a_line() {

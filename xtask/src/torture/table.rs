@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::{Results, Row};
-use trapcast::results::Verdict;
+use trapcast_results::Verdict;
 
 const HEADINGS: [&str; 10] = [
     "part",
@@ -107,7 +107,7 @@ fn right(text: impl ToString) -> Cell {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use trapcast::results::Versions;
+    use trapcast_results::Versions;
 
     #[test]
     fn a_line_says_what_was_checked_and_how_the_control_was_caught() {

@@ -1,38 +1,17 @@
 //! What a study leaves: `results.json`, whose parts but `timing` are the same whenever the same
 //! study runs on the same versions.
 
-pub mod example;
-
-use std::{collections::BTreeMap, path::Path, process::Command};
-use trapcast_profile::Unit;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use trapcast_forecast::Scheme;
+use trapcast_profile::Unit;
 use trapcast_trace::report::CoreReport;
 
-use crate::{
-    agreement::Agreement,
-    by_name,
-    figures::{Counters, Figures},
-    plane,
-    workload::Scale,
-};
-use trapcast_machine::{console::Findings, qemu, toolchain};
-use trapcast_tool::{
-    error::{Error, Result},
-    input, output,
-    paths::Paths,
-};
+use crate::{Agreement, Counters, Error, Figures, Integrity, Result, by_name, plane};
 
 /// Version of the file's layout.
 pub const FORMAT: u32 = 4;
-
-/// The most bytes of such a file: a hundred times those of a full study.
-const MOST_BYTES: u64 = 512 << 20;
-
-/// In a study's directory, the file that is there as long as the study is not done: the command that continues
-/// it.
-pub const UNFINISHED: &str = "runs/unfinished";
 
 /// A whole study.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -57,6 +36,37 @@ pub struct Results {
     pub failures: Vec<String>,
     /// Times, which need not be the same twice.
     pub timing: Timing,
+}
+
+/// How long the workloads of a study are.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Deserialize, Serialize)]
+pub struct Scale {
+    /// Windows of each bare-metal guest.
+    pub windows: u64,
+    /// Rounds of Linux's script.
+    pub linux_rounds: u32,
+    /// Rounds of Linux's SIMD program.
+    pub simd_rounds: u32,
+    /// Rounds of Debian's programs.
+    pub program_rounds: u32,
+}
+
+impl Scale {
+    /// The full study.
+    pub const FULL: Self = Self {
+        windows: 8000,
+        linux_rounds: 6,
+        simd_rounds: 400,
+        program_rounds: 12,
+    };
+
+    /// The quick study.
+    pub const QUICK: Self = Self {
+        windows: 1000,
+        linux_rounds: 1,
+        simd_rounds: 20,
+        program_rounds: 1,
+    };
 }
 
 /// What a study ran on.
@@ -150,62 +160,6 @@ pub struct VcpuCounters {
     pub counters: Counters,
 }
 
-/// What the checks found, over both runs of a scheme.
-#[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-pub struct Integrity {
-    /// What became of the check.
-    pub verdict: Verdict,
-    /// Registers and results that were not what a guest expected.
-    pub guest_mismatches: u64,
-    /// Times that the host had lost its registers.
-    pub host_mismatches: u64,
-    /// Guests that did not finish.
-    pub failures: Vec<String>,
-}
-
-/// What became of the check of integrity.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// Nothing was amiss.
-    #[default]
-    Clean,
-    /// The negative control was caught, as it must be.
-    Caught,
-    /// The negative control was not caught where it must be: the check is worth nothing.
-    Missed,
-    /// A scheme lost an owner's registers.
-    Corrupt,
-}
-
-impl Verdict {
-    /// Whether it speaks against the hypervisor or its checks.
-    pub const fn is_failure(self) -> bool {
-        matches!(self, Self::Missed | Self::Corrupt)
-    }
-}
-
-impl Integrity {
-    /// Adds what one run found.
-    pub fn add(&mut self, findings: &Findings, host_mismatches: u64) {
-        self.guest_mismatches += findings.guest_mismatches;
-        self.host_mismatches += host_mismatches;
-        self.failures.extend(findings.failures.iter().cloned());
-    }
-
-    /// Judges what was found.
-    pub fn judge(&mut self, scheme: Scheme, must_catch_none: bool) {
-        let found =
-            self.guest_mismatches > 0 || self.host_mismatches > 0 || !self.failures.is_empty();
-        self.verdict = match (scheme, found) {
-            (Scheme::None, true) => Verdict::Caught,
-            (Scheme::None, false) if must_catch_none => Verdict::Missed,
-            (_, false) => Verdict::Clean,
-            (_, true) => Verdict::Corrupt,
-        };
-    }
-}
-
 /// Times.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
 pub struct Timing {
@@ -226,83 +180,18 @@ pub struct RunTiming {
     pub ticks: u64,
 }
 
-impl Versions {
-    /// Looks at what is here.
-    ///
-    /// # Errors
-    /// Where there is no QEMU.
-    pub fn look(paths: &Paths) -> Result<Self> {
-        let written = |file: &str| {
-            let text = std::fs::read_to_string(paths.target().join("guest").join(file)).ok();
-            text.and_then(|text| serde_json::from_str(&text).ok())
-                .unwrap_or_default()
-        };
-        Ok(Self {
-            trapcast: env!("CARGO_PKG_VERSION").to_string(),
-            commit: toolchain::first_line(
-                Command::new("git")
-                    .args(["describe", "--always", "--dirty", "--abbrev=12"])
-                    .current_dir(paths.checkout()),
-            ),
-            qemu: qemu::version()?,
-            rustc: toolchain::version(paths),
-            guest: written("versions.json"),
-            userland: written("versions-userland.json"),
-        })
-    }
-}
-
 impl Results {
-    /// Reads what a study has written.
+    /// Takes the text of a file.
     ///
     /// # Errors
-    /// [`Error::Input`] where the file cannot be read, is no study's, is another version's, or is that of a
-    /// study that has been started again and is not done.
-    pub fn read(path: &Path) -> Result<Self> {
-        Self::parse(&Self::text(path)?, path)
-    }
-
-    /// Reads the file's text.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn text(path: &Path) -> Result<Vec<u8>> {
-        let directory = path.parent().unwrap_or(Path::new(""));
-        if let Ok(command) = std::fs::read_to_string(directory.join(UNFINISHED)) {
-            return Err(Error::input(format!(
-                "the study in {} is not finished: go on with {}",
-                directory.display(),
-                command.trim_end()
-            )));
-        }
-        input::read("results", path, MOST_BYTES).map_err(|error| match error {
-            Error::Input(sentence) => Error::input(format!("{sentence}; run trapcast study")),
-            other => other,
-        })
-    }
-
-    /// Takes the text of the file `path`, which a study has written.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn parse(text: &[u8], path: &Path) -> Result<Self> {
-        Self::parsed(text).map_err(|error| {
-            Error::input(format!(
-                "{} holds no results of this version's study: {error}; run trapcast study",
-                path.display()
-            ))
-        })
-    }
-
-    fn parsed(text: &[u8]) -> std::result::Result<Self, String> {
+    /// Where it holds no results, or those of another version.
+    pub fn parse(text: &[u8]) -> Result<Self> {
         // Another version's file may lack anything but this.
-        let Layout { format } = serde_json::from_slice(text).map_err(|error| error.to_string())?;
+        let Layout { format } = serde_json::from_slice(text)?;
         if format != FORMAT {
-            return Err(format!(
-                "its format is {format}, and this version's is {FORMAT}"
-            ));
+            return Err(Error::Format { found: format });
         }
-        serde_json::from_slice(text).map_err(|error| error.to_string())
+        Ok(serde_json::from_slice(text)?)
     }
 
     /// The same without what no table shows, to be kept: the counters of single vCPUs, and the times of
@@ -336,24 +225,3 @@ impl Results {
 struct Layout {
     format: u32,
 }
-
-/// A value as JSON, as files have it.
-///
-/// # Errors
-/// Where it has no JSON form.
-pub fn json(value: &impl Serialize) -> Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value).map_err(Error::run)?;
-    text.push(b'\n');
-    Ok(text)
-}
-
-/// Writes JSON to a file at once: it is the old one or the new one, never a half.
-///
-/// # Errors
-/// Those of [`output::write`].
-pub fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
-    output::write(path, &json(value)?)
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,11 +1,14 @@
 //! Results for the tests of what reads them.
 
+use trapcast_forecast::Scheme;
 use trapcast_profile::Unit;
-use trapcast_trace::report::ClassReport;
+use trapcast_trace::report::{ClassReport, CoreReport};
 use zerocopy::FromZeros;
 
-use super::*;
-use crate::agreement::Moved;
+use crate::{
+    Agreement, Counters, FORMAT, Figures, Integrity, Moved, ProfileCosts, Replay, Results,
+    RunCounters, RunTiming, Scale, SchemeResult, Timing, VcpuCounters, Verdict, Versions, plane,
+};
 
 /// Results in which every field has a value of its own.
 pub fn results() -> Results {
