@@ -59,6 +59,8 @@ enum Change {
     Release,
     /// It makes it active, and inactive again.
     ActivateAndDeactivate,
+    /// It disables its group at the distributor, and enables it again.
+    DisableAndEnableGroup,
 }
 
 impl Pair {
@@ -81,6 +83,7 @@ impl Pair {
                 Change::Deactivate,
                 Change::Release,
                 Change::ActivateAndDeactivate,
+                Change::DisableAndEnableGroup,
             ] {
                 for late in [false, true] {
                     self.change(check, timer, change, late);
@@ -148,7 +151,7 @@ impl Pair {
                     ppi.activate(true);
                 }
                 Change::Release => ppi.pend(true),
-                Change::ActivateAndDeactivate => ppi.enable(true),
+                Change::ActivateAndDeactivate | Change::DisableAndEnableGroup => ppi.enable(true),
             }
             let deadline = timer.count() + ticks(1000);
             DEADLINE.store(deadline, Ordering::Relaxed);
@@ -186,8 +189,10 @@ impl Pair {
                 give_way();
             }
         };
-        if change == Change::ActivateAndDeactivate {
-            ppi.activate(true);
+        match change {
+            Change::ActivateAndDeactivate => ppi.activate(true),
+            Change::DisableAndEnableGroup => gic::enable_groups(false),
+            Change::Deactivate | Change::Release => {}
         }
         wait_until(if late {
             deadline + ticks(500)
@@ -218,6 +223,7 @@ fn apply(ppi: Ppi, change: Change) {
             ppi.pend(false);
             ppi.enable(true);
         }
+        Change::DisableAndEnableGroup => gic::enable_groups(true),
     }
 }
 
