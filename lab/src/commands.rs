@@ -9,11 +9,11 @@ use crate::{
         BootArgs, Cli, Command, CoreArgs, InspectArgs, JudgeArgs, PlaneArgs, RecordArgs,
         ReplayArgs, ReportArgs, Switch,
     },
-    doctor, inspect, judge, plane, profile_table, record, recording, replaying, report, stored,
-    study, timeline, top,
+    doctor, judge, recording, study, timeline, top,
     workload::{self, Extent, Workload},
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
+use trapcast_report::{inspect, plane, profile_table, record, replaying, stored};
 use trapcast_results::Scale;
 use trapcast_tool::{
     error::{Error, Result},
@@ -122,7 +122,7 @@ fn report_study(arguments: &ReportArgs, paths: &Paths) -> Result<()> {
         .unwrap_or_else(|| paths.target().join("study"));
     let results = stored::read(&study.join("results.json"))?;
     let output = arguments.output.as_ref().unwrap_or(&study);
-    let written = report::write(&results, &study.join("records"), output)?;
+    let written = trapcast_report::write(&results, &study.join("records"), output)?;
     print(&written.summary)?;
     eprintln!("trapcast: {} written", written.page.display());
     Ok(())

@@ -12,11 +12,11 @@ use trapcast_trace::record::{
 };
 use zerocopy::FromBytes;
 
-use crate::{
+use trapcast_machine::{image::Image, memory::MemoryFile, ring::RingReader};
+use trapcast_report::{
     inspect, profile_table,
     record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu},
 };
-use trapcast_machine::{image::Image, memory::MemoryFile, ring::RingReader};
 use trapcast_tool::error::{Error, Result};
 
 /// vCPUs of the run whose ring is read.

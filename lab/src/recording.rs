@@ -9,7 +9,6 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use crate::{
-    record::{End, Metadata, RecordWriter, Vcpu, order},
     versions,
     workload::{Images, Workload},
 };
@@ -18,6 +17,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine},
     run::{self, LIMIT, Outcome},
 };
+use trapcast_report::record::{End, Metadata, RecordWriter, Vcpu, order};
 use trapcast_results::{Scale, Versions};
 use trapcast_tool::{
     error::{Error, Result},

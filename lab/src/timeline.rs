@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trapcast_forecast::Scheme;
 
-use crate::record::{self, RecordFile};
+use trapcast_report::record::{self, RecordFile};
 use trapcast_tool::{
     error::{Error, Result},
     output, signals,

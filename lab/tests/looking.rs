@@ -11,11 +11,9 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use trapcast::{
-    record::{self, Shape},
-    top::share::Announced,
-};
+use trapcast::top::share::Announced;
 use trapcast_machine::memory::MemoryFile;
+use trapcast_report::record::{self, Shape};
 use trapcast_tool::paths::Paths;
 use trapcast_trace::{
     MAILBOX_OFFSET, MAILBOX_SIZE,

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use serde_json::Value;
-use trapcast::record::{Shape, generate};
+use trapcast_report::record::{Shape, generate};
 
 mod outside;
 

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
 use trapcast::{
-    record::RecordFile,
     recording,
     workload::{self, Images},
 };
@@ -24,6 +23,7 @@ use trapcast_machine::{
     run::{self, LIMIT, Outcome},
     vectors::RegisterFiles,
 };
+use trapcast_report::record::RecordFile;
 use trapcast_results::Scale;
 use trapcast_tool::paths::Paths;
 

@@ -4,7 +4,7 @@
 use std::{fs, path::Path};
 
 use serde_json::Value;
-use trapcast::record::{self, Shape};
+use trapcast_report::record::{self, Shape};
 
 mod outside;
 

@@ -12,8 +12,8 @@ use std::{
 };
 
 use serde::Deserialize;
-use trapcast::record::{End, Metadata, RecordWriter, Vcpu};
 use trapcast_forecast::Scheme;
+use trapcast_report::record::{End, Metadata, RecordWriter, Vcpu};
 use trapcast_results::{
     Counters, FORMAT, Figures, Integrity, Results, Scale, SchemeResult, Timing, Versions,
 };

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use trapcast::{
+use trapcast_forecast::Scheme;
+use trapcast_report::{
     agreement,
     record::{self, Shape},
     stored,
 };
-use trapcast_forecast::Scheme;
 use trapcast_tool::{
     error::{Error, Result},
     output,

@@ -16,10 +16,7 @@ use std::{
 
 use clap::Args;
 
-use trapcast::{
-    report::{self, Answered},
-    stored,
-};
+use trapcast_report::{ANSWERS, Answered, DATA, stored};
 use trapcast_results::Results;
 use trapcast_tool::{
     error::{Error, Result},
@@ -75,7 +72,7 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
     };
     let kept_answers = checkout.join(KEPT_ANSWERS);
     let answers = answers(&match &arguments.results {
-        Some(file) => of_report(file, report::ANSWERS),
+        Some(file) => of_report(file, ANSWERS),
         None => kept_answers.clone(),
     })?;
     let content = |words: &str| match words {
@@ -129,7 +126,7 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
 /// What the report of these results has left among its data.
 fn of_report(results: &Path, name: &str) -> PathBuf {
     let directory = results.parent().unwrap_or(Path::new("."));
-    directory.join(report::DATA).join(name)
+    directory.join(DATA).join(name)
 }
 
 fn read(file: &Path) -> Result<Vec<u8>> {

@@ -27,6 +27,7 @@ const LAYERS: &[&[&str]] = &[
         "trapcast-tool",
     ],
     &["trapcast-machine", "trapcast-replay"],
+    &["trapcast-report"],
     &["trapcast"],
     &["xtask"],
 ];

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::record::{self, NULL, RecordFile};
 use trapcast_replay::Event;
+use trapcast_report::record::{self, NULL, RecordFile};
 use trapcast_tool::{error::Result, signals};
 
 /// What stands for the reason of an exit before a vCPU's first window.

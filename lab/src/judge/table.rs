@@ -7,11 +7,11 @@ use super::{
     Cell, Judged, Judgement, LeftOut, Rival,
     goals::{Forecast, mean},
 };
-use crate::replaying::{
+use trapcast_replay::ratio;
+use trapcast_report::replaying::{
     self,
     table::{factor, ratio_cell, right},
 };
-use trapcast_replay::ratio;
 
 /// Columns of the table by record and of that by profile: schemes, then rivals.
 const SCHEMES: [Scheme; 4] = [

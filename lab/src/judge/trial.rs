@@ -5,7 +5,7 @@ use trapcast_replay::{Asked, Event};
 use trapcast_switch::Forecast;
 use trapcast_tool::error::Result;
 
-use crate::record;
+use trapcast_report::record;
 
 /// A forecaster of some kind, and what it has come to so far.
 pub(super) trait Trial: Send {

@@ -6,10 +6,10 @@ use trapcast_forecast::Scheme;
 
 use super::{Plan, StudyArgs, kept, study, verify};
 use crate::{
-    agreement,
     commands::{cpu, extent, scale, workloads},
-    report, stored, table,
+    table,
 };
+use trapcast_report::{agreement, stored};
 use trapcast_results::Results;
 use trapcast_tool::{
     error::{Error, Result},
@@ -38,7 +38,8 @@ pub fn run(arguments: &StudyArgs, paths: &Paths) -> Result<()> {
     let results = study(&plan, paths)?;
     output.put(&output::json(&results)?)?;
     kept::finished(&plan.directory)?;
-    let report = report::write(&results, &plan.directory.join("records"), &plan.directory)?;
+    let report =
+        trapcast_report::write(&results, &plan.directory.join("records"), &plan.directory)?;
     if arguments.json {
         print_json(&results)?;
     } else {

@@ -13,7 +13,8 @@ use super::{
     kept::{Finding, Store},
     replays,
 };
-use crate::{agreement, workload::Workload};
+use crate::workload::Workload;
+use trapcast_report::agreement;
 use trapcast_results::{Agreement, Figures, Integrity, Replay, SchemeResult, Timing};
 use trapcast_tool::error::Result;
 

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use trapcast_trace::histogram::Histogram;
 
 use super::{job::Job, key};
-use crate::stored::UNFINISHED;
 use trapcast_machine::{
     console::{self, Findings},
     run::Outcome,
 };
+use trapcast_report::stored::UNFINISHED;
 use trapcast_results::{Counters, Latency, RunCounters, RunTiming, VcpuCounters};
 use trapcast_tool::{
     error::{Error, Result},

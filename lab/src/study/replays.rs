@@ -5,8 +5,9 @@ use std::path::Path;
 
 use trapcast_forecast::{Costs, Scheme};
 
-use crate::{record, replaying, workload::Workload};
+use crate::workload::Workload;
 use trapcast_replay::Outcome;
+use trapcast_report::{record, replaying};
 use trapcast_results::{NOT_PROMPT, ProfileCosts, Replay};
 use trapcast_tool::error::Result;
 

@@ -11,8 +11,8 @@ use super::{
     trace::Trace,
     tracks::{Track, owner_name},
 };
-use crate::record::Window;
 use trapcast_replay::{Cause, Owner, Step};
+use trapcast_report::record::Window;
 
 /// Where a core writes.
 pub struct Here<'a, W> {

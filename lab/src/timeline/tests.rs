@@ -9,11 +9,11 @@ use trapcast_trace::{
 };
 
 use super::*;
-use crate::{
+use trapcast_replay::Cause;
+use trapcast_report::{
     record::{self, End, Metadata, RecordWriter, Shape, Vcpu},
     replaying,
 };
-use trapcast_replay::Cause;
 
 /// Windows of the record that the tests show.
 const WINDOWS: u64 = 6000;

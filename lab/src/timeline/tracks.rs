@@ -11,8 +11,8 @@ use super::{
     core::{Core, Here},
     trace::{Place, Trace},
 };
-use crate::record::{Vcpu, Window};
 use trapcast_replay::{Follower, Owner, Step};
+use trapcast_report::record::{Vcpu, Window};
 
 /// A track of a core.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -9,9 +9,9 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
-use trapcast::{inspect, record::RecordFile, replaying};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{initrd::Task, machine::Cpu, run};
+use trapcast_report::{inspect, record::RecordFile, replaying};
 use trapcast_results::WindowFigures;
 use trapcast_tool::paths::Paths;
 

@@ -18,12 +18,12 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use trapcast_forecast::Scheme;
 
-use trapcast::{
+use trapcast::{table, workload};
+use trapcast_replay::{Standing, ratio};
+use trapcast_report::{
     agreement, plane,
     replaying::{self, CostRow, ProfileRow},
-    table, workload,
 };
-use trapcast_replay::{Standing, ratio};
 use trapcast_results::{Agreement, NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult};
 use trapcast_tool::error::{Error, Result};
 

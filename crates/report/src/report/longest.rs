@@ -181,7 +181,7 @@ mod tests {
     /// These sentences need no record: what the checkout keeps is what the generator makes of its results.
     #[test]
     fn the_kept_answers_say_what_the_kept_results_do() {
-        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/study");
+        let kept = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/study");
         let answers = fs::read_to_string(kept.join("answers.json")).unwrap();
         let longest = by_scheme(&stored::read(&kept.join("results.json")).unwrap());
         for sentence in [line(&longest), sentence_in_short(&longest)] {

@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn the_document_has_the_table_of_the_built_in_profiles() {
-        let document = include_str!("../../docs/profiles.md");
+        let document = include_str!("../../../docs/profiles.md");
         let expected = markdown(built_in());
         assert!(
             document.contains(&expected),

@@ -13,7 +13,7 @@ use trapcast_replay::{Outcome, SchemeCounts, SchemeOutcome, Standing, replay_rec
 use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
-pub(crate) mod table;
+pub mod table;
 
 pub use table::{factor, geometric_mean, render, render_means, render_profile};
 
