@@ -11,13 +11,13 @@ use crate::{
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
     top::{self, TopArgs},
-    workload::{LINUX_BOOTARGS, SEED},
 };
 use trapcast_machine::{
     arch::Arch,
     machine::{Cpu, Size},
     vectors::Length,
 };
+use trapcast_study::workload::{LINUX_BOOTARGS, SEED};
 use trapcast_tool::error::EXIT_STATUSES;
 
 /// Runs guests under the Trapcast hypervisor in QEMU, and measures what switching their FP/SIMD

@@ -9,12 +9,15 @@ use crate::{
         BootArgs, Cli, Command, CoreArgs, InspectArgs, JudgeArgs, PlaneArgs, RecordArgs,
         ReplayArgs, ReportArgs, Switch,
     },
-    doctor, judge, recording, study, timeline, top,
-    workload::{self, Extent, Workload},
+    doctor, judge, study, timeline, top,
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
 use trapcast_report::{inspect, plane, profile_table, record, replaying, stored};
 use trapcast_results::Scale;
+use trapcast_study::{
+    recording,
+    workload::{self, Extent, Workload},
+};
 use trapcast_tool::{
     error::{Error, Result},
     parallel::{self, cores},

@@ -46,8 +46,8 @@ use self::{
     rivals::Rival,
     trial::Trial,
 };
-use crate::workload::{self, Kind};
 use trapcast_report::{record, replaying};
+use trapcast_study::workload::{self, Kind};
 use trapcast_tool::error::Result;
 
 /// Seeds of the records by which the rule and its constants were chosen.

@@ -9,7 +9,6 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
-use trapcast::workload::LINUX_BOOTARGS;
 use trapcast_forecast::Scheme;
 use trapcast_hypervisor::guest_image::ExecutionState;
 use trapcast_machine::{
@@ -22,6 +21,7 @@ use trapcast_machine::{
     run::{self, Outcome},
     vectors::RegisterFiles,
 };
+use trapcast_study::workload::LINUX_BOOTARGS;
 use trapcast_tool::paths::Paths;
 
 /// How long a run may take before it counts as hanging.

@@ -10,7 +10,6 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
-use trapcast::workload::LINUX_BOOTARGS;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     arch::Arch,
@@ -23,6 +22,7 @@ use trapcast_machine::{
     run,
     vectors::RegisterFiles,
 };
+use trapcast_study::workload::LINUX_BOOTARGS;
 use trapcast_tool::paths::Paths;
 
 /// How long a run may take before it counts as hanging.

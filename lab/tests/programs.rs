@@ -9,10 +9,6 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use support::{Outcomes, check};
-use trapcast::{
-    recording,
-    workload::{self, Images},
-};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console::{self, Expected, Findings},
@@ -25,6 +21,10 @@ use trapcast_machine::{
 };
 use trapcast_report::record::RecordFile;
 use trapcast_results::Scale;
+use trapcast_study::{
+    recording,
+    workload::{self, Images},
+};
 use trapcast_tool::paths::Paths;
 
 fn main() {

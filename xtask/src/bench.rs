@@ -22,10 +22,6 @@ pub use self::{
     table::render,
 };
 use crate::{fpcheck, kvm};
-use trapcast::{
-    versions,
-    workload::{LINUX_BOOTARGS, LINUX_MEMORY},
-};
 use trapcast_machine::{
     console,
     image::Image,
@@ -37,6 +33,10 @@ use trapcast_machine::{
     vectors::RegisterFiles,
 };
 use trapcast_results::Versions;
+use trapcast_study::{
+    versions,
+    workload::{LINUX_BOOTARGS, LINUX_MEMORY},
+};
 use trapcast_tool::{
     error::{Error, Result},
     input,

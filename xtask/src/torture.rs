@@ -17,8 +17,8 @@ use std::{
 };
 
 use serde::Serialize;
-use trapcast::versions;
 use trapcast_forecast::Scheme;
+use trapcast_study::versions;
 use trapcast_trace::report::Exit;
 
 pub use part::{ALL, HOSTILE, Part, SCAN, find, names};

@@ -12,7 +12,6 @@ use std::sync::Arc;
 
 use libtest_mimic::{Failed, Trial};
 use object::{Object, ObjectSection, SectionKind};
-use trapcast::workload::{self, Images};
 use trapcast_forecast::{Costs, Scheme};
 use trapcast_machine::{
     console::{self, Expected, Findings},
@@ -21,6 +20,7 @@ use trapcast_machine::{
     machine::Cpu,
     run,
 };
+use trapcast_study::workload::{self, Images};
 use trapcast_tool::paths::Paths;
 use xtask::{
     bench::{self, wakeups},

@@ -28,6 +28,7 @@ const LAYERS: &[&[&str]] = &[
     ],
     &["trapcast-machine", "trapcast-replay"],
     &["trapcast-report"],
+    &["trapcast-study"],
     &["trapcast"],
     &["xtask"],
 ];

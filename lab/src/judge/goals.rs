@@ -4,8 +4,8 @@ use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use super::{Cell, Judged, Rival};
-use crate::workload::Kind;
 use trapcast_replay::ratio;
+use trapcast_study::workload::Kind;
 
 /// Which forecast is judged.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

@@ -4,7 +4,7 @@ use trapcast_forecast::Costs;
 use trapcast_replay::Event;
 
 use super::{Batch, Constants, Facts, Judged, Rival, Tried, cell::Cell, constants, goals, tried};
-use crate::workload::Kind;
+use trapcast_study::workload::Kind;
 
 const VHE: Costs = Costs {
     trap: 752,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use libtest_mimic::Failed;
-use trapcast::workload::{self, Images};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console::{self, Expected, Findings},
@@ -12,6 +11,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine, Vm},
     run,
 };
+use trapcast_study::workload::{self, Images};
 use trapcast_tool::paths::Paths;
 
 use crate::{

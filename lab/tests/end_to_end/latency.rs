@@ -1,10 +1,6 @@
 //! Interrupt latency: the IRQs-off sections, and how late a guest's timer comes.
 
 use libtest_mimic::Failed;
-use trapcast::{
-    study,
-    workload::{self, Images},
-};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console,
@@ -12,6 +8,7 @@ use trapcast_machine::{
     run::{self, Outcome},
 };
 use trapcast_results::{Counters, Figures, Scale};
+use trapcast_study::workload::{self, Images};
 use trapcast_tool::paths::Paths;
 use trapcast_trace::histogram::{Bin, Histogram};
 
@@ -63,7 +60,7 @@ fn run(paths: &Paths, name: &str, scheme: Scheme, settings: &str) -> Result<Outc
 fn distributions(outcome: &Outcome) -> Result<(Histogram, Histogram), Failed> {
     let nothing = Counters::default();
     let figures = Figures::derive(Scheme::Owner, &nothing, &nothing, &outcome.cores);
-    let figures = figures.with_latency(study::latency(outcome));
+    let figures = figures.with_latency(trapcast_study::latency(outcome));
     let masked = figures.masked.ok_or("no IRQs-off sections")?;
     Ok((masked, figures.timer_delay.ok_or("no delays")?))
 }

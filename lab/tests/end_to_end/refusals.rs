@@ -6,7 +6,6 @@ use std::{
     process::{Command, Stdio},
 };
 
-use trapcast::workload::{self, Images};
 use trapcast_forecast::Scheme;
 use trapcast_hypervisor::guest_image::PageSize;
 use trapcast_machine::{
@@ -14,6 +13,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine},
     run,
 };
+use trapcast_study::workload::{self, Images};
 use trapcast_tool::{error::Error, paths::Paths};
 
 use crate::{

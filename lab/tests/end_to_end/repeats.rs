@@ -11,13 +11,13 @@ use std::{
 };
 
 use libtest_mimic::Failed;
-use trapcast::workload::{self, Images};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     machine::{Cpu, Machine},
     qemu::{Console, Qemu},
 };
 use trapcast_results::Scale;
+use trapcast_study::workload::{self, Images};
 use trapcast_tool::paths::Paths;
 use twox_hash::XxHash3_128;
 

@@ -3,7 +3,6 @@
 use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::Failed;
-use trapcast::workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Workload};
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console::{self, Findings},
@@ -15,6 +14,7 @@ use trapcast_machine::{
     vectors::RegisterFiles,
 };
 use trapcast_results::Scale;
+use trapcast_study::workload::{self, Images, LINUX_BOOTARGS, LINUX_MEMORY, Workload};
 use trapcast_tool::paths::Paths;
 
 use crate::support::{Outcomes, check};

@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use libtest_mimic::Failed;
-use trapcast::{study, workload};
 use trapcast_forecast::Scheme;
 use trapcast_machine::machine::Cpu;
+use trapcast_study::{Plan, study, workload};
 use trapcast_tool::paths::Paths;
 
 use crate::{
@@ -24,7 +24,7 @@ pub fn trials(add: &mut Add) {
 }
 
 fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Failed> {
-    let plan = study::Plan {
+    let plan = Plan {
         workloads: vec![
             workload::find("bursts")?,
             workload::find("pair")?,
@@ -41,7 +41,7 @@ fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Fai
         fresh: false,
         command: "trapcast study".to_string(),
     };
-    let results = study::study(&plan, paths)?;
+    let results = study(&plan, paths)?;
     check(results.failures.is_empty(), || results.failures.join("\n"))?;
     Ok(serde_json::to_value(&results)?)
 }

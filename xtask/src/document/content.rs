@@ -18,13 +18,13 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use trapcast_forecast::Scheme;
 
-use trapcast::{table, workload};
 use trapcast_replay::{Standing, ratio};
 use trapcast_report::{
     agreement, plane,
     replaying::{self, CostRow, ProfileRow},
 };
 use trapcast_results::{Agreement, NOT_PROMPT, ProfileCosts, Replay, Results, SchemeResult};
+use trapcast_study::{table, workload};
 use trapcast_tool::error::{Error, Result};
 
 /// The schemes whose means are shown; the others are simpler or cost more everywhere.

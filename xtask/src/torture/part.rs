@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use trapcast_forecast::Scheme;
 
-use trapcast::workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY};
 use trapcast_machine::{
     console::Expected,
     image::Image,
@@ -13,6 +12,7 @@ use trapcast_machine::{
     memory::MemoryFile,
     vectors::{Length, RegisterFiles},
 };
+use trapcast_study::workload::{CHECKER_MEMORY, LINUX_BOOTARGS, LINUX_MEMORY};
 use trapcast_tool::{
     error::{Error, Result},
     paths::Paths,

@@ -91,7 +91,7 @@ struct Done {
 ///
 /// # Errors
 /// [`Error::Input`] where the directory cannot be written to.
-pub(super) fn finished(directory: &Path) -> Result<()> {
+pub fn finished(directory: &Path) -> Result<()> {
     let mark = directory.join(UNFINISHED);
     fs::remove_file(&mark).map_err(|error| output::cannot_write(&mark, &error))
 }
