@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use trapcast_forecast::Scheme;
+use trapcast_forecast::{Scheme, UnknownScheme};
 use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
 use trapcast_trace::report::MAX_CORES;
 
@@ -78,9 +78,6 @@ pub enum Command {
     /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
     #[command(after_help = PLANE_EXAMPLES)]
     Plane(PlaneArgs),
-    /// Compares the forecast on records with other rules, other knowledge, and its goals
-    #[command(after_help = JUDGE_EXAMPLES)]
-    Judge(JudgeArgs),
     /// Writes a record as a trace for ui.perfetto.dev or chrome://tracing
     #[command(after_help = timeline::EXAMPLES)]
     Timeline(TimelineArgs),
@@ -129,14 +126,6 @@ Examples:
   trapcast plane records/linux.parquet              the picture, and where each profile falls on it
   trapcast plane records/linux.parquet --json | jq '.borders'";
 
-const JUDGE_EXAMPLES: &str = "\
-Examples:
-  trapcast judge target/study/records/*.owner.parquet
-  trapcast record --seed 7 shared-bursts linux-mix -o new && trapcast judge new/*.parquet
-  trapcast judge new/*.parquet --profile nested-nv2 --json | jq '.goals'
-
-docs/forecast.md describes the rule and its goals.";
-
 /// Arguments of `trapcast boot`.
 #[derive(Debug, Args)]
 pub struct BootArgs {
@@ -167,7 +156,7 @@ pub struct BootArgs {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=MAX_VMS as i64))]
     pub vms: u32,
     /// How FP/SIMD registers are switched
-    #[arg(long, value_name = "NAME", default_value = "until-put", value_parser = scheme)]
+    #[arg(long, value_name = "NAME", default_value = "until-put")]
     pub scheme: Scheme,
     /// FP/SIMD for each VM; Debian's kernel starts without it, its busybox does not
     #[arg(long, value_name = "on|off", default_value = "on")]
@@ -265,7 +254,7 @@ pub struct RecordArgs {
     #[arg(long)]
     pub full: bool,
     /// How FP/SIMD registers are switched while recording; what a scheme moves costs the guest time
-    #[arg(long, value_name = "NAME", default_value = "owner", value_parser = scheme)]
+    #[arg(long, value_name = "NAME", default_value = "owner")]
     pub scheme: Scheme,
     /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
@@ -322,20 +311,6 @@ pub struct PlaneArgs {
     pub json: bool,
 }
 
-/// Arguments of `trapcast judge`.
-#[derive(Debug, Args)]
-pub struct JudgeArgs {
-    /// Records
-    #[arg(required = true, value_name = "FILE")]
-    pub files: Vec<PathBuf>,
-    /// A cost profile by its name, or a TOML file; may be repeated
-    #[arg(long, value_name = "NAME|FILE", default_value = "all")]
-    pub profile: Vec<String>,
-    /// Prints JSON: every cell
-    #[arg(long)]
-    pub json: bool,
-}
-
 /// One scheme, or all.
 #[derive(Clone, Debug)]
 pub struct Schemes(pub Vec<Scheme>);
@@ -344,13 +319,10 @@ fn schemes(name: &str) -> Result<Schemes, String> {
     if name == "all" {
         return Ok(Schemes(Scheme::ALL.to_vec()));
     }
-    scheme(name).map(|scheme| Schemes(vec![scheme]))
-}
-
-/// The scheme of a name.
-pub fn scheme(name: &str) -> Result<Scheme, String> {
-    name.parse()
-        .map_err(|error: trapcast_forecast::UnknownScheme| error.to_string())
+    let scheme = name
+        .parse()
+        .map_err(|error: UnknownScheme| error.to_string())?;
+    Ok(Schemes(vec![scheme]))
 }
 
 #[cfg(test)]

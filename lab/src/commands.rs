@@ -6,10 +6,10 @@ use trapcast_forecast::Scheme;
 use crate::{
     boot::{self, Boot},
     cli::{
-        BootArgs, Cli, Command, CoreArgs, InspectArgs, JudgeArgs, PlaneArgs, RecordArgs,
-        ReplayArgs, ReportArgs, Switch,
+        BootArgs, Cli, Command, CoreArgs, InspectArgs, PlaneArgs, RecordArgs, ReplayArgs,
+        ReportArgs, Switch,
     },
-    doctor, judge, study, timeline, top,
+    doctor, study, timeline, top,
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
 use trapcast_report::{inspect, plane, profile_table, record, replaying, stored};
@@ -44,7 +44,6 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),
-        Command::Judge(arguments) => show_judgement(&arguments),
         Command::Timeline(arguments) => print(&timeline::run(&arguments)?),
         Command::Profiles(arguments) => profiles(arguments.json),
     }
@@ -219,16 +218,6 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
     let texts: Vec<String> = replayed.iter().map(replaying::render).collect();
     let means = replaying::render_means(&replayed).unwrap_or_default();
     print(&(texts.join("\n") + &means))
-}
-
-fn show_judgement(arguments: &JudgeArgs) -> Result<()> {
-    let profiles = trapcast_profile::selected(&arguments.profile)?;
-    let judgement = judge::judge(&arguments.files, &profiles)?;
-    if arguments.json {
-        print_json(&judgement)
-    } else {
-        print(&judge::render(&judgement))
-    }
 }
 
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {

@@ -5,7 +5,6 @@ pub mod cli;
 pub mod commands;
 pub mod doctor;
 pub mod fuzzing;
-pub mod judge;
 pub mod study;
 pub mod timeline;
 pub mod top;

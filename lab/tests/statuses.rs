@@ -55,8 +55,6 @@ fn every_command_blames_its_input_alike() {
         "replay text",
         "plane missing",
         "plane text",
-        "judge missing",
-        "judge text",
         "timeline missing",
         "timeline text",
         "profiles --bogus",

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use trapcast::cli::scheme;
 use trapcast_forecast::Scheme;
 use trapcast_trace::report::MAX_CORES;
 
@@ -36,6 +35,9 @@ pub enum Command {
     /// Writes what the documents say of the study from its stored results
     #[command(after_help = document::EXAMPLES)]
     Document(DocumentArgs),
+    /// Compares the forecast on records with other rules, other knowledge, and its goals
+    #[command(after_help = JUDGE_EXAMPLES)]
+    Judge(JudgeArgs),
     /// Shows how a study's replays agree with its live runs, count by count
     Agreement(AgreementArgs),
     /// Makes a record of any length from a seed, to try the tools on
@@ -59,6 +61,14 @@ Examples:
 
 Exit status 1: a scheme lost registers, a guest hung, or the negative control was not caught. The consoles of
 such runs are kept beside results.json.";
+
+const JUDGE_EXAMPLES: &str = "\
+Examples:
+  cargo xtask judge target/study/records/*.owner.parquet
+  trapcast record --seed 7 shared-bursts linux-mix -o new && cargo xtask judge new/*.parquet
+  cargo xtask judge new/*.parquet --profile nested-nv2 --json | jq '.goals'
+
+docs/forecast.md describes the rule and its goals.";
 
 /// Arguments of `cargo xtask bench`.
 #[derive(Debug, Args)]
@@ -96,7 +106,7 @@ pub struct TortureArgs {
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(torture::names()))]
     pub part: Vec<String>,
     /// Only this scheme; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = scheme)]
+    #[arg(long, value_name = "NAME")]
     pub scheme: Vec<Scheme>,
     /// Cores of the board; a part whose vCPUs would leave some idle takes fewer
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=MAX_CORES as i64))]
@@ -108,6 +118,20 @@ pub struct TortureArgs {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Prints results.json instead of the table
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `cargo xtask judge`.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
+    /// Records
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// A cost profile by its name, or a TOML file; may be repeated
+    #[arg(long, value_name = "NAME|FILE", default_value = "all")]
+    pub profile: Vec<String>,
+    /// Prints JSON: every cell
     #[arg(long)]
     pub json: bool,
 }

@@ -18,8 +18,11 @@ use trapcast_tool::{
 
 use crate::{
     bench,
-    cli::{AgreementArgs, BenchArgs, CheckImageArgs, Cli, Command, GenerateArgs, TortureArgs},
-    document, fpcheck, torture,
+    cli::{
+        AgreementArgs, BenchArgs, CheckImageArgs, Cli, Command, GenerateArgs, JudgeArgs,
+        TortureArgs,
+    },
+    document, fpcheck, judge, torture,
 };
 
 /// Does what the command line says.
@@ -33,6 +36,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Bench(arguments) => measure(&arguments, &paths()?),
         Command::Torture(arguments) => torture_schemes(&arguments, &paths()?),
         Command::Document(arguments) => print(&document::run(&arguments, &paths()?)?),
+        Command::Judge(arguments) => show_judgement(&arguments),
         Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Generate(arguments) => generate(&arguments),
         Command::CheckImage(arguments) => check_image(&arguments),
@@ -116,6 +120,16 @@ fn torture_schemes(arguments: &TortureArgs, paths: &Paths) -> Result<()> {
         results.failures.len(),
         results.failures.join("\n")
     )))
+}
+
+fn show_judgement(arguments: &JudgeArgs) -> Result<()> {
+    let profiles = trapcast_profile::selected(&arguments.profile)?;
+    let judgement = judge::judge(&arguments.files, &profiles)?;
+    if arguments.json {
+        print_json(&judgement)
+    } else {
+        print(&judge::render(&judgement))
+    }
 }
 
 fn show_agreement(arguments: &AgreementArgs, paths: &Paths) -> Result<()> {

@@ -1,4 +1,5 @@
-//! What only developers of Trapcast run: measurements of EL2's paths, long checks, documents from results.
+//! What only developers of Trapcast run: measurements of EL2's paths, long checks, how good the
+//! forecast is, documents from results.
 
 pub mod bench;
 pub mod cli;
@@ -6,5 +7,6 @@ pub mod commands;
 pub mod document;
 pub mod fpcheck;
 pub mod hostile;
+pub mod judge;
 pub mod kvm;
 pub mod torture;

@@ -33,6 +33,10 @@ fn the_help_teaches() {
         ("agreement", ["[RESULTS]", "target/study/results.json"]),
         ("bench", ["cargo xtask bench --json", "target/bench"]),
         ("generate", ["--windows", "the same seed makes the same"]),
+        (
+            "judge",
+            ["cargo xtask judge new/*.parquet", "docs/forecast.md"],
+        ),
         ("torture", ["--part fp --scheme owner", "target/torture"]),
     ] {
         let help = text(Path::new("/"), &[command, "--help"]);
@@ -52,6 +56,8 @@ fn every_command_blames_its_input_alike() {
         "document missing",
         "document text",
         "document --check",
+        "judge missing",
+        "judge text",
         "agreement missing",
         "agreement text",
         "generate text/under",

@@ -29,8 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["trapcast-machine", "trapcast-replay"],
     &["trapcast-report"],
     &["trapcast-study"],
-    &["trapcast"],
-    &["xtask"],
+    &["trapcast", "xtask"],
 ];
 
 /// A crate's name, and its manifest.

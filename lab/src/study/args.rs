@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use trapcast_forecast::Scheme;
 
-use crate::cli::{CoreArgs, scheme};
+use crate::cli::CoreArgs;
 
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
@@ -30,7 +30,7 @@ pub struct StudyArgs {
     #[arg(long, value_name = "NAME")]
     pub workload: Vec<String>,
     /// Only this scheme; may be repeated [default: all]
-    #[arg(long, value_name = "NAME", value_parser = scheme)]
+    #[arg(long, value_name = "NAME")]
     pub scheme: Vec<Scheme>,
     /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]

@@ -6,7 +6,6 @@ use clap::Args;
 use trapcast_forecast::Scheme;
 
 use super::{Plan, beside};
-use crate::cli::scheme;
 use trapcast_tool::error::{Error, Result};
 
 /// Windows of a trace unless it is asked for more: some 60 MB, which both viewers open in seconds.
@@ -33,7 +32,7 @@ pub struct TimelineArgs {
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
     /// The scheme that moves the registers [default: the one under which the record was made]
-    #[arg(long, value_name = "NAME", value_parser = scheme)]
+    #[arg(long, value_name = "NAME")]
     pub scheme: Option<Scheme>,
     /// Begins so many milliseconds after the record's start
     #[arg(long, value_name = "MS", default_value = "0", value_parser = nanoseconds)]

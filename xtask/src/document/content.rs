@@ -86,7 +86,7 @@ pub(super) fn of(words: &str, results: &Results) -> Result<String> {
         ["versions"] => Ok(versions(results)),
         ["scope"] => Ok(scope(results)),
         _ => Err(Error::input(format!(
-            "`{}` is nothing that results have: see lab/src/document/content.rs",
+            "`{}` is nothing that results have: see xtask/src/document/content.rs",
             words.join(" ")
         ))),
     }

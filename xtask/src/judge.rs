@@ -1,4 +1,4 @@
-//! `trapcast judge`: how good the forecast is on records, beside what other rules and other knowledge
+//! `cargo xtask judge`: how good the forecast is on records, beside what other rules and other knowledge
 //! would cost there, and which of its goals that meets.
 //!
 //! | part | what it does |
