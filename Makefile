@@ -16,9 +16,10 @@ help: ## Lists the targets
 setup: ## Installs what is missing: QEMU, Rust for EL2 and for AArch32
 	@scripts/setup.sh
 
-guest: ## Downloads the Linux guests: Debian's kernels, busybox and programs; QEMU 10, if this one is older
+guest: ## Downloads the Linux guests and what other hypervisors run on; QEMU 10, if this machine's is older
 	@scripts/guest.sh
 	@scripts/qemu.sh
+	@scripts/hosts.sh
 
 build: el2 lab ## Builds the hypervisor, the guests and the trapcast command
 
@@ -49,7 +50,7 @@ check: ## Style, lints, documents and unit tests: what needs no QEMU and no gues
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU
 	@scripts/test.sh
 
-soak: ## All mixtures of the models, torture, fuzzing: hours, or about SECONDS=600 for each
+soak: ## All mixtures of the models, torture, other hypervisors, fuzzing: hours, or about SECONDS=600 for each
 	@scripts/soak.sh $(SECONDS)
 
 fuzz: ## Fuzzes all readers of files with cargo-fuzz; SECONDS=600 takes longer for each

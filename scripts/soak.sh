@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# What takes longer than `make test` may: all mixtures of the models, torture, scans of registers, fuzzing.
+# What takes longer than `make test` may: all mixtures of the models, torture, scans of registers, other hypervisors,
+# fuzzing.
 #
 # A part that fails does not keep the others from being run. The last lines say how long each part took, and
 # which were stopped at their limit or skipped, and why; the exit status is 0 only if none failed.
@@ -70,10 +71,18 @@ fuzzing() {
     scripts/fuzz.sh ${limit:+$((limit / ${#targets[@]} + 1))}
 }
 
+# Each kind of KVM host, and hosts whose VMs do not end: the trials that are ignored otherwise.
+hosts() {
+    make --no-print-directory build guest || return
+    cargo test -p trapcast --test hosts --no-run || return
+    bounded cargo test --no-fail-fast -p trapcast --test hosts -- --ignored --test-threads 1
+}
+
 part models models
 part torture torture
 # Every register encoding, from VM to VM: again, with the time for itself.
 part scan torture --part scan --scans 64 --seed 1000 -o target/torture/scan
+part hosts hosts
 part fuzz fuzzing
 
 printf '\nWhere the time went:\n'

@@ -67,6 +67,17 @@ pub fn checks(paths: &Paths) -> Vec<Check> {
             shown(Arch::Armhf.busybox(paths)),
             "scripts/guest.sh",
         ),
+        Check::new(
+            "newest kernel",
+            shown(paths.hosts("Image-backports")),
+            "scripts/hosts.sh",
+        ),
+        Check::new(
+            "VMM for arm64",
+            shown(paths.hosts("vmm")),
+            "scripts/hosts.sh",
+        ),
+        Check::new("Xen", shown(paths.hosts("xen")), "scripts/hosts.sh"),
         Check::new("Debian's programs", userland(paths), "scripts/guest.sh"),
         Check::new("hypervisor", shown(paths.hypervisor()), "make build"),
     ];

@@ -3,6 +3,7 @@
 pub mod arch;
 pub mod board;
 pub mod console;
+pub mod host;
 pub mod image;
 pub mod initrd;
 pub mod machine;

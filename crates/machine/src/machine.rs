@@ -248,7 +248,7 @@ impl Machine {
 }
 
 impl Vm {
-    fn load(&self) -> Load {
+    pub(crate) fn load(&self) -> Load {
         Load {
             memory: self.memory,
             kernel_file: self.kernel.file_size,
@@ -298,7 +298,12 @@ pub fn prepare_without_hypervisor(cpu: Cpu, icount: bool, vm: &Vm) -> Result<Pre
 
 /// What every board has. Nothing in it depends on the day or on chance: the clock starts at a fixed
 /// time and runs with the guest, and random numbers come from a seed.
-fn board_arguments(cpu: Cpu, ram: &MemoryFile, size: u64, serial: &str) -> Vec<OsString> {
+pub(crate) fn board_arguments(
+    cpu: Cpu,
+    ram: &MemoryFile,
+    size: u64,
+    serial: &str,
+) -> Vec<OsString> {
     let backend = format!(
         "memory-backend-file,id=ram,size={size},mem-path={},share=on",
         ram.path().display()
@@ -340,7 +345,7 @@ fn board_arguments(cpu: Cpu, ram: &MemoryFile, size: u64, serial: &str) -> Vec<O
 /// `icount_process_data`, QEMU 7.2): the clock is then a few instructions late. In record mode the two
 /// threads take turns, which ends that. The recording itself is of no use. With several cores there is no
 /// record mode, and the hypervisor's `idle=poll` keeps its cores from waiting.
-fn counted(cores: u32) -> [OsString; 2] {
+pub(crate) fn counted(cores: u32) -> [OsString; 2] {
     let options = if cores == 1 {
         "shift=0,sleep=off,rr=record,rrfile=/dev/null"
     } else {
@@ -355,7 +360,7 @@ fn escaped(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::Arc;
 
     use trapcast_hypervisor::guest_image::{ExecutionState, Image as Header};
@@ -363,7 +368,7 @@ mod tests {
     use super::*;
     use crate::vectors::Length;
 
-    pub(super) fn vm(scheme: Scheme) -> Vm {
+    pub(crate) fn vm(scheme: Scheme) -> Vm {
         Vm {
             kernel: Image {
                 path: "Image".into(),

@@ -7,12 +7,13 @@ mod image;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use image::directories;
 pub use image::{Builder, build};
 
 /// The command line of every kernel under a program. It disables what takes long at a boot and no program
 /// needs: the kernel's tests of its own ciphers, which use the registers all that time, and the preparation
 /// of its tracers and of BPF's types. So a boot takes an eighth of the instructions.
-const BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0 cryptomgr.notests \
+pub(crate) const BOOTARGS: &str = "console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0 cryptomgr.notests \
                         initcall_blacklist=trace_eval_init,tracer_init_tracefs,init_blk_tracer,\
                         init_kprobe_trace,cubictcp_register";
 

@@ -189,13 +189,38 @@ impl<'a> Qemu<'a> {
                 return self.stopped("a guest gave up and started its VM again, and was stopped.");
             }
             if let Some(status) = self.ended_within(POLL)? {
-                return Ok(Finished {
-                    status,
-                    wall: self.started.elapsed(),
-                    console: self.text(&self.output),
-                    errors: self.text(&self.errors),
-                });
+                return Ok(self.finished(status));
             }
+        }
+    }
+
+    /// Waits until QEMU ends by itself, or its console says that it is `over`: then it is asked to end, and
+    /// finishes what its plugins do at the end.
+    ///
+    /// # Errors
+    /// [`Error::Stopped`], and where QEMU is lost.
+    pub fn wait_until(mut self, over: impl Fn(&str) -> bool) -> Result<Finished> {
+        let mut asked = false;
+        loop {
+            signals::check()?;
+            if let Some(status) = self.ended_within(POLL)? {
+                return Ok(self.finished(status));
+            }
+            if !asked && over(&self.text(&self.output)) {
+                // What was printed last is followed by a few instructions, such as a power-off.
+                thread::sleep(POLL);
+                let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+                asked = true;
+            }
+        }
+    }
+
+    fn finished(&self, status: ExitStatus) -> Finished {
+        Finished {
+            status,
+            wall: self.started.elapsed(),
+            console: self.text(&self.output),
+            errors: self.text(&self.errors),
         }
     }
 

@@ -33,6 +33,8 @@ const MOST_LINKS: u32 = 16;
 #[derive(Clone, Debug)]
 pub struct Userland {
     root: PathBuf,
+    /// The script that leaves the tree.
+    script: &'static str,
 }
 
 /// Files by their path in the guest, which does not begin with `/`, in ascending order.
@@ -41,7 +43,12 @@ pub type Files = BTreeMap<String, Vec<u8>>;
 impl Userland {
     /// The tree that begins at `root`.
     pub fn new(root: PathBuf) -> Self {
-        Self { root }
+        Self::of(root, "scripts/guest.sh")
+    }
+
+    /// The tree that begins at `root`, and that this script leaves.
+    pub fn of(root: PathBuf, script: &'static str) -> Self {
+        Self { root, script }
     }
 
     /// All that these files and directories, named by their paths in the tree, need to be of use.
@@ -66,8 +73,9 @@ impl Userland {
         }
         let content = fs::read(&path).map_err(|error| {
             Error::input(format!(
-                "there is no /{name} among Debian's programs ({}: {error}): run scripts/guest.sh",
-                path.display()
+                "there is no /{name} among Debian's programs ({}: {error}): run {}",
+                path.display(),
+                self.script
             ))
         })?;
         let needs = needs(&content)
@@ -100,7 +108,8 @@ impl Userland {
             .ok_or_else(|| {
                 Error::input(format!(
                     "/{wanted_by} needs {library}, which none of Debian's packages here holds: add its \
-                     package to scripts/guest.sh"
+                     package to {}",
+                    self.script
                 ))
             })
     }

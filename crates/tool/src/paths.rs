@@ -83,6 +83,18 @@ impl Paths {
         required(self.target.join("guest").join(file), "scripts/guest.sh")
     }
 
+    /// Something that `scripts/hosts.sh` downloads: a file, or the directory of a tree.
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is not there.
+    pub fn hosts(&self, name: &str) -> Result<PathBuf> {
+        let path = self.target.join("hosts").join(name);
+        if path.is_dir() {
+            return Ok(path);
+        }
+        required(path, "scripts/hosts.sh")
+    }
+
     /// The script that runs cargo for EL2, as `scripts/setup.sh` leaves it.
     ///
     /// # Errors

@@ -139,7 +139,7 @@ pub fn build(
 }
 
 /// The directories that files lie in, each before those in it.
-fn directories<'a>(files: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
+pub(crate) fn directories<'a>(files: impl Iterator<Item = &'a String>) -> BTreeSet<String> {
     let mut directories: BTreeSet<String> = ["bin", "dev", "proc", "sys", "tmp"]
         .map(str::to_string)
         .into();

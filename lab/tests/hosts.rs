@@ -1,0 +1,195 @@
+//! Other hypervisors under QEMU: our guests run to their ends on KVM and on Xen with the right results, two runs
+//! print the same, and what goes wrong is named.
+//!
+//! Needs what `make build guest` leaves. The trials of `soak/` take minutes: `make soak` runs them.
+
+mod support;
+
+use std::{sync::Arc, time::Duration};
+
+use libtest_mimic::Trial;
+use support::{Outcomes, check};
+use trapcast_forecast::Scheme;
+use trapcast_machine::{
+    console::{Expected, Findings},
+    host::{Ended, Kernel, KvmHost, Mode, XenHost},
+    machine::{Cpu, Vm},
+    qemu::Installed,
+};
+use trapcast_results::Scale;
+use trapcast_study::workload::{self, Images};
+use trapcast_tool::{error::Result, paths::Paths};
+
+/// How long a host may take before it counts as hanging.
+const LIMIT: Duration = Duration::from_secs(600);
+
+/// What the hosts of these trials run: two programs that use the registers, on one core.
+const PROGRAMS: [&str; 2] = ["perl", "openssl"];
+
+fn main() {
+    support::run(trials)
+}
+
+fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
+    let mut trials = Vec::new();
+    let mut add = |name: &str, soak: bool, test: Box<dyn FnOnce(&Paths) -> Outcomes + Send>| {
+        let paths = Arc::clone(paths);
+        trials.push(Trial::test(name, move || test(&paths)).with_ignored_flag(soak));
+    };
+    add("kvm/same_console_twice", false, Box::new(kvm_twice));
+    add("xen/same_console_twice", false, Box::new(xen_twice));
+    add("kvm/without_el2_is_named", true, Box::new(without_el2));
+    add("kvm/endless_vm_is_named", true, Box::new(endless));
+    add("kvm/panic_is_named", true, Box::new(panicking));
+    add("xen/endless_vm_is_named", true, Box::new(xen_endless));
+    for (kernel, kernel_name) in [(Kernel::Stable, "stable"), (Kernel::Backports, "backports")] {
+        for (cpu, mode, mode_name) in [
+            (Cpu::NeoverseN1, Mode::Vhe, "vhe"),
+            (Cpu::NeoverseN1, Mode::Nvhe, "nvhe"),
+            (Cpu::NeoverseN1, Mode::Protected, "protected"),
+            (Cpu::CortexA57, Mode::Nvhe, "cortex-a57"),
+        ] {
+            let clean = move |paths: &Paths| {
+                let vms = vms(paths, &PROGRAMS)?;
+                let host = KvmHost {
+                    cpu,
+                    mode,
+                    kernel,
+                    ..kvm(vms)
+                };
+                right(&run_kvm(paths, &host)?)
+            };
+            add(
+                &format!("soak/kvm/{kernel_name}/{mode_name}"),
+                true,
+                Box::new(clean),
+            );
+        }
+    }
+    trials
+}
+
+/// The guests of these workloads, one after the other.
+fn vms(paths: &Paths, names: &[&str]) -> Result<Vec<Vm>> {
+    let workloads = names
+        .iter()
+        .map(|name| workload::find(name))
+        .collect::<Result<Vec<_>>>()?;
+    let images = Images::load(paths, &workloads, Scale::QUICK)?;
+    let vms = workloads
+        .iter()
+        .flat_map(|workload| images.vms(workload, Scheme::None, false, Scale::QUICK));
+    Ok(vms.collect())
+}
+
+fn kvm(vms: Vec<Vm>) -> KvmHost {
+    KvmHost {
+        cpu: Cpu::NeoverseN1,
+        cores: 1,
+        mode: Mode::Vhe,
+        kernel: Kernel::Stable,
+        mitigations: false,
+        icount: true,
+        patience: 60,
+        vms,
+    }
+}
+
+fn run_kvm(paths: &Paths, host: &KvmHost) -> Result<Ended> {
+    let qemu = Installed::with_plugins(paths)?;
+    host.prepare(paths)?.run(&qemu, &[], LIMIT)
+}
+
+fn run_xen(paths: &Paths, vms: Vec<Vm>, limit: Duration) -> Result<Ended> {
+    let qemu = Installed::with_plugins(paths)?;
+    let host = XenHost {
+        cpu: Cpu::NeoverseN1,
+        cores: 1,
+        icount: true,
+        vms,
+    };
+    host.prepare(paths, &qemu)?.run(&qemu, &[], limit)
+}
+
+/// Each program has computed what it should.
+fn right(ended: &Ended) -> Outcomes {
+    let findings = ended.findings(&[Expected::Program; PROGRAMS.len()]);
+    check(findings == Findings::default(), || {
+        format!("{findings:?}\n{}", ended.console)
+    })
+}
+
+fn same(one: &Ended, two: &Ended) -> Outcomes {
+    check(one.console == two.console, || {
+        format!("{}\ndiffers from\n{}", one.console, two.console)
+    })
+}
+
+fn kvm_twice(paths: &Paths) -> Outcomes {
+    let host = kvm(vms(paths, &PROGRAMS)?);
+    let [one, two] = [run_kvm(paths, &host)?, run_kvm(paths, &host)?];
+    right(&one)?;
+    check(one.console.contains("VHE mode initialized"), || {
+        one.console.clone()
+    })?;
+    same(&one, &two)
+}
+
+fn xen_twice(paths: &Paths) -> Outcomes {
+    let vms = vms(paths, &PROGRAMS)?;
+    let [one, two] = [
+        run_xen(paths, vms.clone(), LIMIT)?,
+        run_xen(paths, vms, LIMIT)?,
+    ];
+    right(&one)?;
+    same(&one, &two)
+}
+
+/// A board whose kernel starts below EL2 has no KVM.
+fn without_el2(paths: &Paths) -> Outcomes {
+    let qemu = Installed::with_plugins(paths)?;
+    let host = kvm(vms(paths, &PROGRAMS[..1])?).prepare(paths)?;
+    let below = ["-machine".into(), "virtualization=off".into()];
+    let told = host.run(&qemu, &below, LIMIT).unwrap_err().to_string();
+    check(told.contains("has no /dev/kvm"), || told)
+}
+
+/// A VM that waits for what never comes.
+fn endless_vm(paths: &Paths) -> Result<Vec<Vm>> {
+    let mut vms = vms(paths, &PROGRAMS[..1])?;
+    vms[0].bootargs = vms[0].bootargs.replace("rdinit=/init", "rdinit=/bin/cat");
+    Ok(vms)
+}
+
+/// A VM whose kernel panics, as its init has nothing to do.
+fn panicking(paths: &Paths) -> Outcomes {
+    let mut vms = vms(paths, &PROGRAMS[..1])?;
+    vms[0].bootargs = vms[0].bootargs.replace("rdinit=/init", "rdinit=/bin/ls");
+    let told = run_kvm(paths, &kvm(vms)).unwrap_err().to_string();
+    check(
+        told.contains("vm0 ended without its last line") && told.contains("Memory Limit: none"),
+        || told.clone(),
+    )
+}
+
+fn endless(paths: &Paths) -> Outcomes {
+    let host = KvmHost {
+        patience: 2,
+        ..kvm(endless_vm(paths)?)
+    };
+    let told = run_kvm(paths, &host).unwrap_err().to_string();
+    check(
+        told.contains("vm0 did not end within the time that the host gives it"),
+        || told.clone(),
+    )
+}
+
+fn xen_endless(paths: &Paths) -> Outcomes {
+    let vms = endless_vm(paths)?;
+    let told = run_xen(paths, vms, Duration::from_secs(20))
+        .unwrap_err()
+        .to_string();
+    check(told.contains("vm0 did not end within 20 s"), || {
+        told.clone()
+    })
+}
