@@ -4,7 +4,7 @@
 #![no_main]
 
 use core::fmt;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use trapcast_guests::board::entry::fail;
 use trapcast_guests::board::fdt::Machine;
@@ -28,6 +28,9 @@ const WAKE_UP: &str = "wake-up";
 
 /// A function ID that nobody has assigned: the last of the standard hypervisor services.
 const UNKNOWN_FUNCTION: u32 = 0x8500_ffff;
+
+/// Whether the PMU counts.
+static COUNTS: AtomicBool = AtomicBool::new(true);
 
 /// One benchmark. Only the instructions of EL2 are counted, so that it does not matter what
 /// the code around `measured` costs at EL1.
@@ -203,7 +206,10 @@ pub fn main(machine: &Machine) {
     {
         fail(&UnknownBenchmark(name));
     }
-    if let Err(error) = pmu::enable() {
+    COUNTS.store(settings.count, Ordering::Relaxed);
+    if settings.count
+        && let Err(error) = pmu::enable()
+    {
         fail(&error);
     }
     println!("start rounds={}", settings.rounds);
@@ -307,9 +313,12 @@ fn round(benchmark: &Benchmark) -> u64 {
     u64::from(count().wrapping_sub(before)) / benchmark.times
 }
 
-/// Instructions of EL2 on all cores that take part.
+/// Instructions of EL2 on all cores that take part; 0 where nobody counts here.
 #[inline(always)]
 fn count() -> u32 {
+    if !COUNTS.load(Ordering::Relaxed) {
+        return 0;
+    }
     pmu::count().wrapping_add(second::count())
 }
 

@@ -3,7 +3,7 @@
 use super::{Error, number};
 
 /// The keys that [`Bench`] knows.
-const KEYS: &str = "rounds, only, partner";
+const KEYS: &str = "rounds, only, partner, count=off";
 
 /// What the bench is to measure.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -14,6 +14,8 @@ pub struct Bench<'a> {
     pub only: Option<&'a str>,
     /// `partner=USE`: no benchmark, but the other VM of one.
     pub partner: Option<Use>,
+    /// Whether it counts by the PMU; `count=off`: somebody counts who sees it from outside.
+    pub count: bool,
 }
 
 /// Which registers a benchmark that shares its core uses between two switches.
@@ -54,6 +56,7 @@ impl<'a> Bench<'a> {
             rounds: 1000,
             only: None,
             partner: None,
+            count: true,
         };
         for word in bootargs.split_ascii_whitespace() {
             match word.split_once('=') {
@@ -67,6 +70,7 @@ impl<'a> Bench<'a> {
                 Some(("partner", name)) => {
                     settings.partner = Some(name.parse().map_err(|()| Error::Use(name))?);
                 }
+                Some(("count", "off")) => settings.count = false,
                 _ => return Err(Error::Word(word, KEYS)),
             }
         }
@@ -84,8 +88,9 @@ mod tests {
             rounds: 5,
             only: Some("hvc-null"),
             partner: Some(Use::Fp),
+            count: false,
         };
-        let bootargs = "only=hvc-null rounds=5 partner=fp";
+        let bootargs = "only=hvc-null rounds=5 partner=fp count=off";
         assert_eq!(Bench::parse(bootargs), Ok(expected));
     }
 }
