@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::json;
 use trapcast_forecast::Scheme;
 
-use trapcast_report::record::{self, RecordFile};
+use trapcast_report::record::{self, RecordFile, Recorder};
 use trapcast_tool::{
     error::{Error, Result},
     output, signals,
@@ -139,16 +139,18 @@ fn fill<W: Write>(
     let mut rows = record.rows().map_err(record::told)?;
     let mut windows = Vec::new();
     rows.read(&mut windows).map_err(record::told)?;
-    let clock = Clock::new(
-        windows.first().map_or(0, |window| window.start),
-        record.metadata().counter_frequency,
-    )
-    .ok_or_else(|| {
-        Error::input(format!(
-            "{} does not say how fast its clock ran, so nothing of it has a time",
-            record.path().display()
-        ))
-    })?;
+    let frequency = match record.metadata().recorder {
+        Recorder::El2 => record.metadata().counter_frequency,
+        // An instruction is a nanosecond, as QEMU's -icount shift=0 has it.
+        Recorder::Observer => 1_000_000_000,
+    };
+    let clock = Clock::new(windows.first().map_or(0, |window| window.start), frequency)
+        .ok_or_else(|| {
+            Error::input(format!(
+                "{} does not say how fast its clock ran, so nothing of it has a time",
+                record.path().display()
+            ))
+        })?;
     let mut cut = Cut::new(plan);
     let mut tracks = Tracks::new(&record.metadata().vcpus, clock, scheme, plan.from);
     let progress = progress(record.windows());

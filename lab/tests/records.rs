@@ -282,7 +282,7 @@ fn what_is_no_record_is_refused_in_one_sentence() {
     forge("foreign", &[(b"trapcast.format", b"somebody.format")]);
     forge(
         "newer",
-        &[(b"trapcast.format\x18\x012", b"trapcast.format\x18\x013")],
+        &[(b"trapcast.format\x18\x013", b"trapcast.format\x18\x014")],
     );
     forge("without", &[(b"fp_used", b"fp_lost")]);
     // Two columns change their names.
@@ -304,7 +304,7 @@ fn what_is_no_record_is_refused_in_one_sentence() {
         ("foreign", "is a Parquet file, but no record of Trapcast"),
         (
             "newer",
-            "was written by a newer trapcast (format 3; this one reads 2)",
+            "was written by a newer trapcast (format 4; this one reads 3)",
         ),
         ("without", "has no column fp_used (bool)"),
         (

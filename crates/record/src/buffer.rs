@@ -37,9 +37,9 @@ impl Buffer {
     pub fn new(column: &Column) -> Self {
         Self {
             values: match column.value {
-                Value::Bool(_) => Values::Bools(Vec::new()),
+                Value::Bool(_) | Value::MaybeBool(_) => Values::Bools(Vec::new()),
                 Value::Number(..) | Value::MaybeNumber(..) => Values::Numbers(Vec::new()),
-                Value::Long(_) => Values::Longs(Vec::new()),
+                Value::Long(_) | Value::MaybeLong(_) => Values::Longs(Vec::new()),
                 Value::Exit(_) | Value::MaybeExit(_) => Values::Exits(Vec::new()),
             },
             levels: Vec::new(),
@@ -51,6 +51,9 @@ impl Buffer {
         let levels = &mut self.levels;
         match (&mut self.values, column.value) {
             (Values::Bools(values), Value::Bool(value)) => values.extend(rows.iter().map(value)),
+            (Values::Bools(values), Value::MaybeBool(value)) => {
+                extend_with_nulls(values, levels, rows.iter().map(value));
+            }
             (Values::Numbers(values), Value::Number(_, value)) => {
                 values.extend(rows.iter().map(|row| value(row).cast_signed()));
             }
@@ -60,6 +63,10 @@ impl Buffer {
             }
             (Values::Longs(values), Value::Long(value)) => {
                 values.extend(rows.iter().map(|row| value(row).cast_signed()));
+            }
+            (Values::Longs(values), Value::MaybeLong(value)) => {
+                let value = |row: &Row| value(row).map(u64::cast_signed);
+                extend_with_nulls(values, levels, rows.iter().map(value));
             }
             (Values::Exits(values), Value::Exit(value)) => values.extend(rows.iter().map(value)),
             (Values::Exits(values), Value::MaybeExit(value)) => {

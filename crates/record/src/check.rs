@@ -6,7 +6,7 @@ use std::{fs::File, os::unix::fs::FileExt};
 use parquet::file::metadata::{KeyValue, ParquetMetaData};
 
 use super::{
-    metadata::{self, FORMAT_KEY, FORMAT_VERSION, Metadata},
+    metadata::{self, FORMAT_KEY, FORMAT_VERSION, Metadata, OLDEST_FORMAT},
     schema::{self, COLUMNS, Column},
     seal,
 };
@@ -37,14 +37,15 @@ pub fn read_footer(file: &File, bytes: u64) -> Result<Vec<u8>, String> {
     Ok(footer)
 }
 
-pub fn check_format(pairs: &[KeyValue]) -> Result<(), String> {
+/// Returns the format of a file with these metadata, if it is one that is read.
+pub fn check_format(pairs: &[KeyValue]) -> Result<u32, String> {
     match metadata::parsed::<u32>(pairs, FORMAT_KEY) {
-        Some(FORMAT_VERSION) => Ok(()),
+        Some(format @ OLDEST_FORMAT..=FORMAT_VERSION) => Ok(format),
         Some(newer) if newer > FORMAT_VERSION => Err(format!(
             "was written by a newer trapcast (format {newer}; this one reads {FORMAT_VERSION}): update this one"
         )),
         Some(other) => Err(format!(
-            "has the unknown format {other}; this trapcast reads {FORMAT_VERSION}"
+            "has the unknown format {other}; this trapcast reads {OLDEST_FORMAT} to {FORMAT_VERSION}"
         )),
         None => Err(format!(
             "is a Parquet file, but no record of Trapcast: its metadata has no {FORMAT_KEY}"
@@ -54,7 +55,7 @@ pub fn check_format(pairs: &[KeyValue]) -> Result<(), String> {
 
 /// Returns where each of [`COLUMNS`] stands, if all that a replay reads are there, and all that are
 /// there are of the right type.
-pub fn places(footer: &ParquetMetaData) -> Result<Vec<Option<usize>>, String> {
+pub fn places(footer: &ParquetMetaData, format: u32) -> Result<Vec<Option<usize>>, String> {
     let fields = footer
         .file_metadata()
         .schema_descr()
@@ -74,6 +75,10 @@ pub fn places(footer: &ParquetMetaData) -> Result<Vec<Option<usize>>, String> {
         };
         match schema::type_name(&fields[place]) {
             found if found == expected => Ok(Some(place)),
+            // In an older format it was never null.
+            found if format < FORMAT_VERSION && expected == format!("{found} or null") => {
+                Ok(Some(place))
+            }
             found => Err(format!(
                 "has a column {} of type {found}; a record's is {expected}",
                 column.name

@@ -28,7 +28,7 @@ use super::{
 /// Windows that are decoded at once: few enough that their columns stay in the nearest caches.
 const BATCH: usize = 512;
 
-/// What stands for null, in columns that may have it: these have no number of more than 32 bits.
+/// What stands for null, in columns that may have it: no tick is so late, and other numbers have 32 bits.
 pub const NULL: u64 = u64::MAX;
 
 /// Some columns of some row groups of a record, in the order of its windows.
@@ -126,7 +126,8 @@ fn extend(
             + put[row] * u64::from(Event::PUT)
             + u64::from(host[row] != 0) * u64::from(Event::HOST)
             + powered_on[row] * u64::from(Event::POWERED_ON)
-            + pending * u64::from(Event::PENDING);
+            // It may be null.
+            + u64::from(pending == 1) * u64::from(Event::PENDING);
         Event {
             pc,
             vcpu: vcpu[row] as u16,
@@ -188,11 +189,17 @@ enum Column {
 
 impl Column {
     fn open(file: &RecordFile, group: usize, name: &'static str) -> ParquetResult<Self> {
+        if file.is_too_old_for(name) {
+            return Ok(Self::Constant(NULL));
+        }
         let place = place_of(name);
         let kind = COLUMNS[place].value;
+        let about = file.chunk_about(group, place)?;
+        let nullable = about.column_descr().max_def_level() > 0;
         let pages = Pages {
             name,
             kind,
+            nullable,
             limit: limit(name, kind, file.metadata().vcpus.len()),
             // Its bytes are compared with their checksum, whatever its statistics say.
             pages: file.pages(group, place)?,
@@ -201,9 +208,8 @@ impl Column {
             values: Encoded::None,
             left: 0,
         };
-        let statistics = file.chunk_about(group, place)?.statistics();
-        match statistics.and_then(only_value) {
-            Some(value) if !kind.nullable() => {
+        match about.statistics().and_then(only_value) {
+            Some(value) if !nullable => {
                 pages.within(value)?;
                 Ok(Self::Constant(value))
             }
@@ -233,10 +239,10 @@ fn limit(name: &str, kind: Value, vcpus: usize) -> u64 {
         ("vcpu", _) => vcpus as u64,
         ("core", _) => MAX_CORES as u64,
         ("el", _) => 4,
-        (_, Value::Bool(_)) => 2,
+        (_, Value::Bool(_) | Value::MaybeBool(_)) => 2,
         (_, Value::Exit(_) | Value::MaybeExit(_)) => EXITS as u64,
         (_, Value::Number(bits, _) | Value::MaybeNumber(bits, _)) => 1 << bits as u32,
-        (_, Value::Long(_)) => u64::MAX,
+        (_, Value::Long(_) | Value::MaybeLong(_)) => u64::MAX,
     }
 }
 
@@ -263,6 +269,8 @@ fn only_value(statistics: &Statistics) -> Option<u64> {
 struct Pages {
     name: &'static str,
     kind: Value,
+    /// Whether values may be null.
+    nullable: bool,
     limit: u64,
     pages: chunk::Pages,
     dictionary: Vec<u64>,
@@ -363,20 +371,20 @@ impl Pages {
 
     /// Begins a page.
     fn begin(&mut self, mut page: Bytes, encoding: Encoding) -> Option<()> {
-        if self.kind.nullable() {
+        if self.nullable {
             let length = u32::from_le_bytes(*page.first_chunk()?) as usize;
             let levels = page.get(4..)?.get(..length)?;
             self.levels = Some(Hybrid::with_width(page.slice_ref(levels), 1));
             page = page.slice(4 + length..);
         }
         self.values = match (encoding, self.kind) {
-            (Encoding::PLAIN, Value::Bool(_)) => Encoded::Bits(page, 0),
+            (Encoding::PLAIN, Value::Bool(_) | Value::MaybeBool(_)) => Encoded::Bits(page, 0),
             (Encoding::PLAIN, Value::Number(..) | Value::MaybeNumber(..)) => {
                 Encoded::Plain(page, 4)
             }
-            (Encoding::PLAIN, Value::Long(_)) => Encoded::Plain(page, 8),
+            (Encoding::PLAIN, Value::Long(_) | Value::MaybeLong(_)) => Encoded::Plain(page, 8),
             (Encoding::RLE_DICTIONARY, _) => Encoded::Indices(Hybrid::new(page)?),
-            (Encoding::DELTA_BINARY_PACKED, Value::Long(_)) => {
+            (Encoding::DELTA_BINARY_PACKED, Value::Long(_) | Value::MaybeLong(_)) => {
                 Encoded::Differences(Delta::new(page)?)
             }
             _ => return None,
@@ -387,9 +395,9 @@ impl Pages {
     /// Returns the values of a dictionary.
     fn words(&self, page: &[u8]) -> Option<Vec<u64>> {
         let size = match self.kind {
-            Value::Bool(_) => return None,
+            Value::Bool(_) | Value::MaybeBool(_) => return None,
             Value::Number(..) | Value::MaybeNumber(..) => 4,
-            Value::Long(_) => 8,
+            Value::Long(_) | Value::MaybeLong(_) => 8,
             Value::Exit(_) | Value::MaybeExit(_) => return exits(page),
         };
         Some(page.chunks_exact(size).map(number).collect())

@@ -34,9 +34,10 @@ pub use column::{Columns, NULL};
 pub use error::{Error, Result};
 pub use event::Event;
 pub use generate::{Shape, generate};
-pub use metadata::{FORMAT_VERSION, Metadata, Vcpu};
+pub use metadata::{FORMAT_VERSION, Metadata, Recorder, Vcpu};
 pub use reader::RecordFile;
 pub use reseal::reseal;
+pub use row::Outside;
 pub use windows::{Window, Windows};
 pub use writer::{End, ROW_GROUP, RecordWriter};
 

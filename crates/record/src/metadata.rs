@@ -7,7 +7,10 @@ use serde_json::Value;
 use super::schema;
 
 /// Version of the files' layout: their columns, their metadata and their seal.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
+
+/// The oldest version that is read: it has fewer columns, and null in fewer of them.
+pub const OLDEST_FORMAT: u32 = 2;
 
 /// What every key begins with.
 const NAMESPACE: &str = "trapcast.";
@@ -23,6 +26,9 @@ pub struct Metadata {
     pub cpu: String,
     /// Whether the hypervisor used VHE.
     pub vhe: bool,
+    /// Who saw the windows; the hypervisor itself in a record from before this was noted.
+    #[serde(default)]
+    pub recorder: Recorder,
     /// The seed of what was random.
     pub seed: u64,
     /// How long the workload was.
@@ -44,6 +50,17 @@ pub struct Metadata {
     pub windows: u64,
 }
 
+/// Who sees windows.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Recorder {
+    /// The hypervisor itself.
+    #[default]
+    El2,
+    /// An observer outside of it, in QEMU.
+    Observer,
+}
+
 /// Where a vCPU belongs.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Vcpu {
@@ -59,12 +76,16 @@ const COLUMNS_KEY: &str = "trapcast.columns";
 
 /// Every key and what it says, but for those of the seal: what `docs/records.md` lists.
 #[cfg(test)]
-pub const KEYS: [(&str, &str); 15] = [
+pub const KEYS: [(&str, &str); 16] = [
     (FORMAT_KEY, "version of this layout"),
     ("trapcast.workload", "what ran"),
     ("trapcast.scheme", "the scheme under which it was recorded"),
     ("trapcast.cpu", "QEMU's core"),
     ("trapcast.vhe", "whether the hypervisor used VHE"),
+    (
+        "trapcast.recorder",
+        "who saw the windows: the hypervisor itself (el2), or an observer in QEMU (observer)",
+    ),
     ("trapcast.seed", "the seed of what was random"),
     ("trapcast.scale", "how long the workload was"),
     ("trapcast.linux", "whether a Linux guest was among what ran"),
@@ -99,7 +120,7 @@ impl Metadata {
         pairs
     }
 
-    /// Reads the pairs of a file whose format is [`FORMAT_VERSION`].
+    /// Reads the pairs of a file whose format is one that is read.
     ///
     /// # Errors
     /// Which key is missing or of which type, as a part of a sentence.

@@ -20,8 +20,8 @@ use super::{
     chunk::{Chunk, Pages},
     error::{Error, Result},
     guard::guarded,
-    metadata::{self, Metadata},
-    schema::COLUMNS,
+    metadata::{self, FORMAT_VERSION, Metadata},
+    schema::{COLUMNS, SINCE_3},
     seal,
 };
 
@@ -34,6 +34,7 @@ pub struct RecordFile {
     footer: ParquetMetaData,
     metadata: Metadata,
     checksums: String,
+    format: u32,
     /// Where in the file's schema each of [`COLUMNS`] stands.
     places: Vec<Option<usize>>,
 }
@@ -75,7 +76,7 @@ impl RecordFile {
             .map_err(|error| format!("is damaged: its footer cannot be read ({error})"))?;
         let pairs = footer.file_metadata().key_value_metadata();
         let pairs = pairs.map_or(&[][..], Vec::as_slice);
-        check::check_format(pairs)?;
+        let format = check::check_format(pairs)?;
         if whole.is_none() {
             return Err("is damaged: its footer has no checksum".to_string());
         }
@@ -83,7 +84,7 @@ impl RecordFile {
             .map_err(|why| format!("has metadata that cannot be used: {why}"))?;
         let checksums = metadata::value(pairs, seal::COLUMNS_KEY).unwrap_or_default();
         let checksums = checksums.to_string();
-        let places = check::places(&footer)?;
+        let places = check::places(&footer, format)?;
         check::check_row_groups(&footer, &metadata, &checksums)?;
         Ok(Self {
             path: path.to_path_buf(),
@@ -92,6 +93,7 @@ impl RecordFile {
             footer,
             metadata,
             checksums,
+            format,
             places,
         })
     }
@@ -104,6 +106,11 @@ impl RecordFile {
     /// The file's size in bytes.
     pub const fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The version of its layout.
+    pub const fn format(&self) -> u32 {
+        self.format
     }
 
     /// What the file says about itself.
@@ -147,7 +154,7 @@ impl RecordFile {
     /// # Errors
     /// [`Error::NoColumn`] where it does.
     pub(super) fn require(&self, column: &'static str) -> Result<()> {
-        match self.has(column) {
+        match self.has(column) || self.is_too_old_for(column) {
             true => Ok(()),
             false => Err(Error::NoColumn {
                 path: self.path.clone(),
@@ -162,6 +169,11 @@ impl RecordFile {
     /// If no record has such a column.
     pub(super) fn has(&self, name: &str) -> bool {
         self.places[place_of(name)].is_some()
+    }
+
+    /// Whether the file is of a format that had no such column: it is null in all windows.
+    pub(super) fn is_too_old_for(&self, name: &str) -> bool {
+        self.format < FORMAT_VERSION && SINCE_3.contains(&name)
     }
 
     /// Bytes that a column takes in the file.

@@ -1,4 +1,5 @@
-//! One row of a record file: what the hypervisor wrote about a window, and what the lab adds to it.
+//! One row of a record file: what the hypervisor wrote about a window, or an observer saw of it, and what the
+//! lab adds to it.
 
 use trapcast_trace::{
     record::{Flags, NEVER, Record},
@@ -16,6 +17,8 @@ const PSTATE_AARCH32: u32 = 1 << 4;
 pub struct Row {
     /// What the hypervisor wrote.
     pub record: Record,
+    /// What only an observer saw; `None` where the hypervisor wrote the record.
+    pub outside: Option<Outside>,
     /// The core.
     pub core: u8,
     /// Where the vCPU belongs.
@@ -31,8 +34,8 @@ pub struct Row {
 pub struct Before {
     /// [`Record::exit`].
     pub exit: u8,
-    /// [`Record::intid`].
-    pub intid: u16,
+    /// [`Record::intid`], if it is known.
+    pub intid: Option<u16>,
     /// [`Record::esr`].
     pub esr: u32,
 }
@@ -43,9 +46,34 @@ impl Row {
         Flags::from_bits_truncate(self.record.flags).contains(flags)
     }
 
+    /// What an observer saw.
+    pub const fn outside(&self) -> Option<Outside> {
+        self.outside
+    }
+
+    /// What the hypervisor knows and an observer does not.
+    pub fn inside<T>(&self, value: T) -> Option<T> {
+        self.outside.is_none().then_some(value)
+    }
+
+    /// The INTID of the interrupt that ended the window, 0 if none did.
+    pub const fn intid(&self) -> Option<u16> {
+        intid(&self.record, self.outside.as_ref())
+    }
+
+    /// Instructions at EL2 in the gap before, if they are known.
+    pub fn el2_instructions(&self) -> Option<u32> {
+        match self.outside {
+            Some(outside) => outside.el2_instructions,
+            None => Some(self.record.el2_instructions),
+        }
+    }
+
     /// Whether the vCPU was taken off the core although it could have gone on.
-    pub const fn preempted(&self) -> bool {
-        self.record.exit == Exit::HypervisorTimer as u8 && self.has(Flags::PUT)
+    pub fn preempted(&self) -> Option<bool> {
+        let is_timer = self.record.exit == Exit::HypervisorTimer as u8;
+        let is_known = self.intid().is_some() || !self.has(Flags::PUT);
+        is_known.then_some(is_timer && self.has(Flags::PUT))
     }
 
     /// Whether the guest resumed in AArch32 state.
@@ -74,6 +102,39 @@ impl Row {
     }
 }
 
+/// What an observer sees of a window and the hypervisor does not write.
+///
+/// It does not see what the hypervisor knows: ticks, marks and pending interrupts are null in a record of its
+/// windows.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Outside {
+    /// Instructions at EL2 since the core's window before; `None` in its first one, or where there are too many.
+    pub el2_instructions: Option<u32>,
+    /// Instructions of the host at EL0 and EL1 since then, likewise.
+    pub host_instructions: Option<u32>,
+    /// FP/SIMD, SVE and SME instructions at EL2 and the host's EL1 up to the core's next window; `None` in its last
+    /// one.
+    pub hypervisor_fp: Option<u32>,
+    /// Instructions at EL2 in traps within the window.
+    pub trap_instructions: u32,
+    /// Traps for FP/SIMD, SVE or SME within the window.
+    pub fp_traps: u32,
+    /// CPTR_EL2 at the entry, bits 31:0.
+    pub cptr: u32,
+    /// VTTBR_EL2.VMID at the entry.
+    pub vmid: u16,
+    /// Whether [`Record::intid`] is known.
+    pub is_intid_known: bool,
+}
+
+/// The INTID that ended a window, if it is known.
+const fn intid(record: &Record, outside: Option<&Outside>) -> Option<u16> {
+    match outside {
+        Some(outside) if !outside.is_intid_known => None,
+        _ => Some(record.intid),
+    }
+}
+
 /// Makes rows of records: keeps the running sums of each core and the last window of each vCPU.
 #[derive(Debug)]
 pub struct Enricher {
@@ -94,7 +155,12 @@ impl Enricher {
     ///
     /// # Errors
     /// [`Error::Impossible`] where no hypervisor of this version can have written the record.
-    pub fn enrich(&mut self, core: usize, record: &Record) -> Result<Row> {
+    pub fn enrich(
+        &mut self,
+        core: usize,
+        record: &Record,
+        outside: Option<Outside>,
+    ) -> Result<Row> {
         let instructions = self
             .instructions
             .get_mut(core)
@@ -109,6 +175,7 @@ impl Enricher {
         }
         let row = Row {
             record: *record,
+            outside,
             core: core as u8,
             vcpu: *vcpu,
             start_instructions: *instructions,
@@ -117,7 +184,7 @@ impl Enricher {
         *instructions += u64::from(record.guest_instructions);
         *before = Some(Before {
             exit: record.exit,
-            intid: record.intid,
+            intid: intid(record, outside.as_ref()),
             esr: record.esr,
         });
         Ok(row)
@@ -148,7 +215,7 @@ mod tests {
         let mut enricher = Enricher::new(&VCPUS);
         let steps = [(0, 0, 10), (0, 1, 20), (1, 1, 40), (0, 0, 80)];
         let rows = steps.map(|(core, vcpu, count)| {
-            let row = enricher.enrich(core, &record(vcpu, count)).unwrap();
+            let row = enricher.enrich(core, &record(vcpu, count), None).unwrap();
             (row.start_instructions, row.before.map(|before| before.esr))
         });
         assert_eq!(rows, [(0, None), (10, None), (0, Some(20)), (30, Some(10))]);
@@ -171,7 +238,10 @@ mod tests {
         ];
         for (core, record, sentence) in cases {
             let mut enricher = Enricher::new(&VCPUS);
-            let error = enricher.enrich(core, &record).unwrap_err().to_string();
+            let error = enricher
+                .enrich(core, &record, None)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(sentence), "{error}");
         }
     }
@@ -183,7 +253,7 @@ mod tests {
                 pstate,
                 ..Record::default()
             };
-            let row = Enricher::new(&VCPUS).enrich(0, &record).unwrap();
+            let row = Enricher::new(&VCPUS).enrich(0, &record, None).unwrap();
             (row.el(), row.aarch32())
         };
         // EL0t, EL1t, EL1h, and AArch32's User, Supervisor and System modes.

@@ -43,12 +43,16 @@ pub enum Layout {
 pub enum Value {
     /// A boolean.
     Bool(fn(&Row) -> bool),
+    /// The same, or null.
+    MaybeBool(fn(&Row) -> Option<bool>),
     /// An unsigned number of so many bits, at most 32.
     Number(Bits, fn(&Row) -> u32),
     /// The same, or null.
     MaybeNumber(Bits, fn(&Row) -> Option<u32>),
     /// An unsigned number of 64 bits.
     Long(fn(&Row) -> u64),
+    /// The same, or null.
+    MaybeLong(fn(&Row) -> Option<u64>),
     /// The name of a kind of exit.
     Exit(fn(&Row) -> u8),
     /// The same, or null.
@@ -71,18 +75,21 @@ impl Value {
     fn parquet(&self) -> (Physical, Option<LogicalType>) {
         let unsigned = |bits| Some(LogicalType::integer(bits, false));
         match self {
-            Self::Bool(_) => (Physical::BOOLEAN, None),
+            Self::Bool(_) | Self::MaybeBool(_) => (Physical::BOOLEAN, None),
             Self::Number(bits, _) | Self::MaybeNumber(bits, _) => {
                 (Physical::INT32, unsigned(*bits as i8))
             }
-            Self::Long(_) => (Physical::INT64, unsigned(64)),
+            Self::Long(_) | Self::MaybeLong(_) => (Physical::INT64, unsigned(64)),
             Self::Exit(_) | Self::MaybeExit(_) => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
         }
     }
 
     /// Whether a value may be null.
     pub const fn nullable(&self) -> bool {
-        matches!(self, Self::MaybeNumber(..) | Self::MaybeExit(_))
+        matches!(
+            self,
+            Self::MaybeBool(_) | Self::MaybeNumber(..) | Self::MaybeLong(_) | Self::MaybeExit(_)
+        )
     }
 }
 
@@ -168,6 +175,20 @@ const fn flag(name: &'static str, meaning: &'static str, value: fn(&Row) -> bool
     }
 }
 
+const fn maybe_flag(
+    name: &'static str,
+    meaning: &'static str,
+    value: fn(&Row) -> Option<bool>,
+) -> Column {
+    Column {
+        name,
+        unit: "-",
+        meaning,
+        value: Value::MaybeBool(value),
+        layout: Layout::Plain,
+    }
+}
+
 const fn coded(
     name: &'static str,
     unit: &'static str,
@@ -194,6 +215,16 @@ const fn rising(
         unit,
         meaning,
         value: Value::Long(value),
+        layout: Layout::Delta,
+    }
+}
+
+const fn time(name: &'static str, meaning: &'static str, value: fn(&Row) -> Option<u64>) -> Column {
+    Column {
+        name,
+        unit: "ticks",
+        meaning,
+        value: Value::MaybeLong(value),
         layout: Layout::Delta,
     }
 }
@@ -236,7 +267,7 @@ pub const COLUMNS: &[Column] = &[
         "the vCPU was put after it, before the core's next window",
         |row| row.has(Flags::PUT),
     ),
-    flag(
+    maybe_flag(
         "preempted",
         "the EL2 timer ended it and the vCPU was put: it could have gone on",
         Row::preempted,
@@ -246,21 +277,21 @@ pub const COLUMNS: &[Column] = &[
         "the vCPU was turned on right before it: its registers began as zeroes",
         |row| row.has(Flags::POWERED_ON),
     ),
-    flag(
+    maybe_flag(
         "mark",
         "the guest said in it that its work begins with the next window",
-        |row| row.has(Flags::MARK),
+        |row| row.inside(row.has(Flags::MARK)),
     ),
-    flag(
+    maybe_flag(
         "interrupt_pending",
         "an interrupt was pending for the guest at the entry",
-        |row| row.has(Flags::INTERRUPT_PENDING),
+        |row| row.inside(row.has(Flags::INTERRUPT_PENDING)),
     ),
-    rising("start_ticks", "ticks", "CNTPCT_EL0 at the entry", |row| {
-        row.record.start
+    time("start_ticks", "CNTPCT_EL0 at the entry", |row| {
+        row.inside(row.record.start)
     }),
-    rising("end_ticks", "ticks", "CNTPCT_EL0 at the exit", |row| {
-        row.record.start.wrapping_add(row.record.duration.into())
+    time("end_ticks", "CNTPCT_EL0 at the exit", |row| {
+        row.inside(row.record.start.wrapping_add(row.record.duration.into()))
     }),
     rising(
         "start_instructions",
@@ -278,7 +309,31 @@ pub const COLUMNS: &[Column] = &[
         "el2_instructions",
         "instructions",
         "retired at EL2 on this core since its window before",
-        Value::Number(ThirtyTwo, |row| row.record.el2_instructions),
+        Value::MaybeNumber(ThirtyTwo, Row::el2_instructions),
+    ),
+    coded(
+        "host_instructions",
+        "instructions",
+        "executed by the host at EL0 and EL1 on this core since its window before",
+        Value::MaybeNumber(ThirtyTwo, |row| row.outside()?.host_instructions),
+    ),
+    coded(
+        "trap_instructions",
+        "instructions",
+        "executed at EL2 in the traps within the window",
+        Value::MaybeNumber(ThirtyTwo, |row| Some(row.outside()?.trap_instructions)),
+    ),
+    coded(
+        "fp_traps",
+        "times",
+        "how often the guest was trapped within the window for FP/SIMD, SVE or SME, and went on there",
+        Value::MaybeNumber(ThirtyTwo, |row| Some(row.outside()?.fp_traps)),
+    ),
+    coded(
+        "hypervisor_fp_instructions",
+        "instructions",
+        "FP/SIMD, SVE and SME instructions executed at EL2 and at the host's EL1 from the exit to the core's next window",
+        Value::MaybeNumber(ThirtyTwo, |row| row.outside()?.hypervisor_fp),
     ),
     coded(
         "exit_before",
@@ -308,13 +363,13 @@ pub const COLUMNS: &[Column] = &[
         "intid_before",
         "-",
         "intid_after of the vCPU's window before; null in its first one",
-        Value::MaybeNumber(Sixteen, |row| row.before.map(|before| before.intid.into())),
+        Value::MaybeNumber(Sixteen, |row| row.before?.intid.map(u32::from)),
     ),
     coded(
         "intid_after",
         "-",
         "INTID of the physical interrupt that ended the window; 0 if none did",
-        Value::Number(Sixteen, |row| row.record.intid.into()),
+        Value::MaybeNumber(Sixteen, |row| row.intid().map(u32::from)),
     ),
     coded(
         "pc",
@@ -363,6 +418,18 @@ pub const COLUMNS: &[Column] = &[
         "CPACR_EL1 at the exit, bits 31:16 (FPEN, ZEN, SMEN) at their place, the rest 0",
         Value::Number(ThirtyTwo, Row::cpacr),
     ),
+    coded(
+        "vmid",
+        "-",
+        "VTTBR_EL2.VMID at the entry",
+        Value::MaybeNumber(Sixteen, |row| Some(row.outside()?.vmid.into())),
+    ),
+    coded(
+        "cptr",
+        "-",
+        "CPTR_EL2 bits 31:0 at the entry",
+        Value::MaybeNumber(ThirtyTwo, |row| Some(row.outside()?.cptr)),
+    ),
     flag("fp_used", "it used the FP/SIMD registers", |row| {
         row.has(Flags::FP)
     }),
@@ -380,6 +447,16 @@ pub const COLUMNS: &[Column] = &[
         "how often the hypervisor used the registers itself after the window, before the put if any",
         Value::Number(Sixteen, |row| row.record.host_uses.into()),
     ),
+];
+
+/// The columns that came with format 3, which files of format 2 lack.
+pub(super) const SINCE_3: [&str; 6] = [
+    "host_instructions",
+    "trap_instructions",
+    "fp_traps",
+    "hypervisor_fp_instructions",
+    "vmid",
+    "cptr",
 ];
 
 /// The columns that a replay reads, and no others.

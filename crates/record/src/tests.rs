@@ -14,8 +14,8 @@ use trapcast_trace::{
 use zerocopy::FromBytes;
 
 use super::{
-    End, Error, Event, Metadata, NULL, RecordFile, RecordWriter, Result, Shape, Vcpu, generate,
-    reseal,
+    End, Error, Event, Metadata, NULL, Outside, RecordFile, RecordWriter, Result, Shape, Vcpu,
+    generate, reseal,
     row::{Enricher, Row},
     schema::{COLUMNS, Column, Value},
     seal,
@@ -79,9 +79,11 @@ fn write(
 fn expected(column: &Column, rows: &[Row]) -> Vec<u64> {
     let value = |row: &Row| match column.value {
         Value::Bool(value) => value(row).into(),
+        Value::MaybeBool(value) => value(row).map_or(NULL, u64::from),
         Value::Number(_, value) => value(row).into(),
         Value::MaybeNumber(_, value) => value(row).map_or(NULL, u64::from),
         Value::Long(value) => value(row),
+        Value::MaybeLong(value) => value(row).unwrap_or(NULL),
         Value::Exit(value) => value(row).into(),
         Value::MaybeExit(value) => value(row).map_or(NULL, u64::from),
     };
@@ -139,7 +141,7 @@ proptest! {
         let path = directory.path().join("file.parquet");
         write(&path, COLUMNS, row_group, &records).unwrap();
         let mut enricher = Enricher::new(&VCPUS);
-        let rows = records.iter().map(|(core, record)| enricher.enrich(*core, record).unwrap());
+        let rows = records.iter().map(|(core, record)| enricher.enrich(*core, record, None).unwrap());
         let rows: Vec<_> = rows.collect();
         let file = RecordFile::open(&path).unwrap();
         prop_assert_eq!(file.windows(), records.len() as u64);
@@ -155,6 +157,95 @@ proptest! {
         let events: Vec<_> = records.iter().map(|(core, record)| event(*core, record)).collect();
         prop_assert_eq!(read_all(&path).unwrap(), events);
     }
+}
+
+/// What an observer may see of a window.
+fn outside() -> impl Strategy<Value = Outside> {
+    let maybe = || prop::option::of(any::<u32>());
+    let gaps = (maybe(), maybe(), maybe());
+    let fields = (any::<[u32; 3]>(), any::<u16>(), any::<bool>());
+    (gaps, fields).prop_map(
+        |(gaps, ([traps, fp_traps, cptr], vmid, is_intid_known))| Outside {
+            el2_instructions: gaps.0,
+            host_instructions: gaps.1,
+            hypervisor_fp: gaps.2,
+            trap_instructions: traps,
+            fp_traps,
+            cptr,
+            vmid,
+            is_intid_known,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn what_an_observer_saw_is_read_and_what_it_did_not_see_is_null(
+        windows in prop::collection::vec((0..MAX_CORES, record(), outside()), 1..200),
+        row_group in 1..120usize,
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file.parquet");
+        let mut enricher = Enricher::new(&VCPUS);
+        let mut rows = Vec::new();
+        let mut writer =
+            RecordWriter::with_columns(file(&path), metadata(), COLUMNS, row_group).unwrap();
+        for (core, record, outside) in &windows {
+            writer.push_observed(*core, record, *outside).unwrap();
+            rows.push(enricher.enrich(*core, record, Some(*outside)).unwrap());
+        }
+        writer.finish(End::default()).unwrap();
+        let file = RecordFile::open(&path).unwrap();
+        for (group, rows) in rows.chunks(row_group).enumerate() {
+            for column in COLUMNS {
+                let read = read_column(&file, group, column.name).unwrap();
+                prop_assert_eq!(read, expected(column, rows), "{}", column.name);
+            }
+            for unseen in ["start_ticks", "end_ticks", "mark", "interrupt_pending"] {
+                let read = read_column(&file, group, unseen).unwrap();
+                prop_assert!(read.iter().all(|value| *value == NULL), "{}", unseen);
+            }
+        }
+        let pending = Flags::INTERRUPT_PENDING.bits();
+        let events = windows.iter().map(|(core, record, _)| event(*core, &Record {
+            flags: record.flags & !pending,
+            ..*record
+        }));
+        prop_assert_eq!(read_all(&path).unwrap(), events.collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn without_ticks_a_cores_instructions_are_its_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("file.parquet");
+    let mut writer = RecordWriter::new(file(&path), metadata()).unwrap();
+    let record = |instructions| Record {
+        guest_instructions: instructions,
+        ..Record::default()
+    };
+    let gap = |el2, host, trap_instructions| Outside {
+        el2_instructions: el2,
+        host_instructions: host,
+        trap_instructions,
+        ..Outside::default()
+    };
+    let windows = [
+        (0, record(10), gap(None, None, 5)),
+        (1, record(7), gap(None, None, 0)),
+        (0, record(20), gap(Some(100), Some(1000), 0)),
+    ];
+    for (core, record, outside) in &windows {
+        writer.push_observed(*core, record, *outside).unwrap();
+    }
+    writer.finish(End::default()).unwrap();
+    let file = RecordFile::open(&path).unwrap();
+    let mut windows = Vec::new();
+    file.rows().unwrap().read(&mut windows).unwrap();
+    let times = windows.iter().map(|window| (window.start, window.end));
+    assert_eq!(times.collect::<Vec<_>>(), [(0, 15), (0, 7), (1115, 1135)]);
 }
 
 /// A small file in a directory of its own.
@@ -312,18 +403,18 @@ fn a_newer_format_and_metadata_that_lack_are_refused() {
     let (_directory, path) = small(10);
     forge(
         &path,
-        b"trapcast.format\x18\x012",
         b"trapcast.format\x18\x013",
+        b"trapcast.format\x18\x014",
     );
     let sentence = refusal(&path);
     assert!(
-        sentence.contains("newer trapcast (format 3; this one reads 2)"),
+        sentence.contains("newer trapcast (format 4; this one reads 3)"),
         "{sentence}"
     );
     let (_directory, path) = small(10);
     forge(
         &path,
-        b"trapcast.format\x18\x012",
+        b"trapcast.format\x18\x013",
         b"trapcast.format\x18\x011",
     );
     assert!(refusal(&path).contains("unknown format 1"));

@@ -1,6 +1,8 @@
 //! The windows of a record one after the other, with all that is shown of them, in memory that does not
 //! grow with the file.
 
+use trapcast_trace::report::MAX_CORES;
+
 use super::{
     Event,
     column::{Columns, NULL},
@@ -27,18 +29,19 @@ pub struct Window {
     pub mark: bool,
     /// An interrupt was pending for the guest at the entry.
     pub interrupt_pending: bool,
-    /// CNTPCT_EL0 at the entry, in ticks.
+    /// CNTPCT_EL0 at the entry, in ticks. In an observer's record, which has no ticks, one stands for each
+    /// instruction that is known to have been executed on the core before.
     pub start: u64,
-    /// CNTPCT_EL0 at the exit, in ticks.
+    /// The same at the exit.
     pub end: u64,
     /// Instructions that the guest retired in it; 0 where the machine does not count.
     pub instructions: u64,
-    /// Instructions at EL2 on this core since its window before.
-    pub el2_instructions: u32,
+    /// Instructions at EL2 on this core since its window before, if they are known.
+    pub el2_instructions: Option<u32>,
     /// Why it ended: an index into [`EXIT_NAMES`](trapcast_trace::report::EXIT_NAMES).
     pub exit: u8,
-    /// INTID of the interrupt that ended it.
-    pub intid: u16,
+    /// INTID of the interrupt that ended it, 0 if none did; `None` if it is not known.
+    pub intid: Option<u16>,
     /// Where the guest resumed.
     pub pc: u64,
     /// The exception level at which it did.
@@ -74,7 +77,7 @@ impl Window {
 }
 
 /// The columns that a [`Window`] is made of.
-const NAMES: [&str; 21] = [
+const NAMES: [&str; 23] = [
     "vcpu",
     "core",
     "loaded",
@@ -88,6 +91,8 @@ const NAMES: [&str; 21] = [
     "start_instructions",
     "end_instructions",
     "el2_instructions",
+    "host_instructions",
+    "trap_instructions",
     "exit_after",
     "intid_after",
     "pc",
@@ -101,6 +106,8 @@ const NAMES: [&str; 21] = [
 /// The windows of a record, in their order.
 pub struct Windows<'a> {
     columns: Columns<'a, { NAMES.len() }>,
+    /// Instructions of each core so far, where there are no ticks.
+    executed: [u64; MAX_CORES],
 }
 
 impl RecordFile {
@@ -110,7 +117,10 @@ impl RecordFile {
     /// [`NoColumn`](crate::Error::NoColumn) where the file was made for replays and lacks columns.
     pub fn rows(&self) -> Result<Windows<'_>> {
         let columns = self.columns(0..self.row_group_count(), NAMES)?;
-        Ok(Windows { columns })
+        Ok(Windows {
+            columns,
+            executed: [0; MAX_CORES],
+        })
     }
 }
 
@@ -124,13 +134,15 @@ impl Windows<'_> {
         let Some(columns) = self.columns.next()? else {
             return Ok(());
         };
-        windows.extend((0..columns[0].len()).map(|row| window(columns.map(|column| column[row]))));
+        let executed = &mut self.executed;
+        let rows = (0..columns[0].len()).map(|row| columns.map(|column| column[row]));
+        windows.extend(rows.map(|values| window(values, executed)));
         Ok(())
     }
 }
 
-/// Returns the window of these values, which are in the order of [`NAMES`].
-fn window(values: [u64; NAMES.len()]) -> Window {
+/// Returns the window of these values, which are in the order of [`NAMES`], and counts its core's instructions.
+fn window(values: [u64; NAMES.len()], executed: &mut [u64; MAX_CORES]) -> Window {
     let [
         vcpu,
         core,
@@ -145,6 +157,8 @@ fn window(values: [u64; NAMES.len()]) -> Window {
         start_instructions,
         end_instructions,
         el2_instructions,
+        host_instructions,
+        trap_instructions,
         exit,
         intid,
         pc,
@@ -154,26 +168,38 @@ fn window(values: [u64; NAMES.len()]) -> Window {
         first_use,
         host_uses,
     ] = values;
+    let instructions = end_instructions.saturating_sub(start_instructions);
+    let known = |value: u64| (value != NULL).then_some(value as u32);
+    let [gap, host, traps] = [el2_instructions, host_instructions, trap_instructions]
+        .map(|value| known(value).map_or(0, u64::from));
+    // The reader has checked the core's number.
+    let executed = &mut executed[core as usize];
+    let entered = *executed + gap + host;
+    *executed = entered + instructions + traps;
+    let [start, end] = match start {
+        NULL => [entered, *executed],
+        _ => [start, end],
+    };
     Window {
         vcpu: vcpu as u16,
         core: core as u8,
         loaded: loaded != 0,
         put: put != 0,
-        preempted: preempted != 0,
+        preempted: preempted == 1,
         powered_on: powered_on != 0,
-        mark: mark != 0,
-        interrupt_pending: interrupt_pending != 0,
+        mark: mark == 1,
+        interrupt_pending: interrupt_pending == 1,
         start,
         end,
-        instructions: end_instructions.saturating_sub(start_instructions),
-        el2_instructions: el2_instructions as u32,
+        instructions,
+        el2_instructions: known(el2_instructions),
         exit: exit as u8,
-        intid: intid as u16,
+        intid: known(intid).map(|intid| intid as u16),
         pc,
         el: el as u8,
         aarch32: aarch32 != 0,
         used: used != 0,
-        first_use: (first_use != NULL).then_some(first_use as u32),
+        first_use: known(first_use),
         host_uses: host_uses as u16,
     }
 }

@@ -12,7 +12,7 @@ use super::{
     encoder::Encoder,
     error::{Error, Result},
     metadata::Metadata,
-    row::{Enricher, Row},
+    row::{Enricher, Outside, Row},
     schema::{COLUMNS, Column},
     seal,
 };
@@ -90,11 +90,24 @@ impl<W: Output> RecordWriter<W> {
     /// [`Error::Unwritable`] where the output cannot be written.
     pub fn push(&mut self, core: usize, records: &[Record]) -> Result<()> {
         for record in records {
-            self.rows.push(self.enricher.enrich(core, record)?);
-            self.windows += 1;
-            if self.rows.len() == PARCEL {
-                self.flush()?;
-            }
+            self.add(core, record, None)?;
+        }
+        Ok(())
+    }
+
+    /// Adds the next window of a core that an observer saw, in the order of its core and of all.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_observed(&mut self, core: usize, record: &Record, outside: Outside) -> Result<()> {
+        self.add(core, record, Some(outside))
+    }
+
+    fn add(&mut self, core: usize, record: &Record, outside: Option<Outside>) -> Result<()> {
+        self.rows.push(self.enricher.enrich(core, record, outside)?);
+        self.windows += 1;
+        if self.rows.len() == PARCEL {
+            self.flush()?;
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use trapcast_trace::report::{EXIT_NAMES, EXITS, WindowReport};
 pub use distances::{Distances, Quantiles};
 pub use table::render;
 
-use crate::record::{self, FORMAT_VERSION, Metadata, RecordFile, Vcpu, Window, schema::COLUMNS};
+use crate::record::{self, Metadata, RecordFile, Vcpu, Window, schema::COLUMNS};
 use trapcast_results::WindowFigures;
 use trapcast_tool::{error::Result, signals};
 
@@ -24,13 +24,13 @@ pub struct Summary {
     pub file: String,
     /// Its size.
     pub bytes: u64,
-    /// [`FORMAT_VERSION`].
+    /// The version of its layout.
     pub format: u32,
     /// What it says about itself.
     pub metadata: Metadata,
     /// Row groups.
     pub row_groups: usize,
-    /// Ticks from the first entry to the last exit.
+    /// Ticks from the first entry to the last exit; in an observer's record, instructions of all kinds.
     pub ticks: u64,
     /// The same in seconds, if the counter's frequency is known.
     pub seconds: Option<f64>,
@@ -203,7 +203,7 @@ impl Tally {
         self.first_tick = self.first_tick.min(window.start);
         self.last_tick = self.last_tick.max(window.end);
         self.guest_instructions += window.instructions;
-        self.el2_instructions += u64::from(window.el2_instructions);
+        self.el2_instructions += window.el2_instructions.map_or(0, u64::from);
     }
 
     /// The work of a VM begins: what its vCPUs did so far was its boot.
@@ -226,7 +226,7 @@ impl Tally {
         Summary {
             file: file.path().display().to_string(),
             bytes: file.bytes(),
-            format: FORMAT_VERSION,
+            format: file.format(),
             row_groups: file.row_group_count(),
             ticks,
             seconds: (frequency > 0).then(|| ticks as f64 / frequency as f64),

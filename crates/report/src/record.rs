@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use trapcast_trace::record::Record;
 
 pub use trapcast_record::{
-    Columns, End, Event, FORMAT_VERSION, Metadata, NULL, RecordFile, Shape, Vcpu, Window, order,
-    reseal, schema,
+    Columns, End, Event, FORMAT_VERSION, Metadata, NULL, Outside, RecordFile, Recorder, Shape,
+    Vcpu, Window, order, reseal, schema,
 };
 use trapcast_tool::{
     error::{Error, Result, with_causes},
@@ -71,6 +71,15 @@ impl RecordWriter {
     /// the file cannot be written.
     pub fn push(&mut self, core: usize, records: &[Record]) -> Result<()> {
         let pushed = self.writer.push(core, records);
+        pushed.map_err(|error| of_output(&self.path, error))
+    }
+
+    /// Adds the next window of a core that an observer saw.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_observed(&mut self, core: usize, record: &Record, outside: Outside) -> Result<()> {
+        let pushed = self.writer.push_observed(core, record, outside);
         pushed.map_err(|error| of_output(&self.path, error))
     }
 

@@ -19,6 +19,7 @@ extern crate alloc;
 pub mod bins;
 #[cfg(feature = "serde")]
 pub mod histogram;
+pub mod observed;
 pub mod random;
 pub mod record;
 pub mod report;

@@ -139,7 +139,9 @@ impl Core {
             self.step(window, *step, here)?;
         }
         if is_interrupt(window) {
-            let name = format!("INTID {}", window.intid);
+            let name = window
+                .intid
+                .map_or_else(|| "interrupt".to_string(), |intid| format!("INTID {intid}"));
             let args = json!({ "kind": exit_name(window) });
             here.instant(Track::Interrupts, &name, window.end, args)?;
         }

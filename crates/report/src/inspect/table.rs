@@ -3,6 +3,7 @@
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use super::{Quantiles, Summary};
+use crate::record::Recorder;
 use trapcast_results::WindowFigures;
 
 /// Shows a summary; at most 120 columns wide but for the file's own words.
@@ -70,10 +71,15 @@ fn about(summary: &Summary) -> String {
         ),
         (
             "time",
-            format!(
-                "{time}, {} ticks of {} Hz",
-                summary.ticks, metadata.counter_frequency
-            ),
+            match metadata.recorder {
+                Recorder::El2 => format!(
+                    "{time}, {} ticks of {} Hz",
+                    summary.ticks, metadata.counter_frequency
+                ),
+                Recorder::Observer => {
+                    "not seen: recorded by an observer, which sees instructions only".to_string()
+                }
+            },
         ),
         (
             "instructions",
