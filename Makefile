@@ -30,7 +30,7 @@ el2: setup
 		--bin scan32
 
 lab: setup
-	cargo build --target-dir target -p trapcast -p xtask
+	cargo build --target-dir target -p trapcast -p trapcast-observer -p xtask
 
 study: build guest ## Runs workloads under every scheme; FULL=1: all, and longer, FRESH=1: not resumed
 	$(LAB) study $(if $(FULL),--full) $(if $(FRESH),--fresh)

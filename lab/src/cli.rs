@@ -7,6 +7,7 @@ use trapcast_forecast::{Scheme, UnknownScheme};
 use trapcast_hypervisor::settings::{MAX_VCPUS, MAX_VMS};
 use trapcast_trace::report::MAX_CORES;
 
+use crate::observe::{self, ObserveArgs};
 use crate::{
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
@@ -70,6 +71,9 @@ pub enum Command {
     /// Runs workloads and records every window: what the guest did, one Parquet file per workload
     #[command(after_help = RECORD_EXAMPLES)]
     Record(RecordArgs),
+    /// Shows what any hypervisor's exits, traps and switches cost, seen from outside by a plugin of QEMU
+    #[command(after_help = observe::EXAMPLES)]
+    Observe(ObserveArgs),
     /// Says what is in a record
     Inspect(InspectArgs),
     /// Runs every scheme over records, with the code that runs at EL2, beside the offline optimum

@@ -9,7 +9,7 @@ use crate::{
         BootArgs, Cli, Command, CoreArgs, InspectArgs, PlaneArgs, RecordArgs, ReplayArgs,
         ReportArgs, Switch,
     },
-    doctor, study, timeline, top,
+    doctor, observe, study, timeline, top,
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
 use trapcast_report::{inspect, plane, profile_table, record, replaying, stored};
@@ -41,6 +41,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Study(arguments) => study::run(&arguments, &paths()?),
         Command::Report(arguments) => report_study(&arguments, &paths()?),
         Command::Record(arguments) => record(&arguments, &paths()?),
+        Command::Observe(arguments) => observe::run(&arguments, &paths()?),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),

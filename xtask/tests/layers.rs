@@ -22,11 +22,12 @@ const LAYERS: &[&[&str]] = &[
     &["trapcast-switch", "trapcast-profile"],
     &[
         "trapcast-hypervisor",
+        "trapcast-observer",
         "trapcast-record",
         "trapcast-results",
         "trapcast-tool",
     ],
-    &["trapcast-machine", "trapcast-replay"],
+    &["trapcast-machine", "trapcast-observe", "trapcast-replay"],
     &["trapcast-report"],
     &["trapcast-study"],
     &["trapcast", "xtask"],

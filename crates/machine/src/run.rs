@@ -1,7 +1,8 @@
 //! One run: a machine from its start to its power-off, and what it left in the mailbox.
 
 use std::{
-    path::Path,
+    ffi::OsString,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::Duration,
@@ -14,9 +15,9 @@ use trapcast_trace::{
 };
 
 use crate::{
-    machine::Machine,
+    machine::{Machine, Prepared},
     memory::{Mailbox, MemoryFile},
-    qemu::{Console, Finished, Qemu, last_lines},
+    qemu::{Console, Finished, PROGRAM, Qemu, last_lines},
     ring::RingReader,
 };
 use trapcast_tool::error::{Error, Result};
@@ -36,6 +37,24 @@ pub struct Outcome {
     pub console: String,
     /// From QEMU's start to its end.
     pub wall: Duration,
+}
+
+/// The QEMU that runs a machine.
+#[derive(Clone, Debug, Default)]
+pub struct Program {
+    /// What to run, if not this machine's own.
+    pub path: Option<PathBuf>,
+    /// Its arguments before those of the machine, such as a plugin.
+    pub arguments: Vec<OsString>,
+}
+
+impl Program {
+    /// Starts it with a machine's arguments, too.
+    fn start(&self, prepared: &Prepared) -> Result<Qemu<'static>> {
+        let arguments = [&self.arguments[..], &prepared.arguments].concat();
+        let program = self.path.as_deref().unwrap_or(Path::new(PROGRAM));
+        Qemu::start_program(program, &arguments, Console::Captured)
+    }
 }
 
 /// Runs a machine to its power-off.
@@ -58,8 +77,23 @@ pub fn run_with(
     hypervisor: &Path,
     limit: Duration,
 ) -> Result<Outcome> {
+    run_on(&Program::default(), machine, settings, hypervisor, limit)
+}
+
+/// The same on a QEMU of one's own.
+///
+/// # Errors
+/// Those of [`run`].
+pub fn run_on(
+    program: &Program,
+    machine: &Machine,
+    settings: &str,
+    hypervisor: &Path,
+    limit: Duration,
+) -> Result<Outcome> {
     let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
-    let qemu = Qemu::start(&prepared.arguments, Console::Captured)?
+    let qemu = program
+        .start(&prepared)?
         .asking(&prepared.ram)
         .without_resets();
     outcome(qemu.wait(Some(limit))?, &prepared.ram.mailbox()?)
@@ -107,12 +141,27 @@ pub fn record(
     limit: Duration,
     sink: impl FnMut(u8, &[Record]) -> Result<()> + Send,
 ) -> Result<(Outcome, u64)> {
+    record_on(&Program::default(), machine, hypervisor, limit, sink)
+}
+
+/// The same on a QEMU of one's own.
+///
+/// # Errors
+/// Those of [`record`].
+pub fn record_on(
+    program: &Program,
+    machine: &Machine,
+    hypervisor: &Path,
+    limit: Duration,
+    sink: impl FnMut(u8, &[Record]) -> Result<()> + Send,
+) -> Result<(Outcome, u64)> {
     let prepared = machine.prepare(hypervisor, "stdio")?;
     let over = AtomicBool::new(false);
     let cores = machine.cores as u8;
     let (finished, waits) = thread::scope(|scope| {
         let reader = scope.spawn(|| take_records(&prepared.ram, cores, &over, sink));
-        let finished = Qemu::start(&prepared.arguments, Console::Captured)
+        let finished = program
+            .start(&prepared)
             .map(|qemu| qemu.asking(&prepared.ram).without_resets())
             .and_then(|qemu| qemu.wait_while(Some(limit), || !reader.is_finished()));
         over.store(true, Ordering::Release);

@@ -13,6 +13,7 @@ use std::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
+    thread::ThreadId,
 };
 
 use trapcast_trace::observed::{ObservedWindow, Seen};
@@ -28,6 +29,7 @@ use crate::{
 /// The registers that are read, by QEMU's names.
 #[derive(Clone, Copy)]
 struct Registers {
+    pc: Register,
     pstate: Register,
     hcr: Register,
     spsr: Register,
@@ -47,6 +49,7 @@ struct Registers {
 impl Registers {
     fn find() -> Result<Self, &'static str> {
         let [
+            pc,
             pstate,
             hcr,
             spsr,
@@ -61,6 +64,7 @@ impl Registers {
             tcr,
             contextidr,
         ] = qemu::registers([
+            "pc",
             "cpsr",
             "HCR_EL2",
             "SPSR_EL2",
@@ -81,6 +85,7 @@ impl Registers {
             "x26", "x27", "x28", "x29", "x30",
         ])?;
         Ok(Self {
+            pc,
             pstate,
             hcr,
             spsr,
@@ -98,6 +103,11 @@ impl Registers {
         })
     }
 }
+
+/// Where all cores are on one thread, QEMU 10.0 compiles the number of the core that translates a block into it,
+/// and lets the others run it.
+const ONE_THREAD: &str = "QEMU runs several cores on one thread, and tells a plugin a wrong core: take one core, or \
+                          leave -icount and thread=single out";
 
 /// Why a block calls.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -192,6 +202,8 @@ struct Observer {
     windows: AtomicU64,
     /// Whether EL1 was entered without stage 2: a host runs there.
     has_host_at_el1: AtomicBool,
+    /// The thread of the core that was made last.
+    thread: Mutex<Option<ThreadId>>,
     /// Where an interrupt has just been acknowledged, and the register that its INTID is in.
     acknowledged: Mutex<HashMap<u64, u8>>,
 }
@@ -225,6 +237,7 @@ pub fn plugin(is_suitable: bool, arguments: &[&CStr]) -> Result<Box<dyn Plugin>,
         output: Mutex::new(output),
         windows: AtomicU64::new(0),
         has_host_at_el1: AtomicBool::new(false),
+        thread: Mutex::new(None),
         acknowledged: Mutex::new(HashMap::new()),
     }))
 }
@@ -236,6 +249,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Plugin for Observer {
     fn begins(&self, core: usize) {
+        let thread = std::thread::current().id();
+        if lock(&self.thread).replace(thread) == Some(thread) {
+            eprintln!("trapcast-observer: error: {ONE_THREAD}");
+            std::process::exit(1);
+        }
         let mut cores = lock(&self.cores);
         while cores.len() <= core {
             let number = cores.len() as u16;
@@ -257,6 +275,13 @@ impl Plugin for Observer {
         let Some(registers) = self.registers.get() else {
             return;
         };
+        if registers.pc.read() != block.address() {
+            // In AArch32 state QEMU's own PC and PSTATE of AArch64 stay behind.
+            for instruction in block.instructions() {
+                instruction.count(self.counters.below, 1);
+            }
+            return;
+        }
         let el = (registers.pstate.read() >> 2 & 0b11) as u8;
         if el > 2 {
             return;

@@ -183,18 +183,9 @@ impl Core {
     /// The first instruction of a class in the window, or since it, is about to be executed below EL2, and is
     /// counted already.
     pub fn uses(&mut self, class: Class, counts: Counts) {
-        let flag = match class {
-            Class::Fp => Seen::FP,
-            Class::Sve => Seen::SVE,
-            Class::Sme => Seen::SME,
-        };
         match &mut self.phase {
             Phase::Before => {}
-            Phase::Guest(open) => {
-                let executed = open.executed(counts) - 1;
-                open.seen.flags |= flag.bits();
-                open.seen.first_use = open.seen.first_use.min(executed);
-            }
+            Phase::Guest(open) => open.uses(class, open.executed(counts) - 1),
             Phase::Gap(open) => open.seen.flags |= Seen::HOST_FP.bits(),
         }
     }
@@ -239,11 +230,33 @@ impl Open {
             && !marks.contains(Seen::VMPIDR_WRITTEN)
     }
 
-    /// What was taken for the exit was a trap.
+    /// What was taken for the exit was a trap. The instruction uses its class, even if an interrupt comes before it
+    /// is executed at last.
     fn trapped(&mut self, counts: Counts) {
+        let executed = self.executed(self.left) - 1;
+        let used = match exception_class(self.seen.esr) {
+            class::FP => Some(Class::Fp),
+            class::SVE => Some(Class::Sve),
+            class::SME => Some(Class::Sme),
+            _ => None,
+        };
+        if let Some(used) = used {
+            self.uses(used, executed);
+            self.seen.fp_traps += 1;
+        }
         self.seen.traps += 1;
-        self.seen.fp_traps += u32::from(exception_class(self.seen.esr) != class::PAUTH);
         self.seen.trap_instructions += counts.el2 - self.left.el2;
+    }
+
+    /// The guest uses a class when it has executed so many instructions.
+    fn uses(&mut self, class: Class, executed: u64) {
+        let flag = match class {
+            Class::Fp => Seen::FP,
+            Class::Sve => Seen::SVE,
+            Class::Sme => Seen::SME,
+        };
+        self.seen.flags |= flag.bits();
+        self.seen.first_use = self.seen.first_use.min(executed);
     }
 
     /// Instructions that the guest has executed: what was trapped was counted, and is executed later.

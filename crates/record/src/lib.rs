@@ -39,7 +39,7 @@ pub use reader::RecordFile;
 pub use reseal::reseal;
 pub use row::Outside;
 pub use windows::{Window, Windows};
-pub use writer::{End, ROW_GROUP, RecordWriter};
+pub use writer::{End, Output, ROW_GROUP, RecordWriter};
 
 /// Asked now and then by what takes long: whether to give up.
 pub type Cancel<'a> = &'a (dyn Fn() -> bool + Sync);

@@ -23,7 +23,7 @@ pub const EXIT_STATUSES: [(u8, &str); 7] = [
     (
         1,
         "a run failed, or a check did: registers lost, a VM that the hypervisor stopped, a \
-         document or a study that differs, something that trapcast doctor misses",
+         document or a study that differs, a budget that was exceeded, something that trapcast doctor misses",
     ),
     (
         2,

@@ -45,6 +45,35 @@ impl Installed {
         )
     }
 
+    /// The QEMU that a command line names, if its plugins can read registers. The bare name of the program is
+    /// [`with_plugins`](Self::with_plugins).
+    ///
+    /// # Errors
+    /// [`Error::Input`] where it is none, too old, or was built without plugins.
+    pub fn named(program: &Path, paths: &Paths) -> Result<Self> {
+        let found = match program == Path::new(PROGRAM) {
+            true => Self::with_plugins(paths)?,
+            false => Self::ask(program)?,
+        };
+        if found.number < OLDEST_WITH_PLUGINS {
+            return Err(Error::input(format!(
+                "{} is version {}, and plugins that read registers need {} or later",
+                program.display(),
+                shown(found.number),
+                shown(OLDEST_WITH_PLUGINS)
+            )));
+        }
+        let help = Command::new(&found.program).arg("--help").output();
+        let help = help.map_err(|error| cannot_start(found.program.as_os_str(), &error))?;
+        if !String::from_utf8_lossy(&help.stdout).contains("-plugin") {
+            return Err(Error::input(format!(
+                "{} was built without plugins (--enable-plugins): take another one, such as Debian's",
+                found.program.display()
+            )));
+        }
+        Ok(found)
+    }
+
     fn newest_of(own: &Path, unpacked: &Path) -> Result<Self> {
         let why = match Self::ask(own) {
             Ok(own) if own.number >= OLDEST_WITH_PLUGINS => return Ok(own),

@@ -152,6 +152,23 @@ fn a_trap_that_goes_on_where_it_was_is_within_the_window() {
 }
 
 #[test]
+fn a_use_that_trapped_counts_although_an_interrupt_comes_before_it() {
+    let windows = run(&[
+        Enter(1, 0),
+        Below(4),
+        Exit(FP_TRAP, 0xc),
+        Enter(1, 0xc),
+        Interrupt,
+        Enter(1, 0xc),
+    ]);
+    let [window] = windows[..] else {
+        panic!("{windows:?}");
+    };
+    assert!(window.has(Seen::FP));
+    assert_eq!((window.first_use, window.guest_instructions), (3, 3));
+}
+
+#[test]
 fn a_trap_after_which_anything_else_happens_is_an_exit() {
     let trap = [Enter(1, 0), Below(4), Exit(FP_TRAP, 0xc), El2(100, 0)];
     let cases: [(&str, &[Step], usize); 7] = [
