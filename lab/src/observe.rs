@@ -6,11 +6,13 @@ use std::{
     ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
+    host::{KvmHost, Mode, XenHost},
     machine::{Cpu, Machine},
     qemu::{Console, Installed, Qemu},
     run::{self, LIMIT, Program},
@@ -28,6 +30,9 @@ use trapcast_tool::{
 };
 
 pub use args::{EXAMPLES, Host, ObserveArgs};
+
+/// How long somebody else's hypervisor and its guests may take.
+const HOST_LIMIT: Duration = Duration::from_secs(1200);
 
 /// The plugin's file.
 const PLUGIN: &str = "libtrapcast_observer.so";
@@ -126,10 +131,11 @@ pub fn run(arguments: &ObserveArgs, paths: &Paths) -> Result<()> {
     let budget = arguments.budget.as_deref().map(read_budget).transpose()?;
     let (observer, about, ended) = match (arguments.host, &arguments.command[..]) {
         (Some(Host::Trapcast), _) => observe_trapcast(arguments, paths)?,
+        (Some(host), _) => observe_host(host, arguments, paths)?,
         (None, [program, rest @ ..]) => observe_command(program, rest, paths)?,
         (None, []) => {
             return Err(Error::input(
-                "say what to observe: trapcast, or -- and a command line of QEMU; see trapcast observe --help",
+                "say what to observe: trapcast, kvm, xen, or -- and a command line of QEMU; see trapcast observe --help",
             ));
         }
     };
@@ -247,6 +253,54 @@ fn observe_command(
         linux: false,
     };
     Ok((observer, about, ended))
+}
+
+/// Seconds of its time after which a host ends a VM.
+const PATIENCE: u32 = 600;
+
+/// Runs guests under somebody else's hypervisor.
+fn observe_host(
+    host: Host,
+    arguments: &ObserveArgs,
+    paths: &Paths,
+) -> Result<(Observer, About, Ended)> {
+    let workload = workload::find(arguments.workload.as_deref().unwrap_or("linux"))?;
+    let observer = Observer::find(paths)?;
+    let cpu = arguments.core.cpu(Cpu::NeoverseN1);
+    let images = Images::load(paths, &[workload], Scale::QUICK)?.with_seed(SEED);
+    let vms = (0..arguments.vms)
+        .flat_map(|_| images.vms(workload, Scheme::None, false, Scale::QUICK))
+        .collect();
+    let (cores, icount) = (1, true);
+    let prepared = if host == Host::Xen {
+        let host = XenHost {
+            cpu,
+            cores,
+            icount,
+            vms,
+        };
+        host.prepare(paths, &observer.qemu)?
+    } else {
+        let default = if cpu.has_vhe() { Mode::Vhe } else { Mode::Nvhe };
+        let host = KvmHost {
+            cpu,
+            cores,
+            mode: arguments.mode.unwrap_or(default),
+            kernel: arguments.kernel,
+            mitigations: false,
+            icount,
+            patience: PATIENCE,
+            vms,
+        };
+        host.prepare(paths)?
+    };
+    let ended = prepared.run(&observer.qemu, &observer.arguments(), HOST_LIMIT);
+    let about = About {
+        workload: workload.name.to_string(),
+        cpu: cpu.name().to_string(),
+        linux: workload.runs_linux(),
+    };
+    Ok((observer, about, ended.map(drop)))
 }
 
 /// Runs guests under Trapcast's own hypervisor.

@@ -53,6 +53,19 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         add(format!("tells/{scheme}"), Box::new(test));
     }
     add("commands_take_its_records".into(), Box::new(commands));
+    // docs/performance.md has these costs of a trap for KVM.
+    for (host, policy, trap) in [
+        (&["kvm"][..], "until-put", Some(189)),
+        (&["kvm", "--cpu", "cortex-a57"], "until-put", Some(209)),
+        (&["kvm", "--mode", "protected"], "until-put", None),
+        (&["xen"], "eager-each-switch", None),
+    ] {
+        let test = move |_: &Paths| tells_of_others(host, policy, trap);
+        add(
+            format!("tells/{}", host.join("_").replace("_--", "_")),
+            Box::new(test),
+        );
+    }
     trials
 }
 
@@ -198,6 +211,17 @@ fn repeats(paths: &Paths) -> Outcomes {
 fn tells(paths: &Paths, scheme: Scheme, policy: Policy) -> Outcomes {
     let verdict = Verdict::of(&observe(paths, "pair", scheme));
     check(verdict.policy == policy, || format!("{verdict:#?}"))
+}
+
+/// Two Linux VMs on somebody else's hypervisor, whose policy and cost of a trap are known.
+fn tells_of_others(host: &[&str], policy: &str, trap: Option<u64>) -> Outcomes {
+    let arguments = [&["observe"], host, &["--vms", "2", "--json"]].concat();
+    let text = trapcast(&arguments);
+    let told: serde_json::Value = serde_json::from_str(&text)?;
+    check(told["verdict"]["policy"] == policy, || text.clone())?;
+    let median = &told["fp_traps"]["instructions"]["median"];
+    let is_expected = trap.is_none_or(|trap| *median == trap);
+    check(is_expected, || text.clone())
 }
 
 /// Runs `trapcast` to its end; returns what it printed.
