@@ -33,6 +33,30 @@ pub fn trapcast(directory: &Path, arguments: &[&str]) -> Output {
     command(directory, arguments).output().unwrap()
 }
 
+/// Checks that each command line exits with 2 where its input, or what it needs, is not there, prints nothing but why,
+/// and leaves no file; and that there is a line for each subcommand. `text` is a file that no command takes.
+#[allow(dead_code, reason = "one group of tests does")]
+pub fn blame_their_input(commands: &clap::Command, lines: &[&str]) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::write(path.join("text"), "text").unwrap();
+    let before = files(path);
+    for line in lines {
+        let output = trapcast(path, &line.split(' ').collect::<Vec<_>>());
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}: {told}");
+        assert!(
+            !told.is_empty() && output.stdout.is_empty(),
+            "{line}: {told}"
+        );
+    }
+    assert_eq!(files(path), before);
+    for command in commands.get_subcommands().map(clap::Command::get_name) {
+        let mut tried = lines.iter().filter_map(|line| line.split(' ').next());
+        assert!(tried.any(|tried| tried == command), "{command}");
+    }
+}
+
 /// Runs a command that must be refused with one sentence and exit status 2, and returns it.
 #[allow(dead_code, reason = "not every group of tests has such")]
 pub fn refused(directory: &Path, arguments: &[&str]) -> String {
