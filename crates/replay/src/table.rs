@@ -5,337 +5,32 @@
 //! how often it was taken. The first time, the state machine itself is run. What was counted is had at the
 //! end, by running each entry that was taken once more, times how often.
 
-use std::{collections::hash_map::Entry, hash::Hash};
+mod at;
+mod memory;
+mod state;
+mod symbol;
+
+use std::collections::hash_map::Entry;
 
 use rustc_hash::FxHashMap;
-use trapcast_forecast::{Decision, Evidence, Release, Resume, Rule, Scheme, Window};
-use trapcast_switch::{Class, Context, Forecast, Gate, GateRegister};
+use trapcast_forecast::{Rule, Scheme};
 
+pub(super) use self::{
+    at::At,
+    memory::{Memory, Proxy},
+    symbol::{Owner, POWER_ON, Seen, Symbol, decided, fetch, seat, window},
+};
+use self::{
+    state::State,
+    symbol::{SYMBOLS, WINDOW_SYMBOL, WINDOWS},
+};
 use super::{
-    batch::WINDOW,
     counts::SchemeCounts,
     machine::{Place, Twin},
 };
 
-/// Whose registers a core holds, as one vCPU sees it.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-#[repr(u8)]
-pub(super) enum Owner {
-    /// The host's.
-    Host,
-    /// This vCPU's.
-    Me,
-    /// Another vCPU's.
-    Other,
-    /// Another core's host's, which this core does not hold.
-    Elsewhere,
-}
-
-impl Context for Owner {}
-
-/// What can happen to a vCPU in its core, as a number: it finds its core in some state after others ran
-/// there; it is turned on; a window by its flags, whose forecaster was not asked or has decided; it leaves a
-/// core in some state for another one. In this order, so that what is common to all windows lies together.
-pub(super) type Symbol = usize;
-
-/// States of a core that a vCPU can find: three owners, and the gate.
-const CORES: Symbol = 6;
-
-const SEAT: Symbol = 0;
-/// The symbol of being turned on.
-pub(super) const POWER_ON: Symbol = SEAT + CORES;
-const WINDOW_SYMBOL: Symbol = POWER_ON + 1;
-const FETCH: Symbol = WINDOW_SYMBOL + 4 * WINDOWS;
-const SYMBOLS: Symbol = FETCH + CORES;
-
-/// Windows by their flags.
-const WINDOWS: Symbol = WINDOW as usize + 1;
-
 /// Two windows by their flags.
 const PAIRS: usize = WINDOWS * WINDOWS;
-
-/// Returns the symbol of a window of these flags, below 8, in which nothing was asked.
-#[inline(always)]
-pub(super) const fn window(flags: u8) -> Symbol {
-    WINDOW_SYMBOL + flags as Symbol
-}
-
-/// Returns the symbol of a window of these flags, below 8, in which this was decided.
-#[inline(always)]
-pub(super) const fn decided(flags: u8, decision: Decision) -> Symbol {
-    window(flags)
-        + WINDOWS
-            * match decision {
-                Decision::Leave => 1,
-                Decision::Load => 2,
-                Decision::Probe => 3,
-            }
-}
-
-/// Returns the symbol of finding a core in this state.
-#[inline(always)]
-pub(super) const fn seat(core: Seen) -> Symbol {
-    SEAT + core.number()
-}
-
-/// Returns the symbol of leaving a core, which is in this state, for another one.
-pub(super) const fn fetch(core: Seen) -> Symbol {
-    FETCH + core.number()
-}
-
-/// A core as one vCPU sees it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[repr(C)]
-pub(super) struct Seen {
-    /// Whose registers it holds.
-    pub owner: Owner,
-    /// Whether its gate is open.
-    pub open: bool,
-}
-
-impl Seen {
-    #[inline(always)]
-    const fn number(self) -> Symbol {
-        self.owner as Symbol * 2 + self.open as Symbol
-    }
-
-    const fn from_number(number: Symbol) -> Self {
-        Self {
-            owner: match number / 2 {
-                0 => Owner::Host,
-                1 => Owner::Me,
-                _ => Owner::Other,
-            },
-            open: number % 2 == 1,
-        }
-    }
-
-    const fn place(self) -> Place<Owner> {
-        let gate = if self.open {
-            Gate::Open(Class::Fp)
-        } else {
-            Gate::Closed
-        };
-        Place::with(Owner::Host, self.owner, GateRegister::new(gate))
-    }
-}
-
-/// A forecaster that is part of a row.
-pub(super) trait Memory: Forecast + Copy + Eq + Hash {
-    /// What it is to answer, if it is asked.
-    fn answer(&mut self, _: Decision) {}
-
-    /// Forgets what it was asked and told, and returns it.
-    fn take(&mut self) -> Heard {
-        Heard::default()
-    }
-}
-
-/// A rule remembers little, and decides itself.
-impl Memory for Rule {}
-
-/// What a forecaster was asked and told in a window.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct Heard {
-    /// It was asked at the entry.
-    pub asked: bool,
-    /// What it was told before.
-    pub before: Option<Evidence>,
-    /// What it was told after, or in all if it was not asked.
-    pub after: Option<Evidence>,
-}
-
-/// Stands for a forecaster whose memory is too large for a row: what it is asked and told is passed on, and
-/// what it answers is part of the symbol.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Proxy {
-    window: Window,
-    release: Release,
-    answer: Decision,
-    asked: bool,
-    told: [Option<Evidence>; 2],
-}
-
-impl Proxy {
-    /// Returns one that stands for `forecaster`.
-    pub fn of(forecaster: &impl Forecast) -> Self {
-        Self {
-            window: forecaster.window(),
-            release: forecaster.release(),
-            answer: Decision::Leave,
-            asked: false,
-            told: [None; 2],
-        }
-    }
-}
-
-impl Forecast for Proxy {
-    fn decide(&mut self, _: impl FnOnce() -> Resume) -> Decision {
-        self.asked = true;
-        self.answer
-    }
-
-    fn learn(&mut self, evidence: Evidence) {
-        let told = &mut self.told[usize::from(self.asked)];
-        debug_assert!(told.is_none(), "a window is learnt of once");
-        *told = Some(evidence);
-    }
-
-    fn window(&self) -> Window {
-        self.window
-    }
-
-    fn release(&self) -> Release {
-        self.release
-    }
-}
-
-impl Memory for Proxy {
-    fn answer(&mut self, decision: Decision) {
-        self.answer = decision;
-    }
-
-    fn take(&mut self) -> Heard {
-        self.answer = Decision::Leave;
-        let asked = std::mem::take(&mut self.asked);
-        let [first, second] = std::mem::take(&mut self.told);
-        let (before, after) = if asked {
-            (first, second)
-        } else {
-            (None, first)
-        };
-        Heard {
-            asked,
-            before,
-            after,
-        }
-    }
-}
-
-/// A vCPU and its core between two windows, nothing counted yet.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct State<M> {
-    vcpu: Twin<Owner, M>,
-    core: Place<Owner>,
-}
-
-impl<M: Memory> State<M> {
-    /// Returns the state after something has happened, what that counted, and what the forecaster heard.
-    fn after(mut self, symbol: Symbol) -> (Self, SchemeCounts, Heard) {
-        let mut counts = SchemeCounts::default();
-        match symbol {
-            POWER_ON => self.core.power_on(&mut self.vcpu, |_, _| ()),
-            FETCH.. => {
-                let mut old = Seen::from_number(symbol - FETCH).place();
-                Place::new(Owner::Elsewhere).fetch(&mut old, &mut self.vcpu);
-                self.core = old;
-            }
-            ..POWER_ON => self.core = Seen::from_number(symbol - SEAT).place(),
-            _ => {
-                let window = symbol - WINDOW_SYMBOL;
-                let answer = match window / WINDOWS {
-                    2 => Decision::Load,
-                    3 => Decision::Probe,
-                    _ => Decision::Leave,
-                };
-                for forecaster in self.vcpu.forecasters() {
-                    forecaster.answer(answer);
-                }
-                let flags = (window % WINDOWS) as u8;
-                // Who has to know how the guest resumes is asked outside.
-                let resume = Resume::default();
-                let vcpu = &mut self.vcpu;
-                let saved = self.core.window(vcpu, flags, resume, |_, _| ());
-                let evicted = matches!(saved, Some(Owner::Me | Owner::Other));
-                counts.host_evictions += u64::from(evicted);
-            }
-        }
-        self.core.count_gate(&mut counts);
-        counts += self.vcpu.take_counts();
-        let [heard, observed] = self.vcpu.forecasters().map(Memory::take);
-        debug_assert_eq!(heard, observed, "the observer changed what is seen");
-        (self, counts, heard)
-    }
-
-    /// Returns the core as the vCPU leaves it.
-    fn core(&self) -> Seen {
-        Seen {
-            owner: self.core.owner(),
-            open: self.core.gate() == GateRegister::new(Gate::Open(Class::Fp)),
-        }
-    }
-}
-
-/// A row that a vCPU is in, and what its forecaster is asked and told there: by its number in the lowest
-/// sixteen bits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) struct At(u32);
-
-impl At {
-    /// No row: it is not in the table yet.
-    const UNKNOWN: Self = Self(u32::MAX);
-
-    const ASKS: u32 = 1 << 16;
-    const BEFORE: u32 = 17;
-    const AFTER: u32 = 19;
-
-    #[inline(always)]
-    const fn row(self) -> usize {
-        self.0 as usize & 0xffff
-    }
-
-    /// Whether the forecaster is asked at the next entry.
-    #[inline(always)]
-    pub const fn asks(self) -> bool {
-        self.0 & Self::ASKS != 0
-    }
-
-    /// What the forecaster learns before it is asked.
-    #[inline(always)]
-    pub const fn learns_before(self) -> Option<Evidence> {
-        evidence(self.0 >> Self::BEFORE)
-    }
-
-    /// What it learns of the window before that. It need not be told until it is asked the next time.
-    #[inline(always)]
-    pub const fn learns(self) -> Option<Evidence> {
-        evidence(self.0 >> Self::AFTER)
-    }
-
-    /// This one, reached from `before`: what the forecaster was not told there is still to be told.
-    #[inline(always)]
-    pub const fn owing(self, before: Self) -> Self {
-        Self(self.0 | before.0 & 3 << Self::AFTER)
-    }
-
-    fn with(self, learns: Option<Evidence>) -> Self {
-        Self(self.0 | code(learns) << Self::AFTER)
-    }
-}
-
-const fn code(evidence: Option<Evidence>) -> u32 {
-    match evidence {
-        None => 0,
-        Some(Evidence::Used) => 1,
-        Some(Evidence::Unused) => 2,
-        Some(Evidence::Blind) => 3,
-    }
-}
-
-#[inline(always)]
-const fn evidence(code: u32) -> Option<Evidence> {
-    // Mostly there is none: what there is else is looked up, so that nothing has to be guessed.
-    const KINDS: [Evidence; 4] = [
-        Evidence::Blind,
-        Evidence::Used,
-        Evidence::Unused,
-        Evidence::Blind,
-    ];
-    match code & 3 {
-        0 => None,
-        code => Some(KINDS[code as usize]),
-    }
-}
 
 /// Rows above which a table is begun anew when there is time for it. Tests have that happen often.
 const MANY: usize = if cfg!(test) { 50 } else { 1 << 14 };
@@ -475,8 +170,7 @@ impl<M: Memory> Table<M> {
             Entry::Vacant(vacant) => vacant,
         };
         let (.., heard) = state.after(window(0));
-        let asks = if heard.asked { At::ASKS } else { 0 };
-        let at = At(self.rows.len() as u32 | asks | code(heard.before) << At::BEFORE);
+        let at = At::new(self.rows.len(), &heard);
         vacant.insert(at);
         self.rows.push(Row {
             core: state.core(),
