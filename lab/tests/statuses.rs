@@ -54,6 +54,9 @@ fn every_command_blames_its_input_alike() {
         "plane text",
         "timeline missing",
         "timeline text",
+        "observe trapcast",
+        "observe kvm",
+        "observe --budget missing -- true",
         "profiles --bogus",
     ];
     blame_their_input(&Cli::command(), &lines);
