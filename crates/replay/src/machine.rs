@@ -188,11 +188,11 @@ impl<C: Context> Place<C> {
     /// old core has moved.
     pub fn fetch<F>(&self, old: &mut Self, vcpu: &mut Twin<C, F>) -> Option<Exchange<C>> {
         self.core.elsewhere(&vcpu.plain)?;
-        let surrendered = old.core.surrender(vcpu.plain.context());
-        old.gate.exchange(surrendered);
-        vcpu.plain.arrived(surrendered.is_some());
-        vcpu.observed.arrived(surrendered.is_some());
-        surrendered
+        let released = old.core.release(vcpu.plain.context());
+        old.gate.exchange(released);
+        vcpu.plain.arrived(released.is_some());
+        vcpu.observed.arrived(released.is_some());
+        released
     }
 
     /// Forgets the gate's counts and adds them to `counts`.

@@ -88,12 +88,12 @@ impl<C: Context> Core<C> {
         self.held
     }
 
-    /// Returns the core, by its host's context, that has to be asked to [`surrender`](Self::surrender)
+    /// Returns the core, by its host's context, that has to be asked to [`release`](Self::release)
     /// the registers of `guest`, which has been put, before this core does anything else with it.
     ///
     /// `None` if this core may run it: its registers are in memory or in this core.
     pub fn elsewhere<F>(&self, guest: &Guest<C, F>) -> Option<C> {
-        guest.lingers.filter(|&core| core != self.host)
+        guest.loaded_on.filter(|&core| core != self.host)
     }
 
     /// Another core is about to run the guest whose registers `context` keeps, and asks for them. If
@@ -101,7 +101,7 @@ impl<C: Context> Core<C> {
     ///
     /// `None` if another owner has taken them meanwhile: then they are in memory already. The guest
     /// is told on the other core, by [`Guest::arrived`].
-    pub fn surrender(&mut self, context: C) -> Option<Exchange<C>> {
+    pub fn release(&mut self, context: C) -> Option<Exchange<C>> {
         (self.owner == context).then(|| self.hand_to(self.host, Class::Fp))
     }
 
@@ -203,7 +203,7 @@ impl<C: Context> Core<C> {
         } else {
             None
         };
-        guest.lingers = (self.owner == guest.context).then_some(self.host);
+        guest.loaded_on = (self.owner == guest.context).then_some(self.host);
         exchange
     }
 
@@ -233,7 +233,7 @@ impl<C: Context> Core<C> {
     pub fn evict<F>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         let exchange = self.give_back(guest);
         if exchange.is_some() {
-            guest.lingers = None;
+            guest.loaded_on = None;
         }
         exchange
     }

@@ -64,7 +64,7 @@ pub struct Guest<C, F = Forecaster> {
     pub(crate) release: Release,
     pub(crate) traps: Traps,
     /// The core, by its host's context, that had the registers at the last put and may still have them.
-    pub(crate) lingers: Option<C>,
+    pub(crate) loaded_on: Option<C>,
     window: WindowState,
     watched: Watched,
     /// Whether any entry since the vCPU was loaded used the registers, if observed.
@@ -135,7 +135,7 @@ impl<C: Context, F> Guest<C, F> {
             windows: forecaster.window(),
             release,
             traps: Traps::default(),
-            lingers: None,
+            loaded_on: None,
             window: WindowState::default(),
             watched: Watched::default(),
             used_since_load: false,
@@ -192,15 +192,15 @@ impl<C: Context, F> Guest<C, F> {
     ///
     /// Only a scheme that gives them back on demand leaves them there, and only if they were the
     /// guest's at the put. That core may have lost them since, to another guest or its host.
-    pub fn lingers(&self) -> Option<C> {
-        self.lingers
+    pub fn loaded_on(&self) -> Option<C> {
+        self.loaded_on
     }
 
     /// The core that [`Core::elsewhere`](crate::Core::elsewhere) named was asked, and has carried out
-    /// what its [`surrender`](crate::Core::surrender) answered: the registers are in memory. `moved`
+    /// what its [`release`](crate::Core::release) answered: the registers are in memory. `moved`
     /// says whether there was an exchange.
     pub fn arrived(&mut self, moved: bool) {
-        self.lingers = None;
+        self.loaded_on = None;
         self.counts.fetches += u64::from(moved);
     }
 }

@@ -6,7 +6,7 @@
 //! | event | reported by | answer |
 //! |---|---|---|
 //! | the vCPU becomes the core's current one | [`Core::elsewhere`] | which core to ask for its registers first |
-//! | another core asks for a guest's registers | [`Core::surrender`] | what to move |
+//! | another core asks for a guest's registers | [`Core::release`] | what to move |
 //! | the core that was asked has done so | [`Guest::arrived`] | |
 //! | another vCPU than the last becomes the current one | [`Core::make_way`] | what to move |
 //! | the vCPU is about to enter the guest | [`Core::enter`] | what to move, how to set the gate |
@@ -43,7 +43,7 @@
 //!
 //! # Several cores
 //! A vCPU may run next on any core once it was put. A scheme that gives the registers back on demand
-//! leaves them in the old one ([`Guest::lingers`]), and only that core can save them. So the new core
+//! leaves them in the old one ([`Guest::loaded_on`]), and only that core can save them. So the new core
 //! asks it, by an interrupt, and does nothing else with the vCPU until it was answered. The old core
 //! needs no [`Guest`] for its part, which is the new one's already: the context says whose registers
 //! are meant. The answer says whether it still had them, so that the guest can count.

@@ -294,7 +294,7 @@ fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
         let (mut core, mut a, _) = used_and_out(scheme);
         core.put(&mut a);
         assert_eq!(core.evict(&mut a), evicted, "{scheme}");
-        assert_eq!((core.owner(), a.lingers()), (Host, None), "{scheme}");
+        assert_eq!((core.owner(), a.loaded_on()), (Host, None), "{scheme}");
         assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
     }
 }

@@ -141,9 +141,9 @@ impl Machine {
         if let Some(home) = self.cpus[core].switch.elsewhere(&self.guests[guest]) {
             let entered = self.cpus[home].entered;
             self.exit(home);
-            let surrendered = self.cpus[home].switch.surrender(context(guest));
-            self.exchange(home, surrendered);
-            self.guests[guest].arrived(surrendered.is_some());
+            let released = self.cpus[home].switch.release(context(guest));
+            self.exchange(home, released);
+            self.guests[guest].arrived(released.is_some());
             if entered {
                 self.enter(home);
             }
@@ -314,8 +314,8 @@ proptest! {
             }
         }
         for guest in &machine.guests {
-            let may_linger = scheme.release() == Release::OnDemand;
-            prop_assert!(may_linger || guest.lingers().is_none());
+            let may_stay_loaded = scheme.release() == Release::OnDemand;
+            prop_assert!(may_stay_loaded || guest.loaded_on().is_none());
         }
     }
 
@@ -358,7 +358,7 @@ proptest! {
             }
         }
         for (plain, observed) in plain.guests.iter().zip(&observed.guests) {
-            prop_assert_eq!(plain.lingers(), observed.lingers());
+            prop_assert_eq!(plain.loaded_on(), observed.loaded_on());
             prop_assert_eq!(plain.counts.traps, observed.counts.traps);
             prop_assert_eq!(plain.counts.eager_loads, observed.counts.eager_loads);
             prop_assert_eq!(plain.counts.give_backs, observed.counts.give_backs);

@@ -36,7 +36,7 @@ fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>) {
 /// forecaster moves with the vCPU.
 #[test]
 fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
-    for (scheme, lingers, surrendered, next) in [
+    for (scheme, loaded_on, released, next) in [
         (Scheme::None, None, None, (None, Gate::Open(Class::Fp))),
         (
             Scheme::Eager,
@@ -68,15 +68,15 @@ fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
     ] {
         let (mut core, mut a) = used_and_put(scheme);
         let mut other = Core::new(OtherHost);
-        assert_eq!(a.lingers(), lingers, "{scheme}");
+        assert_eq!(a.loaded_on(), loaded_on, "{scheme}");
         assert_eq!(core.elsewhere(&a), None, "{scheme}: no move at all");
-        assert_eq!(other.elsewhere(&a), lingers, "{scheme}");
-        if lingers.is_some() {
-            assert_eq!(core.surrender(A), surrendered, "{scheme}");
+        assert_eq!(other.elsewhere(&a), loaded_on, "{scheme}");
+        if loaded_on.is_some() {
+            assert_eq!(core.release(A), released, "{scheme}");
             a.arrived(true);
         }
         assert_eq!(other.elsewhere(&a), None, "{scheme}");
-        assert_eq!(a.counts.fetches, u64::from(lingers.is_some()), "{scheme}");
+        assert_eq!(a.counts.fetches, u64::from(loaded_on.is_some()), "{scheme}");
         assert_eq!(core.owner(), Host, "{scheme}");
         let (exchange, gate, _) = window(&mut other, &mut a, false);
         assert_eq!((exchange, gate), next, "{scheme}");
@@ -89,16 +89,16 @@ fn owner_leaves_nothing_behind_that_it_has_not_used() {
         Core::new(Host),
         Guest::new(A, Rule::new(Scheme::Owner), false),
     );
-    assert_eq!(a.lingers(), None, "it has not run yet");
+    assert_eq!(a.loaded_on(), None, "it has not run yet");
     window(&mut core, &mut a, false);
-    assert_eq!(a.lingers(), None);
+    assert_eq!(a.loaded_on(), None);
     core.enter(&mut a, Resume::default);
     core.trap(&mut a, Class::Fp);
     core.exit(&mut a);
     assert_eq!(core.host_begin().0, A);
     let _ = core.host_end();
     core.put(&mut a);
-    assert_eq!(a.lingers(), None, "the host's use has taken them");
+    assert_eq!(a.loaded_on(), None, "the host's use has taken them");
 }
 
 /// The old core may have lost them since the put, to its host or to another guest; then there is
@@ -116,11 +116,11 @@ fn what_has_gone_meanwhile_is_not_surrendered() {
             assert_eq!(core.host_begin().0, A);
             core.host_end()
         };
-        assert_eq!(a.lingers(), Some(Host), "it cannot know");
-        assert_eq!(core.surrender(A), None);
+        assert_eq!(a.loaded_on(), Some(Host), "it cannot know");
+        assert_eq!(core.release(A), None);
         assert_eq!(core.owner(), owner, "whoever has them keeps them");
         a.arrived(false);
-        assert_eq!((a.lingers(), a.counts.fetches), (None, 0));
+        assert_eq!((a.loaded_on(), a.counts.fetches), (None, 0));
     }
 }
 
@@ -129,12 +129,12 @@ fn what_has_gone_meanwhile_is_not_surrendered() {
 fn a_vcpu_comes_back_to_a_core_that_it_has_left() {
     let (mut core, mut a) = used_and_put(Scheme::Owner);
     let mut other = Core::new(OtherHost);
-    assert_eq!(core.surrender(A), moved(A, Host));
+    assert_eq!(core.release(A), moved(A, Host));
     a.arrived(true);
     let used = window(&mut other, &mut a, true);
     assert_eq!(used, (None, Gate::Closed, moved(OtherHost, A)));
     assert_eq!(core.elsewhere(&a), Some(OtherHost));
-    assert_eq!(other.surrender(A), moved(A, OtherHost));
+    assert_eq!(other.release(A), moved(A, OtherHost));
     a.arrived(true);
     let used = window(&mut core, &mut a, true);
     assert_eq!(used, (None, Gate::Closed, moved(Host, A)));

@@ -21,7 +21,7 @@ use trapcast_switch::{Class, Gate, GateRegister};
 /// One step of the core that is its first field.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Step {
-    /// Makes a guest the current one; another core that has its registers surrenders them.
+    /// Makes a guest the current one; another core that has its registers releases them.
     Load(usize, usize),
     /// Enters the current guest. If a window begins, each class has been forecast so.
     Enter(usize, [Decision; 3]),
@@ -101,9 +101,9 @@ impl Classes {
             Step::Load(core, guest) => {
                 if let Some(home) = m.cores[core].switch.elsewhere(&m.guests[guest].guest) {
                     let home = usize::from(home.0);
-                    let surrendered = m.cores[home].switch.surrender(vcpu(guest));
-                    m.carry_out(home, self.exchange(surrendered));
-                    m.guests[guest].guest.arrived(surrendered.is_some());
+                    let released = m.cores[home].switch.release(vcpu(guest));
+                    m.carry_out(home, self.exchange(released));
+                    m.guests[guest].guest.arrived(released.is_some());
                 }
                 self.make_resident(m, core, guest);
                 m.cores[core].phase = Phase::Loaded(guest);

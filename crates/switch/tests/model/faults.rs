@@ -250,9 +250,9 @@ impl Switch {
         !self.has(Fault::DoesNotWait)
     }
 
-    pub fn surrender(self, core: &mut Core<Context>, context: Context) -> Moves {
+    pub fn release(self, core: &mut Core<Context>, context: Context) -> Moves {
         let before = *core;
-        let mut moves = self.moves(core.surrender(context));
+        let mut moves = self.moves(core.release(context));
         if self.has(Fault::SurrenderForgetsToSave) {
             moves.save = None;
         }

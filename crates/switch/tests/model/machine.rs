@@ -43,7 +43,7 @@ pub enum Value {
 pub enum Phase {
     /// At EL2, with no current vCPU.
     Idle,
-    /// At EL2, until another core has surrendered the registers of this guest.
+    /// At EL2, until another core has released the registers of this guest.
     Waiting(usize),
     /// At EL2, with this current vCPU.
     Loaded(usize),

@@ -48,9 +48,9 @@ impl Switching {
     }
 
     /// Returns how many vCPUs may leave their registers in a core.
-    fn lingering(&self) -> usize {
-        let lingers = |kind: &&Kind| kind.release == Release::OnDemand;
-        self.kinds.iter().filter(lingers).count()
+    fn loaded_elsewhere(&self) -> usize {
+        let loaded_on = |kind: &&Kind| kind.release == Release::OnDemand;
+        self.kinds.iter().filter(loaded_on).count()
     }
 }
 
@@ -100,13 +100,13 @@ impl Model for Switching {
                 streams_in_memory,
             ));
         }
-        if self.lingering() > 0 {
+        if self.loaded_elsewhere() > 0 {
             properties.extend([
                 Property::sometimes("a core asks for what is there", |_, m| asks(m, true)),
                 Property::sometimes("a core asks for what is gone", |_, m| asks(m, false)),
             ]);
         }
-        if self.lingering() > 1 {
+        if self.loaded_elsewhere() > 1 {
             properties.push(Property::sometimes("two cores ask each other", all_wait));
         }
         properties
@@ -200,7 +200,7 @@ fn registers_can_be_found(_: &Switching, machine: &Machine) -> bool {
         });
         match current {
             Some(core) => core == holder,
-            None => machine.guests[guest].guest.lingers() == Some(host(holder)),
+            None => machine.guests[guest].guest.loaded_on() == Some(host(holder)),
         }
     })
 }

@@ -15,7 +15,7 @@ pub enum Step {
     /// Makes a guest the current one, from wherever it ran before.
     Load(usize, usize),
     /// Surrenders what another core asks for.
-    Surrender(usize, usize),
+    Release(usize, usize),
     /// Turns the current vCPU on: it starts with registers of zero.
     PowerOn(usize),
     /// Enters the current guest. If a window begins, this is what its scheme decides.
@@ -49,7 +49,7 @@ impl Machine {
                         .is_some_and(|request| request.from == core)
                 };
                 let askers = (0..CORES).filter(asks);
-                steps.extend(askers.map(|asker| Step::Surrender(core, asker)));
+                steps.extend(askers.map(|asker| Step::Release(core, asker)));
             }
         }
     }
@@ -86,10 +86,10 @@ impl Machine {
                 return;
             }
         }
-        let lingering = (0..GUESTS).filter(|&guest| {
-            !self.is_taken(guest) && self.guests[guest].guest.lingers() == Some(host(core))
+        let loaded_elsewhere = (0..GUESTS).filter(|&guest| {
+            !self.is_taken(guest) && self.guests[guest].guest.loaded_on() == Some(host(core))
         });
-        steps.extend(lingering.map(|guest| Step::Evict(core, guest)));
+        steps.extend(loaded_elsewhere.map(|guest| Step::Evict(core, guest)));
         steps.push(Step::HostBegin(core));
     }
 
@@ -98,7 +98,7 @@ impl Machine {
         self.publish();
         match step {
             Step::Load(core, guest) => self.load(switch, core, guest),
-            Step::Surrender(core, asker) => self.surrender(switch, core, asker),
+            Step::Release(core, asker) => self.release(switch, core, asker),
             Step::PowerOn(core) => {
                 let guest = self.current(core);
                 self.evict(switch, core, guest);
@@ -160,10 +160,10 @@ impl Machine {
         self.cores[core].phase = Phase::Loaded(guest);
     }
 
-    fn surrender(&mut self, switch: Switch, core: usize, asker: usize) {
+    fn release(&mut self, switch: Switch, core: usize, asker: usize) {
         let request = self.cores[asker].request.take();
-        let Request { guest, .. } = request.expect("a surrender without a request");
-        let moves = switch.surrender(&mut self.cores[core].switch, vcpu(guest));
+        let Request { guest, .. } = request.expect("a release without a request");
+        let moves = switch.release(&mut self.cores[core].switch, vcpu(guest));
         self.exchange(switch, core, moves);
         let moved = moves != Moves::NONE;
         switch.arrived(&mut self.guests[guest].guest, moved);

@@ -39,7 +39,7 @@ fn go_on(
     (reason, next): (Exit, Next),
     synced: bool,
 ) -> NonNull<Vcpu> {
-    vcpu.came_out(reason);
+    vcpu.count_exit(reason);
     core.recorder.ended_by(reason, None);
     schedule::resume(core, vcpu, next, synced)
 }
@@ -49,7 +49,7 @@ fn go_on(
 extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     let synced = enter::exited(core, vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
     let (reason, next) = interrupt::interrupt(core, Some(vcpu));
-    vcpu.came_out(reason);
+    vcpu.count_exit(reason);
     core.recorder.ended_by(reason, Some(core.intid));
     core.account(vcpu);
     residency::keep_current(core, vcpu);
@@ -60,7 +60,7 @@ extern "C" fn el2_exit_interrupt(vcpu: &mut Vcpu, core: &mut Core, start: u64) -
 #[unsafe(no_mangle)]
 extern "C" fn el2_exit_serror(vcpu: &mut Vcpu, core: &mut Core, start: u64) -> NonNull<Vcpu> {
     let synced = enter::exited(core, vcpu, start as u32, INTERRUPT_INSTRUCTIONS);
-    vcpu.came_out(Exit::Other);
+    vcpu.count_exit(Exit::Other);
     core.recorder.ended_by(Exit::Other, None);
     let reason = format_args!("stopped: SError, ESR_EL2 {:#x}", mrs!("esr_el2"));
     lifecycle::end(vcpu.vm, Ending::Stopped, reason);

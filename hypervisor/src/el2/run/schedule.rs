@@ -36,7 +36,7 @@ pub fn resume(core: &mut Core, vcpu: &mut Vcpu, next: Next, synced: bool) -> Non
             // Whoever has changed what its list registers have to hold has set this first, or
             // interrupts the core.
             if core.shared.changed.load(Ordering::Acquire) {
-                return look_around(core, vcpu);
+                return recheck(core, vcpu);
             }
             if next == Next::Continue || synced {
                 flush_list_registers(core, vcpu);
@@ -51,7 +51,7 @@ pub fn resume(core: &mut Core, vcpu: &mut Vcpu, next: Next, synced: bool) -> Non
 /// Goes on with `vcpu` after the queue has changed, unless it was turned off meanwhile.
 #[cold]
 #[inline(never)]
-fn look_around(core: &mut Core, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
+fn recheck(core: &mut Core, vcpu: &mut Vcpu) -> NonNull<Vcpu> {
     core.shared.changed.store(false, Ordering::Relaxed);
     let scheduler = scheduler::lock();
     if !scheduler.goes_on(vcpu.slot) {

@@ -101,7 +101,7 @@ pub fn keep_current(core: &Core, vcpu: &mut Vcpu) {
 }
 
 /// Gives up what this core holds of a vCPU that moves to another core, which waits for it.
-fn give_up(core: &mut Core, mut vcpu: NonNull<Vcpu>) {
+fn release(core: &mut Core, mut vcpu: NonNull<Vcpu>) {
     let resident = core.resident == Some(vcpu);
     // SAFETY: the core that is to run the vCPU waits until this one is done with it.
     let vcpu = unsafe { vcpu.as_mut() };
@@ -113,10 +113,10 @@ fn give_up(core: &mut Core, mut vcpu: NonNull<Vcpu>) {
         vcpu.pmu.save();
         core.pmu = None;
     }
-    let surrendered = core.switch.surrender(vcpu.guest.context());
-    core.exchange(surrendered);
-    if vcpu.guest.lingers().is_some() {
-        vcpu.guest.arrived(surrendered.is_some());
+    let released = core.switch.release(vcpu.guest.context());
+    core.exchange(released);
+    if vcpu.guest.loaded_on().is_some() {
+        vcpu.guest.arrived(released.is_some());
     }
 }
 
@@ -148,7 +148,7 @@ fn serve(core: &mut Core, vcpu: NonNull<Vcpu>) {
     if vcpu.as_ptr() == TELL {
         tell_what_is_loaded(core);
     } else {
-        give_up(core, vcpu);
+        release(core, vcpu);
     }
 }
 

@@ -177,7 +177,7 @@ impl Vcpu {
 
     /// Counts why it came out.
     #[inline]
-    pub fn came_out(&mut self, reason: Exit) {
+    pub fn count_exit(&mut self, reason: Exit) {
         self.report.exits[reason as usize] += 1;
     }
 
