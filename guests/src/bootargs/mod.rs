@@ -144,7 +144,7 @@ mod tests {
         assert_eq!(bench("partner=zz"), "partner=\"zz\"; give none, fp or sve");
         assert_eq!(
             bench("only"),
-            "unknown word \"only\"; one of rounds, only, partner"
+            "unknown word \"only\"; one of rounds, only, partner, count=off"
         );
     }
 
