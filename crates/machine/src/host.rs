@@ -129,7 +129,7 @@ impl Prepared {
     }
 }
 
-/// What a VM's last line contains: Linux's farewell, or that of a bare-metal guest.
+/// What a VM's last line contains: Linux's farewell, or what bare-metal guests end with.
 fn last_line(vm: &Vm) -> &'static str {
     if vm.initrd.is_some() {
         "reboot: Power down"

@@ -54,6 +54,12 @@ impl XenHost {
     /// [`Error::Run`] where QEMU does not tell its FDT.
     pub fn prepare(&self, paths: &Paths, qemu: &Installed) -> Result<Prepared> {
         some(&self.vms)?;
+        if let Some(vm) = self.vms.iter().position(|vm| vm.initrd.is_none()) {
+            return Err(Error::input(format!(
+                "vm{vm} is a bare-metal guest of QEMU's board, and Xen's domains have their devices at other \
+                 addresses: take guests with Linux"
+            )));
+        }
         let xen = paths.hosts("xen")?;
         let loads: Vec<Load> = self.vms.iter().map(Vm::load).collect();
         let layout = Layout::of(&loads, available_memory()?.saturating_sub(FDT_SPACE + XEN))?;
@@ -170,6 +176,25 @@ mod tests {
 
     use super::*;
     use crate::machine::tests::vm;
+
+    #[test]
+    fn a_bare_metal_guest_is_refused() {
+        let empty = tempfile::tempdir().unwrap();
+        let paths = Paths::find(Some(empty.path().to_path_buf())).unwrap();
+        let host = XenHost {
+            cpu: Cpu::NeoverseN1,
+            cores: 1,
+            icount: true,
+            vms: vec![vm(Scheme::None)],
+        };
+        let qemu = Installed {
+            program: "qemu".into(),
+            version: String::new(),
+            number: (10, 0),
+        };
+        let told = host.prepare(&paths, &qemu).unwrap_err().to_string();
+        assert!(told.starts_with("vm0 is a bare-metal guest"), "{told}");
+    }
 
     #[test]
     fn a_domain_names_its_modules_where_they_are_loaded() {
