@@ -1,18 +1,17 @@
 //! `trapcast observe`: runs a hypervisor under QEMU with the observer, and says what it did.
 
 mod args;
+mod hosts;
 
 use std::{
     ffi::{OsStr, OsString},
     fs,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use tempfile::TempDir;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
-    host::{KvmHost, Mode, XenHost},
     machine::{Cpu, Machine},
     qemu::{Console, Installed, Qemu},
     run::{self, LIMIT, Program},
@@ -30,9 +29,6 @@ use trapcast_tool::{
 };
 
 pub use args::{EXAMPLES, Host, ObserveArgs};
-
-/// How long somebody else's hypervisor and its guests may take.
-const HOST_LIMIT: Duration = Duration::from_secs(1200);
 
 /// The plugin's file.
 const PLUGIN: &str = "libtrapcast_observer.so";
@@ -128,10 +124,11 @@ fn escaped(value: &OsStr) -> OsString {
 /// # Errors
 /// As [`Error`] says. What was seen until QEMU failed or was stopped is kept first.
 pub fn run(arguments: &ObserveArgs, paths: &Paths) -> Result<()> {
+    arguments.check()?;
     let budget = arguments.budget.as_deref().map(read_budget).transpose()?;
     let (observer, about, ended) = match (arguments.host, &arguments.command[..]) {
         (Some(Host::Trapcast), _) => observe_trapcast(arguments, paths)?,
-        (Some(host), _) => observe_host(host, arguments, paths)?,
+        (Some(host), _) => hosts::observe(host, arguments, paths)?,
         (None, [program, rest @ ..]) => observe_command(program, rest, paths)?,
         (None, []) => {
             return Err(Error::input(
@@ -183,6 +180,8 @@ struct About {
     workload: String,
     cpu: String,
     linux: bool,
+    /// The hypervisor, where it is one that is there.
+    host: Option<String>,
 }
 
 /// How a run ended.
@@ -209,6 +208,7 @@ fn write(
         linux: about.linux,
         versions: serde_json::json!({
             "qemu": observer.qemu.version,
+            "host": about.host,
             "trapcast": env!("CARGO_PKG_VERSION"),
         }),
         ..Metadata::default()
@@ -251,56 +251,9 @@ fn observe_command(
         workload: shown(&name.to_string_lossy()),
         cpu: shown(cpu.split(',').next().unwrap_or_default()),
         linux: false,
+        host: None,
     };
     Ok((observer, about, ended))
-}
-
-/// Seconds of its time after which a host ends a VM.
-const PATIENCE: u32 = 600;
-
-/// Runs guests under somebody else's hypervisor.
-fn observe_host(
-    host: Host,
-    arguments: &ObserveArgs,
-    paths: &Paths,
-) -> Result<(Observer, About, Ended)> {
-    let workload = workload::find(arguments.workload.as_deref().unwrap_or("linux"))?;
-    let observer = Observer::find(paths)?;
-    let cpu = arguments.core.cpu(Cpu::NeoverseN1);
-    let images = Images::load(paths, &[workload], Scale::QUICK)?.with_seed(SEED);
-    let vms = (0..arguments.vms)
-        .flat_map(|_| images.vms(workload, Scheme::None, false, Scale::QUICK))
-        .collect();
-    let (cores, icount) = (1, true);
-    let prepared = if host == Host::Xen {
-        let host = XenHost {
-            cpu,
-            cores,
-            icount,
-            vms,
-        };
-        host.prepare(paths, &observer.qemu)?
-    } else {
-        let default = if cpu.has_vhe() { Mode::Vhe } else { Mode::Nvhe };
-        let host = KvmHost {
-            cpu,
-            cores,
-            mode: arguments.mode.unwrap_or(default),
-            kernel: arguments.kernel,
-            mitigations: false,
-            icount,
-            patience: PATIENCE,
-            vms,
-        };
-        host.prepare(paths)?
-    };
-    let ended = prepared.run(&observer.qemu, &observer.arguments(), HOST_LIMIT);
-    let about = About {
-        workload: workload.name.to_string(),
-        cpu: cpu.name().to_string(),
-        linux: workload.runs_linux(),
-    };
-    Ok((observer, about, ended.map(drop)))
 }
 
 /// Runs guests under Trapcast's own hypervisor.
@@ -326,6 +279,7 @@ fn observe_trapcast(arguments: &ObserveArgs, paths: &Paths) -> Result<(Observer,
         workload: workload.name.to_string(),
         cpu: cpu.name().to_string(),
         linux: workload.runs_linux(),
+        host: Some("trapcast".to_string()),
     };
     Ok((observer, about, ended))
 }

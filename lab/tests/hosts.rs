@@ -9,13 +9,16 @@ use std::{sync::Arc, time::Duration};
 
 use libtest_mimic::Trial;
 use support::{Outcomes, check};
+use trapcast::observe::Observer;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console::{Expected, Findings},
-    host::{Ended, Kernel, KvmHost, Mode, XenHost},
+    host::{Ended, Kernel, KvmHost, Mode, Prepared, XenHost},
+    image::Image,
     machine::{Cpu, Vm},
     qemu::Installed,
 };
+use trapcast_observe::{Quantiles, Summary};
 use trapcast_results::Scale;
 use trapcast_study::workload::{self, Images};
 use trapcast_tool::{error::Result, paths::Paths};
@@ -38,6 +41,8 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     };
     add("kvm/same_console_twice", false, Box::new(kvm_twice));
     add("xen/same_console_twice", false, Box::new(xen_twice));
+    add("kvm/observed", false, Box::new(kvm_observed));
+    add("kvm/observed/cortex-a57", true, Box::new(kvm_observed_nvhe));
     add("kvm/without_el2_is_named", true, Box::new(without_el2));
     add("kvm/endless_vm_is_named", true, Box::new(endless));
     add("kvm/panic_is_named", true, Box::new(panicking));
@@ -100,14 +105,18 @@ fn run_kvm(paths: &Paths, host: &KvmHost) -> Result<Ended> {
     host.prepare(paths)?.run(&qemu, &[], LIMIT)
 }
 
-fn run_xen(paths: &Paths, vms: Vec<Vm>, limit: Duration) -> Result<Ended> {
-    let qemu = Installed::with_plugins(paths)?;
-    let host = XenHost {
+fn xen(vms: Vec<Vm>) -> XenHost {
+    XenHost {
         cpu: Cpu::NeoverseN1,
         cores: 1,
         icount: true,
         vms,
-    };
+    }
+}
+
+fn run_xen(paths: &Paths, vms: Vec<Vm>, limit: Duration) -> Result<Ended> {
+    let qemu = Installed::with_plugins(paths)?;
+    let host = xen(vms);
     host.prepare(paths, &qemu)?.run(&qemu, &[], limit)
 }
 
@@ -143,6 +152,60 @@ fn xen_twice(paths: &Paths) -> Outcomes {
     ];
     right(&one)?;
     same(&one, &two)
+}
+
+/// A bare-metal guest that does one thing over and over, and counts nothing.
+fn bench(paths: &Paths, only: &str) -> Result<Vm> {
+    let mut vms = vms(paths, &["always"])?;
+    Ok(Vm {
+        kernel: Image::open(&paths.built("bench")?)?,
+        bootargs: format!("only={only} rounds=500 count=off"),
+        ..vms.remove(0)
+    })
+}
+
+/// Runs a host under the observer.
+fn observed(paths: &Paths, host: &Prepared) -> Result<Summary> {
+    let observer = Observer::find(paths)?;
+    observer.run_host(host, LIMIT)?;
+    Ok(Summary::of(&observer.seen()?))
+}
+
+/// A figure is what docs/performance.md has, give or take a tenth for other builds of Debian's kernel.
+fn about(what: &str, found: Option<Quantiles>, wanted: u64) -> Outcomes {
+    let median = found.map(|found| found.median);
+    let range = wanted * 9 / 10..=wanted * 11 / 10;
+    check(median.is_some_and(|median| range.contains(&median)), || {
+        format!("{what}: {found:?}, not about {wanted}")
+    })
+}
+
+fn cost_of(summary: &Summary, exit: &str) -> Option<Quantiles> {
+    let exit = summary.exits.iter().find(|cost| cost.exit == exit);
+    exit.and_then(|cost| cost.instructions)
+}
+
+fn kvm_observed(paths: &Paths) -> Outcomes {
+    let host = kvm(vec![bench(paths, "entry-exit-used")?]);
+    let summary = observed(paths, &host.prepare(paths)?)?;
+    about("FP trap", summary.fp_traps.instructions, 189)?;
+    // A null hypercall while the guest's registers are live.
+    about("hypercall", cost_of(&summary, "hypercall"), 1044 + 46)?;
+    check(summary.load_windows.used > 0, || format!("{summary:?}"))?;
+    let host = kvm(vec![bench(paths, "id-register")?]);
+    let summary = observed(paths, &host.prepare(paths)?)?;
+    about("ID register", cost_of(&summary, "system-register"), 1405)
+}
+
+fn kvm_observed_nvhe(paths: &Paths) -> Outcomes {
+    let host = KvmHost {
+        cpu: Cpu::CortexA57,
+        mode: Mode::Nvhe,
+        ..kvm(vec![bench(paths, "entry-exit-used")?])
+    };
+    let summary = observed(paths, &host.prepare(paths)?)?;
+    about("FP trap", summary.fp_traps.instructions, 209)?;
+    about("hypercall", cost_of(&summary, "hypercall"), 1544 + 46)
 }
 
 /// A board whose kernel starts below EL2 has no KVM.

@@ -17,7 +17,7 @@ for directory in /vm/*; do
     vm=${directory#/vm/}
     (
         {
-            timeout "$patience" sh "$directory/run" </dev/null 2>&1
+            timeout -s KILL "$patience" sh "$directory/run" </dev/null 2>&1
             echo $? >"/tmp/status$vm"
         } | while IFS= read -r line || [ -n "$line" ]; do
             printf '[vm%s] %s\n' "$vm" "$line"

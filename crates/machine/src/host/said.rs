@@ -8,8 +8,9 @@ const HOST: &str = "host: ";
 /// Xen breaks a guest's lines after so many bytes.
 const XEN_CHUNK: usize = 126;
 
-/// The status of a VMM that was ended because its VM's time was over: that of SIGTERM.
-const TIME_OVER: u32 = 143;
+/// The status of a VMM that was ended because its VM's time was over: that of SIGKILL, as a VMM takes
+/// a SIGTERM for a wish of its user.
+const TIME_OVER: u32 = 137;
 
 /// A host's console, taken apart.
 #[derive(Debug, Default)]
@@ -70,6 +71,7 @@ impl Said {
         let mut goes_on = vec![false; last.len()];
         for line in console.lines() {
             let line = line.strip_prefix("(XEN) ").unwrap_or(line);
+            said.up |= line.starts_with("*** LOADING DOMU");
             // Domain 0 is the one that is not there.
             let Some((vm, text)) = tagged(line, "DOM", ": ") else {
                 continue;
@@ -77,7 +79,6 @@ impl Said {
             let Some(vm) = vm.checked_sub(1).filter(|vm| *vm < last.len()) else {
                 continue;
             };
-            said.up = true;
             let lines = &mut said.vms[vm].lines;
             match lines.last_mut() {
                 Some(before) if goes_on[vm] => *before += text,
@@ -165,7 +166,7 @@ mod tests {
         let told = early.what_has_not_ended(true, LIMIT).unwrap();
         assert!(told.contains("vm0 ended without its last line; the last that it said: panic"));
         let console =
-            "host: up\n[vm0] before\n[vm0] \n[vm1] x\nhost: vm0: status 143\nhost: vm1: status 1\n";
+            "host: up\n[vm0] before\n[vm0] \n[vm1] x\nhost: vm0: status 137\nhost: vm1: status 1\n";
         let said = Said::by_kvm(console, &["", "", ""]);
         assert_eq!(
             said.what_has_not_ended(true, LIMIT).unwrap(),
