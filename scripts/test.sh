@@ -70,6 +70,8 @@ units() {
 step tools tools
 step style cargo fmt --all --check
 step style-fuzz cargo fmt --manifest-path fuzz/Cargo.toml --check
+# A workspace of its own, which is not built here.
+step lock-fuzz cargo update --workspace --locked --manifest-path fuzz/Cargo.toml
 if [ -n "$check" ]; then
     step lint cargo clippy --workspace --all-targets -- -D warnings
     step documents env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items
