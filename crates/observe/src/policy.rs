@@ -345,7 +345,7 @@ impl Verdict {
                 moved(&self.returns)
             ),
             format!(
-                "on {} cores, more than one vCPU used the registers",
+                "cores on which more than one vCPU used the registers: {}",
                 self.shared_cores
             ),
             format!(

@@ -28,7 +28,7 @@ fn about(summary: &Summary) -> String {
         ..
     } = summary;
     format!(
-        "{entries} entries, {loads} loads of {vcpus} vCPUs of {vms} VMs on {cores} cores; a load is told by {}\n\
+        "entries: {entries}; loads: {loads}, told by {}; vCPUs: {vcpus}, VMs: {vms}, cores: {cores}\n\
          {} instructions of guests, {} at EL2, {} of the host\n",
         summary.load_mark.sentence(),
         summary.guest_instructions,
