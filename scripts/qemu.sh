@@ -44,7 +44,8 @@ for libraries in "$here"/root/lib/*-linux-gnu "$here"/root/usr/lib/*-linux-gnu; 
     ls "$libraries"/lib*.so* >/dev/null 2>&1 || continue
     export LD_LIBRARY_PATH="$libraries${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
 done
-exec "$here/root/usr/bin/qemu-system-aarch64" -L "$here/root/usr/share/qemu" "$@"
+exec "$here/root/usr/bin/qemu-system-aarch64" -L "$here/root/usr/share/qemu" \
+    -L "$here/root/usr/lib/ipxe/qemu" "$@"
 SCRIPT
     chmod 755 "$1"
 }
@@ -59,6 +60,9 @@ download() {
     cp /var/lib/dpkg/status "$apt/state/status"
     say "downloading QEMU of $suite for $arch"
     fetch_with_dependencies "${packages[@]/%//$suite}"
+    # The ROM of the network card that a board has unless told otherwise. Fetched even where
+    # this machine has it: another QEMU's is not looked for.
+    fetch ipxe-qemu
     for package in "$work"/debs/*.deb; do
         dpkg-deb -x "$package" "$work/root"
     done
