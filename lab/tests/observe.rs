@@ -15,7 +15,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine},
     run::{self, LIMIT},
 };
-use trapcast_observe::{Observed, Policy, Verdict};
+use trapcast_observe::{Observed, Policy, Verdict, Window};
 use trapcast_results::Scale;
 use trapcast_study::workload::{self, Extent, Images, SEED, Workload};
 use trapcast_tool::paths::Paths;
@@ -40,6 +40,14 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         add(format!("agree/cortex-a57/{name}"), Box::new(test));
     }
     add("agree/faults_are_noticed".into(), Box::new(faults));
+    for (name, every) in [
+        ("never", None),
+        ("alternating", Some(2)),
+        ("always", Some(1)),
+    ] {
+        let test = move |paths: &Paths| knows(paths, name, every);
+        add(format!("knows/{name}"), Box::new(test));
+    }
     add("two_runs_are_alike".into(), Box::new(repeats));
     for (scheme, policy) in [
         (Scheme::None, Policy::None),
@@ -109,7 +117,7 @@ fn both(paths: &Paths, workload: &Workload, cpu: Cpu) -> Both {
 
 /// What both know of a window.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Window {
+struct Known {
     vcpu: u16,
     pc: u64,
     pstate: u32,
@@ -118,7 +126,7 @@ struct Window {
     space: (u64, u16, u32, u16),
 }
 
-impl Window {
+impl Known {
     /// Of a record of vCPU number `vcpu`.
     fn of(record: &Record, vcpu: u16) -> Self {
         Self {
@@ -145,8 +153,8 @@ fn compare(records: &[Vec<Record>], observed: &Observed) -> Result<usize, String
             .collect();
         for (number, (record, window)) in records.iter().zip(&seen).enumerate() {
             let vcpu = *numbers.entry(record.vcpu).or_insert(window.vcpu);
-            let recorded = Window::of(record, vcpu);
-            let told = Window::of(&window.record(), window.vcpu);
+            let recorded = Known::of(record, vcpu);
+            let told = Known::of(&window.record(), window.vcpu);
             if recorded != told {
                 return Err(format!(
                     "window {number} of core {core} was recorded as\n{recorded:x?} and seen as\n{told:x?}"
@@ -195,6 +203,29 @@ fn observe(paths: &Paths, name: &str, scheme: Scheme) -> Observed {
     let hypervisor = paths.hypervisor().unwrap();
     run::run_on(&observer.program(), &machine, "", &hypervisor, LIMIT).unwrap();
     observer.seen().unwrap()
+}
+
+/// A guest waits by WFI before each of its thousand windows, and uses the registers in the first of every so many.
+fn knows(paths: &Paths, name: &str, every: Option<usize>) -> Outcomes {
+    const WINDOWS: usize = 1000;
+    const WFX: u32 = 0x01;
+    let observed = observe(paths, name, Scheme::Owner);
+    let ends = |window: &Window| window.seen.esr >> 26 == WFX;
+    // An interrupt may cut what the guest takes for one.
+    let parts = observed.windows.split_inclusive(ends);
+    let whole = parts.filter(|parts| parts.last().is_some_and(ends));
+    let used: Vec<bool> = whole
+        .map(|parts| parts.iter().any(|window| window.used()))
+        .collect();
+    // The first wait ends what comes before the first window, and no wait ends the last one.
+    let expected = |wait: usize| wait > 0 && every.is_some_and(|every| (wait - 1) % every == 0);
+    let different = (0..used.len()).find(|&wait| used[wait] != expected(wait));
+    check(used.len() == WINDOWS && different.is_none(), || {
+        format!(
+            "{} waits; the first that differs: {different:?}",
+            used.len()
+        )
+    })
 }
 
 fn repeats(paths: &Paths) -> Outcomes {
