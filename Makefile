@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest build el2 lab study document bench torture check test soak fuzz clean
+.PHONY: help setup guest hosts build el2 lab study document bench torture check test soak fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -16,9 +16,11 @@ help: ## Lists the targets
 setup: ## Installs what is missing: QEMU, Rust for EL2 and for AArch32
 	@scripts/setup.sh
 
-guest: ## Downloads the Linux guests and what other hypervisors run on; QEMU 10, if this machine's is older
+guest: ## Downloads the Linux guests, and QEMU 10 where this machine's is older
 	@scripts/guest.sh
 	@scripts/qemu.sh
+
+hosts: guest ## Downloads what KVM and Xen hosts consist of, for `trapcast observe`
 	@scripts/hosts.sh
 
 build: el2 lab ## Builds the hypervisor, the guests and the trapcast command

@@ -73,7 +73,7 @@ fuzzing() {
 
 # Each kind of KVM host, and hosts whose VMs do not end: the trials that are ignored otherwise.
 hosts() {
-    make --no-print-directory build guest || return
+    make --no-print-directory build hosts || return
     cargo test -p trapcast --test hosts --no-run || return
     bounded cargo test --no-fail-fast -p trapcast --test hosts -- --ignored --test-threads 1
 }
