@@ -3,7 +3,7 @@
 //! [`replay_record`] counts for each scheme what the state machine of `trapcast-switch` would have done with
 //! the schemes of `trapcast-forecast`, over the windows of a record. A scheme sees of a window what that
 //! state machine shows it, and nothing else. Beside them it counts what the windows did, and for each
-//! cost profile the cheapest decisions in hindsight. What it keeps does not grow with the number of windows.
+//! cost profile the offline optimum. What it keeps does not grow with the number of windows.
 //!
 //! | part | what it does |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The cheapest that hindsight could do: which sequence of decisions costs least over a record, if
+//! The offline optimum: which sequence of decisions costs least over a record, if
 //! it is known beforehand what every window does.
 //!
 //! At each entry the oracle loads the guest's registers or leaves them where they are, and leaves

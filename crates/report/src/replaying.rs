@@ -56,7 +56,7 @@ pub struct ProfileRow {
     pub profile: String,
     /// What costs are counted in.
     pub unit: &'static str,
-    /// The cheapest decisions in hindsight.
+    /// The offline optimum.
     pub oracle: u64,
     /// Each scheme.
     pub schemes: Vec<CostRow>,

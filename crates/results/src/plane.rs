@@ -19,6 +19,6 @@ pub struct SchemeCounts {
 pub struct Counts {
     /// The schemes. `none` may be among them and is left out: it is cheap because it is wrong.
     pub schemes: Vec<SchemeCounts>,
-    /// Exchanges of the best that hindsight could do where gates cost nothing. It never traps.
+    /// Exchanges of the oracle where gates cost nothing. It never traps.
     pub oracle_exchanges: u64,
 }

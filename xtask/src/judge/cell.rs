@@ -14,7 +14,7 @@ use trapcast_replay::Outcome;
 pub struct Cell {
     /// The profile.
     pub profile: String,
-    /// The cheapest decisions in hindsight.
+    /// The offline optimum.
     pub oracle: u64,
     /// The cheaper one of `eager` and `per-entry`.
     pub fixed: u64,

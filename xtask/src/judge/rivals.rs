@@ -26,17 +26,17 @@ pub enum Rival {
     WithoutProbes,
     /// `forecast` that loads also while an interrupt is pending.
     NotPrompt,
-    /// `forecast` that also goes by why the guest came out last.
+    /// `forecast` that also considers why the guest came out last.
     WithExit,
-    /// `forecast` that also goes by the exception level.
+    /// `forecast` that also considers the exception level.
     WithLevel,
-    /// `forecast` that also goes by the address space.
+    /// `forecast` that also considers the address space.
     WithAddressSpace,
-    /// `forecast` that also goes by the guest's CPACR_EL1.
+    /// `forecast` that also considers the guest's CPACR_EL1.
     WithCpacr,
-    /// `forecast` that also goes by the time since the exit, in powers of four.
+    /// `forecast` that also considers the time since the exit, in powers of four.
     WithTime,
-    /// `forecast` that also goes by whether the window before used the registers, which no hypervisor
+    /// `forecast` that also considers whether the window before used the registers, which no hypervisor
     /// sees behind an open gate.
     WithLastUse,
 }

@@ -64,7 +64,7 @@ impl Core {
             fa64: sme != 0 && mrs!("S3_0_C0_C4_5") >> 63 != 0,
             zt0: sme >= 2,
         };
-        // SAFETY: at EL2; nobody's registers are in the core yet, and it has what is asked for.
+        // SAFETY: at EL2; no VM's registers are in the core yet, and it has what is asked for.
         unsafe {
             core.gates.unlock(Opening::ALL);
             if has_sve {

@@ -21,7 +21,7 @@ fn round_trip(_: &Core) -> Outcome {
     let (first, second) = (values(1), values(2));
     let (mut saved, mut exchanged) = (FpSimd::ZERO, FpSimd::ZERO);
     registers::load_fp(&first);
-    // SAFETY: the gates are open, and nobody's registers are in the core.
+    // SAFETY: the gates are open, and no VM's registers are in the core.
     unsafe { FpSimd::save(&mut saved) }
     expect(saved == first, "a save stored something else", [0; 4])?;
     expect(

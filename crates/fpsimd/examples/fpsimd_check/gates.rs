@@ -54,7 +54,7 @@ fn probes(core: &Core, opening: Opening) -> impl Iterator<Item = Probe> {
 fn el1(core: &Core) -> Outcome {
     for opening in openings() {
         for (number, (open, class, entry)) in probes(core, opening).enumerate() {
-            // SAFETY: nobody's registers are in the core.
+            // SAFETY: no VM's registers are in the core.
             unsafe { core.gates.set(opening) }
             let exit = guest::run(entry, 0);
             let expected = if open { HVC } else { class };

@@ -97,7 +97,7 @@ fn round_trip(core: &Core) -> Outcome {
             let seed = 1000 + 4 * n as u64 + state as u64;
             let mut saved = file(&FIRST, config)?;
             enter(seed, config, svcr);
-            // SAFETY: the gates are open, the core has the lengths, and nobody's registers are in it.
+            // SAFETY: the gates are open, the core has the lengths, and no VM's registers are in it.
             unsafe { saved.area().save() }
             expect(
                 mrs!("S3_3_C4_C2_2") == 0,

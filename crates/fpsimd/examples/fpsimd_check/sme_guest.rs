@@ -132,7 +132,7 @@ fn values(seed: u64, config: SmeConfig, svcr: Svcr) -> Vectors {
 
 /// Puts the core into a state, past the crate that is checked, and fills its registers.
 pub fn enter(seed: u64, config: SmeConfig, svcr: Svcr) {
-    // SAFETY: at EL2, with the gates open; nobody's registers are in the core.
+    // SAFETY: at EL2, with the gates open; no VM's registers are in the core.
     unsafe {
         msr!("S3_4_C1_C2_6", config.smcr());
         if let Some(length) = config.sve {

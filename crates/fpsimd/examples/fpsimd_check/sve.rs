@@ -63,7 +63,7 @@ fn with_file(length: VectorLength, body: impl FnOnce(&mut SveFile<'_>) -> Outcom
 
 /// Has the core select a vector length, past the crate that is checked.
 fn select(length: VectorLength) {
-    // SAFETY: at EL2, with the gate open; nobody's registers are in the core.
+    // SAFETY: at EL2, with the gate open; no VM's registers are in the core.
     unsafe { msr!("S3_4_C1_C2_0", length.len_field()) }
 }
 
@@ -115,7 +115,7 @@ fn round_trip(core: &Core) -> Outcome {
         with_file(length, |file| {
             select(length);
             registers::load(&first, length, true);
-            // SAFETY: the gates are open, the length is the core's, nobody's registers are in it.
+            // SAFETY: the gates are open, the length is the core's, no VM's registers are in it.
             unsafe { file.area().save() }
             first.is_in(file)?;
             first.is(&current(length), length)?;

@@ -105,7 +105,7 @@ fn window(state: State, event: Event, costs: &Costs) -> Vec<(State, u64)> {
 }
 
 /// Returns what the cheapest decisions over a record of one core cost, by going through every
-/// sequence of them that is not dearer already than another one is in all.
+/// sequence of them that does not cost more already than another one is in all.
 pub fn cheapest(events: &[Event], costs: &Costs) -> u64 {
     fn search(state: State, spent: u64, events: &[Event], costs: &Costs, best: &mut u64) {
         if spent >= *best {

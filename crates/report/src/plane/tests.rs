@@ -96,7 +96,7 @@ fn two_schemes_are_parted_where_their_costs_meet() {
     // 200 * 10 against last-trap's 23 * 500000 + 92 * 10, over 58 * 10.
     assert_eq!(plane.next_costs_more_percent[0][59], Some(574_946.0));
     assert_eq!(plane.over_oracle_percent[0][59], Some(244.828));
-    let [border, even, dear, close] = &plane.profiles[..] else {
+    let [border, even, expensive, close] = &plane.profiles[..] else {
         panic!("{:?}", plane.profiles)
     };
     // On the border both cost the same, and the simpler one counts as cheaper.
@@ -109,9 +109,9 @@ fn two_schemes_are_parted_where_their_costs_meet() {
     assert_eq!(even.next_costs_more_percent, Some(32.184));
     assert_eq!(even.over_oracle_percent, Some(50.0));
     // 20000 against 32200 (last-trap).
-    assert_eq!(dear.cheapest, "eager");
-    assert_eq!(dear.next_costs_more_percent, Some(61.0));
-    assert_eq!(dear.profile, "mine [?]");
+    assert_eq!(expensive.cheapest, "eager");
+    assert_eq!(expensive.next_costs_more_percent, Some(61.0));
+    assert_eq!(expensive.profile, "mine [?]");
     // 41180 against 42000 (eager, which stands before it in the order).
     assert_eq!(close.cheapest, "per-entry");
     assert_eq!(close.next_costs_more_percent, Some(1.991));

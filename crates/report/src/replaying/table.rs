@@ -172,7 +172,7 @@ pub fn geometric_mean(ratios: impl ExactSizeIterator<Item = Option<f64>>) -> Opt
 }
 
 const LEGEND: &str = "\
-oracle: the cheapest decisions in hindsight; better fixed: the cheaper one of eager and per-entry. none
+oracle: the offline optimum; better fixed: the cheaper one of eager and per-entry. none
 switches nothing, so its cost says nothing: it loses registers.
 ";
 

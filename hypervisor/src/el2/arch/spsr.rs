@@ -46,7 +46,7 @@ unsafe extern "C" {
 pub fn detect() {
     const MODE: u64 = 0x1b;
     const VALUE: u64 = 0x6000_01d3;
-    // SAFETY: SPSR_und is nobody's yet.
+    // SAFETY: nothing is in SPSR_und yet.
     unsafe { msr!("s3_4_c4_c3_2", VALUE) }
     let found = visit(MODE, &raw const visit_spsr);
     APART.store(u64::from(found) != VALUE, Ordering::Relaxed);

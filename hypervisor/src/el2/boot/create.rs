@@ -135,7 +135,7 @@ fn create(
     let width = VmidWidth::from_mmfr1(mrs!("id_aa64mmfr1_el1"));
     let vtcr =
         Vtcr::new(mmfr0, width).unwrap_or_else(|error| fail(format_args!("vm{number}: {error}")));
-    // VMID 0 is nobody's.
+    // No VM has VMID 0.
     let vmid = Vmid::new(number as u16 + 1, width).expect("a VMID has eight bits or more");
     Box::leak(Box::new(Vm {
         number,
