@@ -218,7 +218,8 @@ fn knows(paths: &Paths, name: &str, every: Option<usize>) -> Outcomes {
         .map(|parts| parts.iter().any(|window| window.used()))
         .collect();
     // The first wait ends what comes before the first window, and no wait ends the last one.
-    let expected = |wait: usize| wait > 0 && every.is_some_and(|every| (wait - 1) % every == 0);
+    let expected =
+        |wait: usize| wait > 0 && every.is_some_and(|every| (wait - 1).is_multiple_of(every));
     let different = (0..used.len()).find(|&wait| used[wait] != expected(wait));
     check(used.len() == WINDOWS && different.is_none(), || {
         format!(
