@@ -2,7 +2,10 @@
 
 use std::{fs, path::Path};
 
-use trapcast_trace::observed::{ObservedHeader, ObservedWindow};
+use trapcast_trace::{
+    observed::{ObservedHeader, ObservedWindow},
+    report::MAX_CORES,
+};
 use zerocopy::FromBytes;
 
 /// Why what the plugin wrote cannot be read.
@@ -14,6 +17,9 @@ pub enum Error {
     /// Nothing of a plugin, or of one of another version.
     #[error("the plugin is not of this version of trapcast: build both anew, by make lab")]
     Foreign,
+    /// Windows of more cores than a record has.
+    #[error("guests ran on core {0}, and a record has cores 0 to {last}: give the board fewer", last = MAX_CORES - 1)]
+    TooManyCores(u16),
 }
 
 /// Reads the windows, in the order of their entries. One that was not written to its end, as QEMU was killed
@@ -29,7 +35,7 @@ pub fn read(path: &Path) -> Result<Vec<ObservedWindow>, Error> {
 /// As [`read`], from memory.
 ///
 /// # Errors
-/// [`Error::Foreign`].
+/// [`Error::Foreign`] and [`Error::TooManyCores`].
 pub fn parse(bytes: &[u8]) -> Result<Vec<ObservedWindow>, Error> {
     let (header, rest) = ObservedHeader::read_from_prefix(bytes).map_err(|_| Error::Foreign)?;
     if header != ObservedHeader::new() {
@@ -38,6 +44,10 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<ObservedWindow>, Error> {
     let whole = rest.chunks_exact(size_of::<ObservedWindow>());
     let windows = whole.map(ObservedWindow::read_from_bytes);
     let mut windows: Vec<_> = windows.filter_map(Result::ok).collect();
+    let mut cores = windows.iter().map(|window| window.core);
+    if let Some(core) = cores.find(|core| usize::from(*core) >= MAX_CORES) {
+        return Err(Error::TooManyCores(core));
+    }
     windows.sort_by_key(|window| window.number);
     Ok(windows)
 }
@@ -61,6 +71,23 @@ mod tests {
         bytes.extend(&window(3).as_bytes()[..100]);
         let numbers = parse(&bytes).unwrap().into_iter().map(|seen| seen.number);
         assert_eq!(numbers.collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn windows_of_more_cores_than_a_record_has_are_refused_and_not_left_out() {
+        let mut bytes = ObservedHeader::new().as_bytes().to_vec();
+        for core in [0, MAX_CORES as u16] {
+            let window = ObservedWindow {
+                core,
+                ..ObservedWindow::default()
+            };
+            bytes.extend(window.as_bytes());
+        }
+        let told = parse(&bytes).unwrap_err().to_string();
+        assert!(
+            told.contains("on core 16, and a record has cores 0 to 15"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -76,12 +76,11 @@ pub struct Observed {
 }
 
 impl Observed {
-    /// Tells what windows mean, which are in the order of their entries.
+    /// Tells what windows mean, which are in the order of their entries, of cores below [`MAX_CORES`].
     pub fn of(seen: Vec<ObservedWindow>) -> Self {
         let mut numbers = Numbers::default();
         let mut windows: Vec<_> = seen
             .into_iter()
-            .filter(|seen| usize::from(seen.core) < MAX_CORES)
             .map(|seen| {
                 let (vcpu, is_first) = numbers.of(&seen);
                 Window {
