@@ -14,7 +14,7 @@ use trapcast_forecast::Scheme;
 use trapcast_machine::{
     machine::{Cpu, Machine},
     qemu::{Console, Installed, Qemu},
-    run::{self, LIMIT, Program},
+    run::{self, LIMIT, Options, Program},
 };
 use trapcast_observe::{Budget, Observed, Summary, render, rows};
 use trapcast_record::Metadata;
@@ -274,7 +274,8 @@ fn observe_trapcast(arguments: &ObserveArgs, paths: &Paths) -> Result<(Observer,
         slice: workload.slice,
         vms: images.vms(workload, scheme, false, Scale::QUICK),
     };
-    let ended = run::run_on(&observer.program(), &machine, "", &hypervisor, LIMIT).map(drop);
+    let options = Options::program(observer.program());
+    let ended = run::run_with(&options, &machine, &hypervisor, LIMIT).map(drop);
     let about = About {
         workload: workload.name.to_string(),
         cpu: cpu.name().to_string(),

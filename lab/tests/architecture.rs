@@ -19,7 +19,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
     memory::MemoryFile,
     qemu::{Console, Qemu},
-    run,
+    run::{self, Options},
     vectors::RegisterFiles,
 };
 use trapcast_study::workload::LINUX_BOOTARGS;
@@ -193,7 +193,7 @@ const CHECKER: Guest = Guest {
 /// Runs guests on one core, of which each finishes and finds everything as it must be.
 fn passes(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Outcomes {
     let machine = machine(paths, cpu, vhe, guests)?;
-    let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(&Options::resets(), &machine, &paths.hypervisor()?, LIMIT)?;
     judge(&outcome.console, guests)
 }
 
@@ -218,7 +218,7 @@ fn with_pmu(paths: &Paths, cpu: Cpu, vhe: bool, guests: &[Guest]) -> Result<Mach
 fn pmu(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
     let guests = [PMU[0], CHECKER, PMU[1], PMU[2]];
     let machine = with_pmu(paths, cpu, vhe, &guests)?;
-    let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(&Options::resets(), &machine, &paths.hypervisor()?, LIMIT)?;
     judge(&outcome.console, &guests)
 }
 
@@ -227,7 +227,12 @@ fn pmu_moves(paths: &Paths) -> Outcomes {
     let guests = [PMU[0], PMU[2], PMU[0], PMU[2], CHECKER];
     let mut machine = with_pmu(paths, Cpu::NeoverseN1, true, &guests)?;
     (machine.cores, machine.icount) = (3, false);
-    let outcome = run::run_with(&machine, "disturb=1", &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(
+        &Options::settings("disturb=1"),
+        &machine,
+        &paths.hypervisor()?,
+        LIMIT,
+    )?;
     let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
     check(moves > 0, || "nothing moved".into())?;
     judge(&outcome.console, &guests)
@@ -293,7 +298,12 @@ fn debug_moves(paths: &Paths) -> Outcomes {
     let guests = seeds.map(|words| Guest { words, ..DEBUG });
     let mut machine = machine(paths, Cpu::NeoverseN1, true, &guests)?;
     (machine.cores, machine.icount) = (3, false);
-    let outcome = run::run_with(&machine, "disturb=1", &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(
+        &Options::settings("disturb=1"),
+        &machine,
+        &paths.hypervisor()?,
+        LIMIT,
+    )?;
     let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
     check(moves > 0, || "nothing moved".into())?;
     judge(&outcome.console, &guests)
@@ -375,7 +385,12 @@ fn linux_debugs(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
     let mut machine = machine(paths, cpu, vhe, &[])?;
     machine.vms = vec![linux(paths, 2)?, linux(paths, 1)?];
     (machine.cores, machine.icount) = (2, false);
-    let outcome = run::run_with(&machine, "disturb=1", &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(
+        &Options::settings("disturb=1"),
+        &machine,
+        &paths.hypervisor()?,
+        LIMIT,
+    )?;
     judge_as(
         &outcome.console,
         &[Expected::LinuxProgram("linux-debug"); 2],

@@ -13,7 +13,7 @@ use trapcast::observe::Observer;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     machine::{Cpu, Machine},
-    run::{self, LIMIT},
+    run::{self, LIMIT, Options},
 };
 use trapcast_observe::{Observed, Policy, Verdict, Window};
 use trapcast_results::Scale;
@@ -201,7 +201,8 @@ fn observe(paths: &Paths, name: &str, scheme: Scheme) -> Observed {
     let observer = Observer::find(paths).unwrap();
     let machine = machine(paths, find(name), Cpu::NeoverseN1, scheme, false);
     let hypervisor = paths.hypervisor().unwrap();
-    run::run_on(&observer.program(), &machine, "", &hypervisor, LIMIT).unwrap();
+    let options = Options::program(observer.program());
+    run::run_with(&options, &machine, &hypervisor, LIMIT).unwrap();
     observer.seen().unwrap()
 }
 

@@ -17,7 +17,7 @@ use trapcast_machine::{
     image::Image,
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
     qemu::{Console, Qemu},
-    run,
+    run::{self, Options},
     vectors::RegisterFiles,
 };
 use trapcast_tool::paths::Paths;
@@ -226,7 +226,12 @@ fn judge(console: &str, expected: &[Expected]) -> Outcomes {
 
 fn run(paths: &Paths, board: &Board, guests: &[Guest]) -> Outcomes {
     let machine = board.machine(paths, guests)?;
-    let outcome = run::run_with(&machine, board.settings, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(
+        &Options::settings(board.settings),
+        &machine,
+        &paths.hypervisor()?,
+        LIMIT,
+    )?;
     let expected: Vec<Expected> = guests.iter().map(|guest| guest.expected).collect();
     judge(&outcome.console, &expected)
 }
@@ -234,7 +239,7 @@ fn run(paths: &Paths, board: &Board, guests: &[Guest]) -> Outcomes {
 /// A VM that is reset twice: the output of all boots is on one console.
 fn again(paths: &Paths, board: &Board) -> Outcomes {
     let machine = board.machine(paths, &[timers("checks=again", 3)])?;
-    let outcome = run::run_with_resets(&machine, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(&Options::resets(), &machine, &paths.hypervisor()?, LIMIT)?;
     judge(&outcome.console, &[Expected::Guests("timers", BOOTS)])
 }
 

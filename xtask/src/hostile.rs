@@ -116,7 +116,7 @@ pub fn run(
         let operations = left.min(OPERATIONS_PER_BOOT);
         left -= operations;
         let machine = machine(options, &images, seed, operations);
-        run::run_with_resets(&machine, &hypervisor, LIMIT)
+        run::run_with(&run::Options::resets(), &machine, &hypervisor, LIMIT)
             .and_then(|boot| outcome.add(&boot.console))
             .map_err(|error| match error {
                 Error::Run(sentence) => Error::run(format!(

@@ -27,7 +27,7 @@ pub use table::render;
 use trapcast_machine::{
     console,
     machine::Machine,
-    run::{self, Outcome},
+    run::{self, Options, Outcome},
 };
 use trapcast_results::{Verdict, Versions};
 use trapcast_tool::{
@@ -341,7 +341,7 @@ fn run_once(
         slice: Some(slice),
     };
     let settings = format!("disturb={seed}");
-    let outcome = run::run_with(&machine, &settings, hypervisor, LIMIT)?;
+    let outcome = run::run_with(&Options::settings(&settings), &machine, hypervisor, LIMIT)?;
     let findings = console::findings(&outcome.console, &part.expected());
     Ok(Run {
         windows: findings.guest_used,

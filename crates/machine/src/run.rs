@@ -57,6 +57,43 @@ impl Program {
     }
 }
 
+/// How a machine is run, where not as any other.
+#[derive(Clone, Debug, Default)]
+pub struct Options<'a> {
+    /// The QEMU.
+    pub program: Program,
+    /// Settings of the hypervisor besides the machine's.
+    pub settings: &'a str,
+    /// Whether guests may start their VMs again; without it that ends the run.
+    pub resets: bool,
+}
+
+impl<'a> Options<'a> {
+    /// With this QEMU.
+    pub fn program(program: Program) -> Self {
+        Self {
+            program,
+            ..Self::default()
+        }
+    }
+
+    /// With these settings of the hypervisor.
+    pub fn settings(settings: &'a str) -> Self {
+        Self {
+            settings,
+            ..Self::default()
+        }
+    }
+
+    /// With guests that may start their VMs again.
+    pub fn resets() -> Self {
+        Self {
+            resets: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// Runs a machine to its power-off.
 ///
 /// # Errors
@@ -64,64 +101,25 @@ impl Program {
 /// console's last lines;
 /// [`Error::Input`] where the machine cannot be started.
 pub fn run(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
-    run_with(machine, "", hypervisor, limit)
+    run_with(&Options::default(), machine, hypervisor, limit)
 }
 
-/// Runs a machine to its power-off, with these settings of the hypervisor besides.
+/// Runs a machine to its power-off, with these options.
 ///
 /// # Errors
 /// Those of [`run`].
 pub fn run_with(
+    options: &Options,
     machine: &Machine,
-    settings: &str,
     hypervisor: &Path,
     limit: Duration,
 ) -> Result<Outcome> {
-    run_on(&Program::default(), machine, settings, hypervisor, limit)
-}
-
-/// The same on a QEMU of one's own.
-///
-/// # Errors
-/// Those of [`run`].
-pub fn run_on(
-    program: &Program,
-    machine: &Machine,
-    settings: &str,
-    hypervisor: &Path,
-    limit: Duration,
-) -> Result<Outcome> {
-    let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
-    let qemu = program
-        .start(&prepared)?
-        .asking(&prepared.ram)
-        .without_resets();
+    let prepared = machine.prepare_with(options.settings, hypervisor, "stdio")?;
+    let mut qemu = options.program.start(&prepared)?.asking(&prepared.ram);
+    if !options.resets {
+        qemu = qemu.without_resets();
+    }
     outcome(qemu.wait(Some(limit))?, &prepared.ram.mailbox()?)
-}
-
-/// Runs a machine whose guests may start their VMs again to its power-off.
-///
-/// # Errors
-/// Those of [`run`], but for that.
-pub fn run_with_resets(machine: &Machine, hypervisor: &Path, limit: Duration) -> Result<Outcome> {
-    run_with_resets_and(machine, "", hypervisor, limit)
-}
-
-/// The same with these settings of the hypervisor besides.
-///
-/// # Errors
-/// Those of [`run_with_resets`].
-pub fn run_with_resets_and(
-    machine: &Machine,
-    settings: &str,
-    hypervisor: &Path,
-    limit: Duration,
-) -> Result<Outcome> {
-    let prepared = machine.prepare_with(settings, hypervisor, "stdio")?;
-    let finished = Qemu::start(&prepared.arguments, Console::Captured)?
-        .asking(&prepared.ram)
-        .wait(Some(limit))?;
-    outcome(finished, &prepared.ram.mailbox()?)
 }
 
 /// How long a run of a study, a record or a bench may take before it counts as hanging.

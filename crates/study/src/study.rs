@@ -30,7 +30,7 @@ use crate::{
 };
 use trapcast_machine::{
     machine::{Cpu, Machine},
-    run::{self, LIMIT},
+    run::{self, LIMIT, Options},
 };
 use trapcast_results::{FORMAT, Results, Scale, SchemeResult, Versions};
 use trapcast_tool::{
@@ -275,7 +275,12 @@ impl Study<'_> {
             let check = |_: &_| Ok(());
             record_to(&file, &about, machine, self.hypervisor, check, progress)?.0
         } else {
-            run::run_with(machine, PLAIN_SETTINGS, self.hypervisor, LIMIT)?
+            run::run_with(
+                &Options::settings(PLAIN_SETTINGS),
+                machine,
+                self.hypervisor,
+                LIMIT,
+            )?
         };
         self.inputs.unchanged(machine)?;
         let finding = Finding::of(job, &outcome);

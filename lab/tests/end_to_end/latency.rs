@@ -5,7 +5,7 @@ use trapcast_forecast::Scheme;
 use trapcast_machine::{
     console,
     machine::{Cpu, Machine},
-    run::{self, Outcome},
+    run::{self, Options, Outcome},
 };
 use trapcast_results::{Counters, Figures, Scale};
 use trapcast_study::workload::{self, Images};
@@ -50,7 +50,12 @@ fn run(paths: &Paths, name: &str, scheme: Scheme, settings: &str) -> Result<Outc
         slice: workload.slice,
         ..one_core(Cpu::NeoverseN1, true, vms)
     };
-    let outcome = run::run_with(&machine, settings, &paths.hypervisor()?, LIMIT)?;
+    let outcome = run::run_with(
+        &Options::settings(settings),
+        &machine,
+        &paths.hypervisor()?,
+        LIMIT,
+    )?;
     let findings = console::findings(&outcome.console, &workload.expected());
     sound(&outcome, &findings)?;
     Ok(outcome)

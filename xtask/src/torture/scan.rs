@@ -12,7 +12,7 @@ use trapcast_machine::{
     console::{self, Expected, number},
     image::Image,
     machine::{Cpu, Machine, Vm},
-    run,
+    run::{self, Options},
     vectors::RegisterFiles,
 };
 use trapcast_tool::{
@@ -133,7 +133,11 @@ pub fn scan(paths: &Paths, cpu: Cpu, cores: u32, scheme: Scheme, seed: u64) -> R
     let has_pmu = !seed.is_multiple_of(2);
     machine.vms.iter_mut().for_each(|vm| vm.pmu = has_pmu);
     let settings = format!("disturb={seed}");
-    let outcome = run::run_with_resets_and(&machine, &settings, &paths.hypervisor()?, LIMIT)?;
+    let options = Options {
+        settings: &settings,
+        ..Options::resets()
+    };
+    let outcome = run::run_with(&options, &machine, &paths.hypervisor()?, LIMIT)?;
     let scan = judge(&outcome.console)?;
     Ok(Outcome {
         moves: outcome.cores.iter().map(|core| core.moves).sum(),
