@@ -1,27 +1,20 @@
 //! Reads columns of a record side by side, some windows at a time: the one way in which values come out
 //! of a file.
 //!
-//! The library finds and unpacks pages; the values are decoded here, as its general readers take three
-//! times as long.
+//! The library finds and unpacks pages; `pages` decodes the values, as its general readers take three times
+//! as long.
 
 use std::ops::Range;
 
-use bytes::Bytes;
-use parquet::{
-    basic::Encoding,
-    column::page::{Page, PageReader},
-    errors::{ParquetError, Result as ParquetResult},
-    file::statistics::Statistics,
-};
-use trapcast_trace::report::{EXIT_NAMES, EXITS, MAX_CORES};
+use parquet::{errors::Result as ParquetResult, file::statistics::Statistics};
+use trapcast_trace::report::{EXITS, MAX_CORES};
 
 use super::{
-    Event, chunk,
-    delta::Delta,
+    Event,
     error::Result,
     guard::guarded,
-    hybrid::Hybrid,
-    reader::{RecordFile, general, place_of},
+    pages::Pages,
+    reader::{RecordFile, place_of},
     schema::{COLUMNS, REPLAYED, Value},
 };
 
@@ -196,18 +189,9 @@ impl Column {
         let kind = COLUMNS[place].value;
         let about = file.chunk_about(group, place)?;
         let nullable = about.column_descr().max_def_level() > 0;
-        let pages = Pages {
-            name,
-            kind,
-            nullable,
-            limit: limit(name, kind, file.metadata().vcpus.len()),
-            // Its bytes are compared with their checksum, whatever its statistics say.
-            pages: file.pages(group, place)?,
-            dictionary: Vec::new(),
-            levels: None,
-            values: Encoded::None,
-            left: 0,
-        };
+        let limit = limit(name, kind, file.metadata().vcpus.len());
+        // Its bytes are compared with their checksum, whatever its statistics say.
+        let pages = Pages::new(name, kind, nullable, limit, file.pages(group, place)?);
         match about.statistics().and_then(only_value) {
             Some(value) if !nullable => {
                 pages.within(value)?;
@@ -263,202 +247,4 @@ fn only_value(statistics: &Statistics) -> Option<u64> {
         }
         _ => None,
     }
-}
-
-/// A column's pages, and how far they are read.
-struct Pages {
-    name: &'static str,
-    kind: Value,
-    /// Whether values may be null.
-    nullable: bool,
-    limit: u64,
-    pages: chunk::Pages,
-    dictionary: Vec<u64>,
-    /// Which values of the page are there, if some may be null.
-    levels: Option<Hybrid>,
-    values: Encoded,
-    /// Values of the page that are left.
-    left: usize,
-}
-
-/// The values of a page.
-enum Encoded {
-    None,
-    /// One bit each, from a bit on.
-    Bits(Bytes, usize),
-    /// So many bytes each.
-    Plain(Bytes, usize),
-    /// Indices into the dictionary.
-    Indices(Hybrid),
-    /// Differences.
-    Differences(Delta),
-}
-
-impl Pages {
-    fn read(&mut self, values: &mut [u64]) -> ParquetResult<()> {
-        let mut done = 0;
-        while done < values.len() {
-            while self.left == 0 {
-                self.turn()?;
-            }
-            let count = self.left.min(values.len() - done);
-            let some = &mut values[done..done + count];
-            self.decode(some).ok_or_else(|| self.unusable())?;
-            self.left -= count;
-            done += count;
-        }
-        Ok(())
-    }
-
-    /// Reads values of the page that is under way. `None` where it ends before, or a value cannot be.
-    fn decode(&mut self, values: &mut [u64]) -> Option<()> {
-        let Some(levels) = &mut self.levels else {
-            return self.decode_all(values);
-        };
-        let mut there = vec![0; values.len()];
-        levels.read(&[0, 1], &mut there)?;
-        let mut some = vec![0; there.iter().sum::<u64>() as usize];
-        self.decode_all(&mut some)?;
-        let mut some = some.into_iter();
-        for (value, there) in values.iter_mut().zip(there) {
-            *value = if there == 0 { NULL } else { some.next()? };
-        }
-        Some(())
-    }
-
-    /// Reads values none of which is null.
-    fn decode_all(&mut self, values: &mut [u64]) -> Option<()> {
-        match &mut self.values {
-            Encoded::None => None,
-            Encoded::Bits(bytes, bit) => {
-                unpack_bits(bytes, *bit, values)?;
-                *bit += values.len();
-                Some(())
-            }
-            Encoded::Indices(indices) => indices.read(&self.dictionary, values),
-            Encoded::Plain(bytes, size) => {
-                for value in &mut *values {
-                    *value = number(bytes.get(..*size)?);
-                    *bytes = bytes.slice(*size..);
-                }
-                values.iter().all(|value| *value < self.limit).then_some(())
-            }
-            Encoded::Differences(delta) => delta.read(values),
-        }
-    }
-
-    /// Goes on to the next page.
-    fn turn(&mut self) -> ParquetResult<()> {
-        match self.pages.get_next_page()? {
-            Some(Page::DictionaryPage { buf, .. }) => {
-                self.dictionary = self.words(&buf).ok_or_else(|| self.unusable())?;
-                let largest = self.dictionary.iter().max().copied();
-                self.within(largest.unwrap_or(0))
-            }
-            Some(Page::DataPage {
-                buf,
-                num_values,
-                encoding,
-                ..
-            }) => {
-                self.begin(buf, encoding).ok_or_else(|| self.unusable())?;
-                self.left = num_values as usize;
-                Ok(())
-            }
-            _ => Err(self.unusable()),
-        }
-    }
-
-    /// Begins a page.
-    fn begin(&mut self, mut page: Bytes, encoding: Encoding) -> Option<()> {
-        if self.nullable {
-            let length = u32::from_le_bytes(*page.first_chunk()?) as usize;
-            let levels = page.get(4..)?.get(..length)?;
-            self.levels = Some(Hybrid::with_width(page.slice_ref(levels), 1));
-            page = page.slice(4 + length..);
-        }
-        self.values = match (encoding, self.kind) {
-            (Encoding::PLAIN, Value::Bool(_) | Value::MaybeBool(_)) => Encoded::Bits(page, 0),
-            (Encoding::PLAIN, Value::Number(..) | Value::MaybeNumber(..)) => {
-                Encoded::Plain(page, 4)
-            }
-            (Encoding::PLAIN, Value::Long(_) | Value::MaybeLong(_)) => Encoded::Plain(page, 8),
-            (Encoding::RLE_DICTIONARY, _) => Encoded::Indices(Hybrid::new(page)?),
-            (Encoding::DELTA_BINARY_PACKED, Value::Long(_) | Value::MaybeLong(_)) => {
-                Encoded::Differences(Delta::new(page)?)
-            }
-            _ => return None,
-        };
-        Some(())
-    }
-
-    /// Returns the values of a dictionary.
-    fn words(&self, page: &[u8]) -> Option<Vec<u64>> {
-        let size = match self.kind {
-            Value::Bool(_) | Value::MaybeBool(_) => return None,
-            Value::Number(..) | Value::MaybeNumber(..) => 4,
-            Value::Long(_) | Value::MaybeLong(_) => 8,
-            Value::Exit(_) | Value::MaybeExit(_) => return exits(page),
-        };
-        Some(page.chunks_exact(size).map(number).collect())
-    }
-
-    /// Refuses a number that the column cannot have.
-    fn within(&self, number: u64) -> ParquetResult<()> {
-        if number >= self.limit && self.limit != u64::MAX {
-            let Self { name, limit, .. } = self;
-            return Err(general(format!(
-                "column {name} has {number}, and there are {limit}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn unusable(&self) -> ParquetError {
-        let name = self.name;
-        general(format!(
-            "column {name} ends too early, or is laid out as no record's is"
-        ))
-    }
-}
-
-/// Returns the number that some bytes, at most eight, are in little-endian order.
-fn number(bytes: &[u8]) -> u64 {
-    let mut word = [0; 8];
-    word[..bytes.len()].copy_from_slice(bytes);
-    u64::from_le_bytes(word)
-}
-
-/// Returns the kinds of exit that a dictionary names.
-fn exits(mut page: &[u8]) -> Option<Vec<u64>> {
-    let mut exits = Vec::new();
-    while let Some((length, rest)) = page.split_first_chunk() {
-        let (name, rest) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        let exit = EXIT_NAMES
-            .iter()
-            .position(|known| known.as_bytes() == name)?;
-        exits.push(exit as u64);
-        page = rest;
-    }
-    page.is_empty().then_some(exits)
-}
-
-/// Reads single bits, from a bit of a page on; `None` where the page has fewer.
-fn unpack_bits(page: &[u8], first: usize, values: &mut [u64]) -> Option<()> {
-    // The bits before the next whole byte, and then eight at a time.
-    let head = (first.next_multiple_of(8) - first).min(values.len());
-    let (head, whole) = values.split_at_mut(head);
-    for (value, place) in head.iter_mut().zip(first..) {
-        *value = u64::from(page.get(place / 8)? >> (place % 8) & 1);
-    }
-    let page = page.get(first.div_ceil(8)..)?;
-    if page.len() < whole.len().div_ceil(8) {
-        return None;
-    }
-    for (values, byte) in whole.chunks_mut(8).zip(page) {
-        for (bit, value) in values.iter_mut().enumerate() {
-            *value = u64::from(byte >> bit & 1);
-        }
-    }
-    Some(())
 }

@@ -20,6 +20,7 @@ mod hybrid;
 mod mark;
 mod metadata;
 pub mod order;
+mod pages;
 mod reader;
 mod reseal;
 mod row;
