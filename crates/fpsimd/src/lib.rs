@@ -34,8 +34,6 @@ mod gates;
 mod layout;
 #[cfg(any(target_arch = "aarch64", doc))]
 mod moves;
-#[cfg(any(target_arch = "aarch64", doc))]
-mod pages;
 mod sme;
 #[cfg(any(target_arch = "aarch64", doc))]
 mod sme_moves;
@@ -49,8 +47,6 @@ pub use file::RegisterFile;
 pub use fpexc::{Fpexc, FpexcRegister};
 pub use gates::Gates;
 pub use layout::FpSimd;
-#[cfg(any(target_arch = "aarch64", doc))]
-pub use pages::{copy, zero};
 pub use sme::{SmeArea, SmeConfig, SmeFile, Svcr, ZT0_BYTES};
 pub use sve::{Granule, SveArea, SveFile};
 pub use vector_length::{VectorLength, VectorLengths};

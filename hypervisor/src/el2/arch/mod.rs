@@ -8,6 +8,7 @@ pub mod el1_state;
 pub mod fcse;
 pub mod hcr;
 pub mod meter;
+pub mod page;
 pub mod pmu;
 pub mod register_file;
 pub mod spsr;

@@ -53,7 +53,7 @@ pub fn time_is_up(core: &mut Core) -> Next {
 fn disturb(core: &mut Core, disturbed: Disturbed) -> Next {
     if disturbed.host_uses {
         // SAFETY: the section has the registers to itself, with the gate open.
-        host_simd::with(core, |_| unsafe { FpSimd::load(&NOISE) });
+        host_simd::with(core, || unsafe { FpSimd::load(&NOISE) });
     }
     core.turn.slice = disturbed.slice;
     let vcpus = scheduler::lock().scatter();

@@ -3,9 +3,11 @@
 use ::core::slice;
 
 use crate::el2::{
-    arch::cpu_interface,
+    arch::{
+        cpu_interface,
+        page::{self, PAGE},
+    },
     board::memory,
-    sched::host_simd,
     state::{
         core::Core,
         vm::{Segment, Vm},
@@ -14,13 +16,13 @@ use crate::el2::{
 
 /// What of a VM's RAM is filled and mapped at its first use: 64 KiB.
 pub const CHUNK: u64 = 0x1_0000;
-/// What is filled between two looks for a pending interrupt.
-const PAGE: u64 = 0x1000;
 
 /// Fills and maps the chunk of RAM around `ipa`, for vCPU `index`; `false` if that is not RAM.
 ///
 /// Stops early, between pages, when an interrupt is pending: the guest then runs into the same
 /// fault again, and the rest follows.
+///
+/// The FP/SIMD registers stay whose they are: to free and bring back a guest's would cost more than they save.
 pub fn fault_in(vm: &Vm, core: &mut Core, index: usize, ipa: u64) -> bool {
     let chunk = ipa & !(CHUNK - 1);
     let Some(physical) = vm.ram.to_physical(chunk, CHUNK) else {
@@ -35,16 +37,14 @@ pub fn fault_in(vm: &Vm, core: &mut Core, index: usize, ipa: u64) -> bool {
         Some((filling, done)) if filling == chunk => done,
         _ => 0,
     };
-    host_simd::with(core, |meter| {
-        while done < CHUNK {
-            fill_page(vm, chunk + done, physical + done);
-            done += PAGE;
-            meter.looked_for_interrupt();
-            if cpu_interface::interrupt_is_pending() {
-                break;
-            }
+    while done < CHUNK {
+        fill_page(vm, chunk + done, physical + done);
+        done += PAGE as u64;
+        core.meter.looked_for_interrupt();
+        if cpu_interface::interrupt_is_pending() {
+            break;
         }
-    });
+    }
     if done < CHUNK {
         state.filling[index] = Some((chunk, done));
         return true;
@@ -59,50 +59,42 @@ pub fn fault_in(vm: &Vm, core: &mut Core, index: usize, ipa: u64) -> bool {
 }
 
 /// Fills one page with what the VM begins with: part of an image, or zeroes.
-///
-/// To be called with the registers free for EL2's use.
 fn fill_page(vm: &Vm, ipa: u64, physical: u64) {
-    let page = memory::pointer::<u8>(physical).as_ptr();
-    let size = PAGE as usize;
+    let start = memory::pointer::<u8>(physical).as_ptr();
     // A page that lies within one segment is copied; any other is zeroed, and then what
     // segments have of it laid over.
     let whole = vm.segments.iter().find_map(|segment| {
         let offset = usize::try_from(ipa.checked_sub(segment.ipa)?).ok()?;
-        segment.bytes.get(offset..offset.checked_add(size)?)
+        segment.bytes.get(offset..offset.checked_add(PAGE)?)
     });
     // SAFETY: the page is the VM's own RAM, which is not mapped for the guest yet and does not
-    // overlap the modules; the switch has saved whoever's registers these were.
-    unsafe {
-        match whole {
-            Some(bytes) => trapcast_fpsimd::copy(page, bytes.as_ptr(), size),
-            None => {
-                trapcast_fpsimd::zero(page, size);
-                let page = slice::from_raw_parts_mut(page, size);
-                for segment in &vm.segments {
-                    overlay(segment, ipa, page);
-                }
-            }
+    // overlap the modules.
+    let page = unsafe {
+        if whole.is_none() {
+            page::zero(start);
         }
+        slice::from_raw_parts_mut(start, PAGE)
+    };
+    match whole {
+        Some(bytes) => page::copy(page, bytes),
+        None => vm
+            .segments
+            .iter()
+            .for_each(|segment| overlay(segment, ipa, page)),
     }
-    memory::clean_to_coherency(page, size);
+    memory::clean_to_coherency(start, PAGE);
 }
 
 /// Copies into `page`, which the guest sees at `ipa`, what it has of this segment.
-///
-/// # Safety
-/// The registers are free for EL2's use.
-unsafe fn overlay(segment: &Segment, ipa: u64, page: &mut [u8]) {
-    /// What `trapcast_fpsimd::copy` copies a multiple of.
-    const STEP: usize = 64;
+fn overlay(segment: &Segment, ipa: u64, page: &mut [u8]) {
     let start = segment.ipa.max(ipa);
     let end = (segment.ipa + segment.bytes.len() as u64).min(ipa + page.len() as u64);
     if start < end {
-        let length = (end - start) as usize;
         let (to, from) = ((start - ipa) as usize, (start - segment.ipa) as usize);
-        let from = &segment.bytes[from..from + length];
-        let (most, rest) = page[to..to + length].split_at_mut(length - length % STEP);
-        // SAFETY: both are as long; the caller vouches for the registers.
-        unsafe { trapcast_fpsimd::copy(most.as_mut_ptr(), from.as_ptr(), most.len()) }
-        rest.copy_from_slice(&from[most.len()..]);
+        let length = (end - start) as usize;
+        page::copy(
+            &mut page[to..to + length],
+            &segment.bytes[from..from + length],
+        );
     }
 }

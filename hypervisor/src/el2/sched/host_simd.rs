@@ -1,13 +1,13 @@
 //! The host as a user of the FP/SIMD registers: its own values, and sections of EL2 code that use
 //! the registers for a while, as Linux does between `kernel_neon_begin` and `kernel_neon_end`.
+//!
+//! EL2 has no such section of its own: what it does for guests needs no FP/SIMD. `disturb` has them, so
+//! that tests find out whether one would be safe.
 
 use trapcast_fpsimd::FpSimd;
 use trapcast_switch::Class;
 
-use crate::el2::{
-    arch::{meter::Meter, register_file::RegisterFile},
-    state::core::Core,
-};
+use crate::el2::{arch::register_file::RegisterFile, state::core::Core};
 
 /// What the host keeps in its registers.
 pub const CANARY: FpSimd = {
@@ -25,7 +25,7 @@ pub const CANARY: FpSimd = {
 
 /// Runs `section` with the registers free for EL2's own code to use, by way of the functions of
 /// `trapcast-fpsimd` that do so.
-pub fn with<T>(core: &mut Core, section: impl FnOnce(&mut Meter) -> T) -> T {
+pub fn with<T>(core: &mut Core, section: impl FnOnce() -> T) -> T {
     check_canary(core);
     core.unlock(core.switch.held());
     let (owner, held) = core.switch.host_begin();
@@ -37,7 +37,7 @@ pub fn with<T>(core: &mut Core, section: impl FnOnce(&mut Meter) -> T) -> T {
             RegisterFile::save(owner, held, core.e2h);
         }
     }
-    let result = section(&mut core.meter);
+    let result = section();
     let host = core.switch.host_end();
     // SAFETY: as above; the section's own values are of no use any more.
     unsafe { FpSimd::load(host.fp()) }
