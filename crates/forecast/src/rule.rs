@@ -13,14 +13,45 @@ pub const CREDIT: u8 = 64;
 
 /// One vCPU's forecaster: the scheme and all that it remembers.
 ///
-/// It takes two bytes for every scheme, so that preemption, migration and a vCPU's end need no care:
+/// It takes a few bytes for every scheme, so that preemption, migration and a vCPU's end need no care:
 /// it goes where the vCPU goes.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Rule {
     scheme: Scheme,
+    kind: Kind,
     /// `last-trap`: 1 if the last window trapped. `counter`: windows in a row that used the
     /// registers, or may have. `credit`: windows still to be loaded eagerly. Else 0.
     memory: u8,
+}
+
+/// What a scheme decides by.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Kind {
+    /// It never loads.
+    Never,
+    /// It always does.
+    Always,
+    LastTrap,
+    Counter,
+    Credit,
+}
+
+impl Kind {
+    const fn of(scheme: Scheme) -> Self {
+        match scheme {
+            Scheme::PerEntry
+            | Scheme::UntilPut
+            | Scheme::Kvm
+            | Scheme::Owner
+            | Scheme::Forecast => Self::Never,
+            Scheme::None | Scheme::Eager | Scheme::EagerUntilPut | Scheme::EagerOwner => {
+                Self::Always
+            }
+            Scheme::LastTrap => Self::LastTrap,
+            Scheme::Counter => Self::Counter,
+            Scheme::Credit => Self::Credit,
+        }
+    }
 }
 
 impl Rule {
@@ -30,7 +61,11 @@ impl Rule {
     /// On [`Scheme::Forecast`], which has [`Accounts`](crate::Accounts).
     pub const fn new(scheme: Scheme) -> Self {
         assert!(!matches!(scheme, Scheme::Forecast), "forecast has accounts");
-        Self { scheme, memory: 0 }
+        Self {
+            scheme,
+            kind: Kind::of(scheme),
+            memory: 0,
+        }
     }
 
     /// Returns the scheme that this forecaster follows.
@@ -41,13 +76,13 @@ impl Rule {
     /// Decides at the start of a window. To be called once per window.
     #[inline]
     pub fn decide(&mut self) -> Decision {
-        let load = match self.scheme {
-            Scheme::PerEntry | Scheme::UntilPut | Scheme::Owner | Scheme::Forecast => false,
-            Scheme::None | Scheme::Eager => true,
+        let load = match self.kind {
+            Kind::Never => false,
+            Kind::Always => true,
             // The 2018 patch: the eager entry consumes the mark and, as it sees no trap, sets none.
-            Scheme::LastTrap => core::mem::take(&mut self.memory) != 0,
-            Scheme::Counter => self.memory >= COUNTER_THRESHOLD,
-            Scheme::Credit => {
+            Kind::LastTrap => core::mem::take(&mut self.memory) != 0,
+            Kind::Counter => self.memory >= COUNTER_THRESHOLD,
+            Kind::Credit => {
                 let load = self.memory != 0;
                 self.memory = self.memory.saturating_sub(1);
                 load
@@ -63,15 +98,15 @@ impl Rule {
     /// Learns at the end of a window what could be seen of it. To be called once per window.
     #[inline]
     pub fn learn(&mut self, evidence: Evidence) {
-        match (self.scheme, evidence) {
-            (Scheme::LastTrap, Evidence::Used) => self.memory = 1,
+        match (self.kind, evidence) {
+            (Kind::LastTrap, Evidence::Used) => self.memory = 1,
             // An eager window counts as used, for lack of evidence; that the count wraps after 256
             // is what makes the scheme look again.
-            (Scheme::Counter, Evidence::Used | Evidence::Blind) => {
+            (Kind::Counter, Evidence::Used | Evidence::Blind) => {
                 self.memory = self.memory.wrapping_add(1);
             }
-            (Scheme::Counter, Evidence::Unused) => self.memory = 0,
-            (Scheme::Credit, Evidence::Used) => self.memory = CREDIT,
+            (Kind::Counter, Evidence::Unused) => self.memory = 0,
+            (Kind::Credit, Evidence::Used) => self.memory = CREDIT,
             _ => {}
         }
     }
@@ -103,10 +138,20 @@ mod tests {
     #[test]
     fn the_fixed_schemes_always_decide_the_same() {
         let used = || (0..600).map(|window| window % 3 == 0);
-        for scheme in [Scheme::None, Scheme::Eager] {
+        for scheme in [
+            Scheme::None,
+            Scheme::Eager,
+            Scheme::EagerUntilPut,
+            Scheme::EagerOwner,
+        ] {
             assert!(decisions(scheme, used()).iter().all(|&d| d == Load));
         }
-        for scheme in [Scheme::PerEntry, Scheme::UntilPut, Scheme::Owner] {
+        for scheme in [
+            Scheme::PerEntry,
+            Scheme::UntilPut,
+            Scheme::Kvm,
+            Scheme::Owner,
+        ] {
             assert!(decisions(scheme, used()).iter().all(|&d| d == Leave));
         }
     }

@@ -29,6 +29,14 @@ pub enum Scheme {
     /// As [`Owner`](Self::Owner), but an entry that finds another owner's registers in the CPU loads
     /// the guest's if that is expected to cost less.
     Forecast,
+    /// As [`Owner`](Self::Owner), but an entry that finds another owner's registers in the CPU loads the
+    /// guest's: nothing traps.
+    EagerOwner,
+    /// As [`UntilPut`](Self::UntilPut), but the first entry after the load of the vCPU loads the registers:
+    /// nothing traps.
+    EagerUntilPut,
+    /// As [`UntilPut`](Self::UntilPut), but the put saves the guest's registers and loads nobody's.
+    Kvm,
 }
 
 /// What one decision of a scheme covers.
@@ -44,34 +52,50 @@ pub enum Window {
 }
 
 /// When a scheme gives the CPU's registers back to the host.
+///
+/// Each has a bit of its own, as a bit is faster to test than a number.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[repr(u8)]
 pub enum Release {
     /// On every exit.
-    Exit,
+    Exit = 0,
     /// When the vCPU is put.
-    Put,
+    Put = 0b0001,
+    /// They are saved when the vCPU is put, and nobody's are loaded; the host's come back when it uses them.
+    Drop = 0b0010,
     /// Only when another owner uses them.
-    OnDemand,
+    OnDemand = 0b0100,
     /// The scheme does not manage the registers at all.
-    Unmanaged,
+    Unmanaged = 0b1000,
+}
+
+impl Release {
+    /// Whether it is [`Put`](Self::Put).
+    #[inline]
+    pub const fn gives_back_at_put(self) -> bool {
+        self as u8 & Self::Put as u8 != 0
+    }
 }
 
 impl Scheme {
     /// Every scheme, in the order in which tables show them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::None,
         Self::Eager,
         Self::PerEntry,
         Self::LastTrap,
         Self::UntilPut,
+        Self::EagerUntilPut,
+        Self::Kvm,
         Self::Counter,
         Self::Credit,
         Self::Owner,
+        Self::EagerOwner,
         Self::Forecast,
     ];
 
     /// Those of others: all that have a [`Rule`](crate::Rule).
-    pub const RULES: [Self; 8] = {
+    pub const RULES: [Self; Self::ALL.len() - 1] = {
         let [rules @ .., Self::Forecast] = Self::ALL else {
             panic!("forecast is not last")
         };
@@ -90,6 +114,9 @@ impl Scheme {
             Self::Credit => "credit",
             Self::Owner => "owner",
             Self::Forecast => "forecast",
+            Self::EagerOwner => "eager-owner",
+            Self::EagerUntilPut => "eager-until-put",
+            Self::Kvm => "kvm",
         }
     }
 
@@ -97,8 +124,13 @@ impl Scheme {
     pub const fn window(self) -> Window {
         match self {
             Self::None | Self::Eager | Self::PerEntry | Self::LastTrap => Window::Entry,
-            Self::UntilPut | Self::Counter | Self::Credit | Self::Owner => Window::Load,
-            Self::Forecast => Window::Absence,
+            Self::UntilPut
+            | Self::EagerUntilPut
+            | Self::Kvm
+            | Self::Counter
+            | Self::Credit
+            | Self::Owner => Window::Load,
+            Self::EagerOwner | Self::Forecast => Window::Absence,
         }
     }
 
@@ -107,8 +139,9 @@ impl Scheme {
         match self {
             Self::None => Release::Unmanaged,
             Self::Eager | Self::PerEntry | Self::LastTrap => Release::Exit,
-            Self::UntilPut | Self::Counter | Self::Credit => Release::Put,
-            Self::Owner | Self::Forecast => Release::OnDemand,
+            Self::UntilPut | Self::EagerUntilPut | Self::Counter | Self::Credit => Release::Put,
+            Self::Kvm => Release::Drop,
+            Self::Owner | Self::EagerOwner | Self::Forecast => Release::OnDemand,
         }
     }
 }
@@ -167,6 +200,9 @@ mod tests {
             assert_eq!(scheme.name().parse(), Ok(scheme));
             assert_eq!(Scheme::try_from(scheme as u32), Ok(scheme));
         }
+        // Settings and reports hold numbers: none ever changes its meaning.
+        let numbers = Scheme::ALL.map(|scheme| scheme as u32);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 10, 11, 5, 6, 7, 9, 8]);
         assert_eq!(
             Scheme::try_from(Scheme::ALL.len() as u32),
             Err(UnknownScheme)

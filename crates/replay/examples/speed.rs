@@ -1,4 +1,4 @@
-//! How many windows a second replays take: all nine schemes, `forecast` also with `prompt=off`, and the
+//! How many windows a second replays take: all schemes, `forecast` also with `prompt=off`, and the
 //! oracle, under one profile, on one core, from the file to the outcome.
 //!
 //! ```text

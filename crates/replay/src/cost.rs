@@ -11,8 +11,10 @@ pub struct Moves {
     pub traps: u64,
     /// Traps of a closed gate by a guest whose registers were in the core.
     pub probes: u64,
-    /// Times that one register file was saved and another one loaded.
-    pub exchanges: u64,
+    /// Times that a register file was saved, a guest's or the host's.
+    pub saves: u64,
+    /// Times that one was loaded.
+    pub loads: u64,
     /// Writes of the gate.
     pub gate_writes: u64,
     /// ISBs that synchronised a write of the gate.
@@ -20,6 +22,11 @@ pub struct Moves {
 }
 
 impl Moves {
+    /// Returns how many exchanges that makes: a save and a load each, of which a last one may be half of that.
+    pub const fn exchanges(&self) -> f64 {
+        (self.saves + self.loads) as f64 / 2.0
+    }
+
     /// Returns what all this costs, in the unit of `costs`; `u64::MAX` if it is more than that.
     pub fn cost(&self, costs: &Costs) -> u64 {
         u64::try_from(self.exact_cost(costs)).unwrap_or(u64::MAX)
@@ -30,7 +37,8 @@ impl Moves {
         [
             (self.traps, u64::from(costs.trap)),
             (self.probes, u64::from(costs.probe)),
-            (self.exchanges, costs.exchange()),
+            (self.saves, u64::from(costs.save)),
+            (self.loads, u64::from(costs.load)),
             (self.gate_writes, u64::from(costs.gate)),
             (self.isbs, u64::from(costs.isb)),
         ]
@@ -44,7 +52,8 @@ impl AddAssign for Moves {
     fn add_assign(&mut self, other: Self) {
         self.traps += other.traps;
         self.probes += other.probes;
-        self.exchanges += other.exchanges;
+        self.saves += other.saves;
+        self.loads += other.loads;
         self.gate_writes += other.gate_writes;
         self.isbs += other.isbs;
     }
@@ -66,7 +75,8 @@ mod tests {
     const MOVES: Moves = Moves {
         traps: 1,
         probes: 10,
-        exchanges: 100,
+        saves: 100,
+        loads: 200,
         gate_writes: 1000,
         isbs: 10_000,
     };
@@ -81,7 +91,7 @@ mod tests {
             gate: 11,
             isb: 13,
         };
-        let expected = 2 + 10 * 3 + 100 * (5 + 7) + 1000 * 11 + 10_000 * 13;
+        let expected = 2 + 10 * 3 + 100 * 5 + 200 * 7 + 1000 * 11 + 10_000 * 13;
         assert_eq!(MOVES.cost(&costs), expected);
         assert_eq!(MOVES.cost(&Costs::default()), 0);
     }

@@ -20,10 +20,10 @@ pub struct SchemeCounts {
     pub probes: u64,
     /// Loads of the guest's registers at an entry.
     pub eager_loads: u64,
-    /// Times that the registers went from the guest back to the host: at an exit, at a put, or
+    /// Times that the registers went from the guest back to the host, or to nobody: at an exit, at a put, or
     /// because the vCPU was turned on anew.
     pub give_backs: u64,
-    /// Times that the host's own use took the registers from the guest.
+    /// Times that the host's own use found others than its own: a guest's, or nobody's.
     pub host_evictions: u64,
     /// Times that the registers went from a core to memory because the vCPU had moved to another one.
     pub fetches: u64,
@@ -38,6 +38,10 @@ pub struct SchemeCounts {
     pub isbs: u64,
     /// vCPUs whose registers are in a core at the end of the record.
     pub held: u64,
+    /// Exchanges in which nothing was saved, as the registers were nobody's.
+    pub without_save: u64,
+    /// Exchanges in which nothing was loaded, so that the registers are nobody's.
+    pub without_load: u64,
 }
 
 impl SchemeCounts {
@@ -58,6 +62,8 @@ impl SchemeCounts {
             gate_writes: 0,
             isbs: 0,
             held: 0,
+            without_save: 0,
+            without_load: 0,
         }
     }
 
@@ -72,7 +78,8 @@ impl SchemeCounts {
         self.loads() - self.held
     }
 
-    /// Times that a whole register file was saved and another one loaded.
+    /// Times that the registers got another owner: that a register file was saved and another one loaded, or one
+    /// of both.
     pub const fn exchanges(&self) -> u64 {
         self.loads() + self.give_backs + self.host_evictions + self.fetches
     }
@@ -82,7 +89,8 @@ impl SchemeCounts {
         Moves {
             traps: self.traps,
             probes: self.probes,
-            exchanges: self.exchanges(),
+            saves: self.exchanges() - self.without_save,
+            loads: self.exchanges() - self.without_load,
             gate_writes: self.gate_writes,
             isbs: self.isbs,
         }
@@ -107,6 +115,8 @@ impl SchemeCounts {
         self.gate_writes += other.gate_writes * times;
         self.isbs += other.isbs * times;
         self.held += other.held * times;
+        self.without_save += other.without_save * times;
+        self.without_load += other.without_load * times;
     }
 }
 

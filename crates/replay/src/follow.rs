@@ -41,9 +41,13 @@ pub enum Owner {
     Host(u8),
     /// Those of this vCPU.
     Vcpu(u16),
+    /// Nobody's: they are of no use.
+    Nobody,
 }
 
-impl Context for Owner {}
+impl Context for Owner {
+    const NOBODY: Self = Self::Nobody;
+}
 
 /// What became of a core's registers at one point of a window.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,7 +56,7 @@ pub struct Step {
     pub core: u8,
     /// When it was.
     pub cause: Cause,
-    /// Whose registers were saved and whose were loaded, if any moved.
+    /// Whose registers were saved and whose were loaded, if any moved; nobody's are not.
     pub moved: Option<(Owner, Owner)>,
 }
 
@@ -119,7 +123,7 @@ impl Follower {
             if fetched.is_some() {
                 tell(Step::new(old, Cause::Fetch, fetched));
             }
-            there.count_gate(&mut self.counts);
+            there.count_moves(&mut self.counts);
         }
         let here = &mut self.cores[core];
         let mut tell = |cause, exchange| tell(Step::new(core, cause, exchange));
@@ -128,10 +132,10 @@ impl Follower {
         }
         let resume = resume(&event);
         let saved = here.window(vcpu, event.flags, resume, &mut tell);
-        if let Some(Owner::Vcpu(_)) = saved {
+        if let Some(Owner::Vcpu(_) | Owner::Nobody) = saved {
             self.counts.host_evictions += 1;
         }
-        here.count_gate(&mut self.counts);
+        here.count_moves(&mut self.counts);
         Ok(())
     }
 

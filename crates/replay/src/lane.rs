@@ -16,16 +16,17 @@ use super::{
 struct Core {
     /// By its number; [`NOBODY`] if none has since this was noted.
     resident: u32,
-    /// Whose registers it holds: a vCPU's by its number; [`NOBODY`]'s are the host's.
+    /// Whose registers it holds: a vCPU's by its number, [`HOST`]'s or [`NOBODY`]'s.
     owner: u32,
     open: bool,
 }
 
 const NOBODY: u32 = u32::MAX;
+const HOST: u32 = NOBODY - 1;
 
 const UNUSED: Core = Core {
     resident: NOBODY,
-    owner: NOBODY,
+    owner: HOST,
     open: false,
 };
 
@@ -33,12 +34,21 @@ impl Core {
     /// Returns the core as `vcpu` sees it. What it is cannot be guessed, so there is no branch.
     #[inline(always)]
     fn seen_by(&self, vcpu: u16) -> Seen {
-        let is_held = usize::from(self.owner != NOBODY);
-        let is_other = usize::from(self.owner != u32::from(vcpu));
+        const OWNERS: [Owner; 4] = [Owner::Me, Owner::Other, Owner::Host, Owner::Nobody];
+        let others = [
+            u32::from(vcpu) != self.owner,
+            HOST <= self.owner,
+            NOBODY == self.owner,
+        ];
         Seen {
-            owner: [Owner::Host, Owner::Me, Owner::Other][is_held + (is_held & is_other)],
+            owner: OWNERS[others.map(usize::from).iter().sum::<usize>()],
             open: self.open,
         }
+    }
+
+    /// Whether it holds a vCPU's registers.
+    const fn is_held(&self) -> bool {
+        self.owner < HOST
     }
 }
 
@@ -113,7 +123,8 @@ impl<M: Memory> Lane<M> {
         }
         let left = self.table.core(self.vcpus[core.resident as usize]);
         core.open = left.open;
-        core.owner = [NOBODY, core.resident, core.owner, core.owner][left.owner as usize];
+        let owners = [HOST, core.resident, core.owner, NOBODY, core.owner];
+        core.owner = owners[left.owner as usize];
     }
 
     /// Returns what was counted.
@@ -121,13 +132,16 @@ impl<M: Memory> Lane<M> {
         let mut held = 0;
         for core in 0..self.cores.len() {
             self.settle(core);
-            held += u64::from(self.cores[core].owner != NOBODY);
+            held += u64::from(self.cores[core].is_held());
         }
         let mut counts = self.table.finish();
         counts.held = held;
         counts
     }
 }
+
+/// Rules that are replayed side by side: all that remember so little that they are part of a row.
+const SIDE_BY_SIDE: usize = 9;
 
 impl Lane<Rule> {
     /// Returns a replay of a scheme of others that has seen nothing yet.
@@ -138,8 +152,8 @@ impl Lane<Rule> {
     /// Replays a batch of at most [`STEPS`] windows under all of `lanes`, several at a time: every look-up
     /// of one waits for the one before, those of several go on side by side.
     pub fn run_all(lanes: &mut [(Scheme, Self)], batch: &Batch) {
-        let (sixes, rest) = lanes.as_chunks_mut::<6>();
-        for lanes in sixes {
+        let (many, rest) = lanes.as_chunks_mut::<SIDE_BY_SIDE>();
+        for lanes in many {
             Self::run(lanes.each_mut().map(|(_, lane)| lane), batch);
         }
         for (_, lane) in rest {

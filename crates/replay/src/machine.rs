@@ -8,12 +8,15 @@ use trapcast_switch::{Class, Context, Core, Exchange, Forecast, Gate, GateRegist
 
 use super::{counts::SchemeCounts, follow::Cause};
 
-/// The gate of one core, and how often it was written since that was last asked.
+/// The gate of one core, and what was carried out behind it since that was last asked.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 struct GateState {
     register: GateRegister,
     writes: u64,
     isbs: u64,
+    /// Exchanges of which one half was nobody's.
+    without_save: u64,
+    without_load: u64,
 }
 
 impl GateState {
@@ -23,6 +26,8 @@ impl GateState {
             register,
             writes: 0,
             isbs: 0,
+            without_save: 0,
+            without_load: 0,
         }
     }
 
@@ -34,10 +39,12 @@ impl GateState {
         }
     }
 
-    /// Carries out what the state machine answered, as far as the gate goes.
-    fn exchange<C>(&mut self, exchange: Option<Exchange<C>>) {
-        if exchange.is_some() {
+    /// Carries out what the state machine answered.
+    fn exchange<C: Context>(&mut self, exchange: Option<Exchange<C>>) {
+        if let Some(exchange) = exchange {
             self.unlock();
+            self.without_save += u64::from(exchange.saves().is_none());
+            self.without_load += u64::from(exchange.loads().is_none());
         }
     }
 
@@ -105,6 +112,14 @@ impl<C: Context> Place<C> {
         }
     }
 
+    /// Returns a core whose registers are nobody's.
+    pub const fn of_nobody(host: C, gate: GateRegister) -> Self {
+        Self {
+            core: Core::of_nobody(host),
+            gate: GateState::new(gate),
+        }
+    }
+
     /// Returns whose the registers are.
     pub fn owner(&self) -> C {
         self.core.owner()
@@ -117,7 +132,7 @@ impl<C: Context> Place<C> {
 
     /// Runs one window of `vcpu` by its flags, and tells what becomes of the registers. What is counted
     /// stays in the vCPU and the core. Returns whose registers were in the core when the host used them
-    /// itself, if it did.
+    /// itself, if it did; its own may have been, or nobody's.
     pub fn window<F: Forecast>(
         &mut self,
         vcpu: &mut Twin<C, F>,
@@ -159,7 +174,7 @@ impl<C: Context> Place<C> {
         carry_out(gate, Cause::Exit, core.exit(guest));
         let saved = (flags & Event::HOST != 0).then(|| {
             gate.unlock();
-            let saved = core.host_begin().0;
+            let saved = core.host_begin().map_or(C::NOBODY, |(owner, _)| owner);
             let exchange = Exchange::of_fp(saved, core.host_end());
             carry_out(gate, Cause::Host, Some(exchange));
             saved
@@ -195,9 +210,19 @@ impl<C: Context> Place<C> {
         released
     }
 
-    /// Forgets the gate's counts and adds them to `counts`.
-    pub fn count_gate(&mut self, counts: &mut SchemeCounts) {
-        counts.gate_writes += std::mem::take(&mut self.gate.writes);
-        counts.isbs += std::mem::take(&mut self.gate.isbs);
+    /// Forgets what was carried out and adds it to `counts`.
+    pub fn count_moves(&mut self, counts: &mut SchemeCounts) {
+        let GateState {
+            register,
+            writes,
+            isbs,
+            without_save,
+            without_load,
+        } = self.gate;
+        counts.gate_writes += writes;
+        counts.isbs += isbs;
+        counts.without_save += without_save;
+        counts.without_load += without_load;
+        self.gate = GateState::new(register);
     }
 }

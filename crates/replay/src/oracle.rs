@@ -3,13 +3,14 @@
 //!
 //! At each entry the oracle loads the guest's registers or leaves them where they are, and leaves
 //! the gate open or closed, open only if they are the guest's. At each exit it keeps them in the core
-//! or gives them back. What is not a decision costs it what it costs a scheme: a use behind the
+//! or saves them and loads nobody's. What is not a decision costs it what it costs a scheme: a use behind the
 //! closed gate traps, the host's own use takes the registers, and a vCPU that is turned on anew gives
-//! them back.
+//! them back to the host.
 //!
-//! To give registers back early hardly ever pays, as an exchange costs the same whoever's registers
-//! it saves. The exception is a vCPU that is turned on anew later: its registers have to go then, and
-//! the gate, which stood open at its exit, may be closed.
+//! To save registers early hardly ever pays, as the save is due anyway when somebody else needs the core. The
+//! exception is a vCPU that is turned on anew or moves to another core later: its registers have to go then, and
+//! nobody need have the host's back. To give them to the host never pays more than to leave them to nobody: its own
+//! use may load them then.
 //!
 //! A vCPU that moves to another core finds its registers in memory: if the old core has them still, it
 //! saves them, which costs an exchange there. So what a core does best does not depend on the others.
@@ -40,16 +41,26 @@ pub(super) struct Way {
 /// A state of a core.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Place {
-    /// Whose registers it holds: the host's, or a vCPU's by its number.
-    pub owner: Option<u16>,
+    /// Whose registers it holds.
+    pub owner: Owner,
     /// Whether the gate is open.
     pub open: bool,
+}
+
+/// Whose registers a core holds.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) enum Owner {
+    Host,
+    /// They were saved, and none were loaded.
+    Nobody,
+    /// By its number.
+    Vcpu(u16),
 }
 
 impl Place {
     /// A core where nobody has run.
     pub const START: Self = Self {
-        owner: None,
+        owner: Owner::Host,
         open: false,
     };
 }
@@ -76,18 +87,24 @@ impl Way {
     }
 
     /// Sees to it that the registers are `owner`'s.
-    fn give(mut self, owner: Option<u16>, costs: &Costs) -> Self {
+    fn give(mut self, owner: Owner, costs: &Costs) -> Self {
         if self.place.owner != owner {
             self.unlock(costs);
+            if self.place.owner != Owner::Nobody {
+                self.cost += u64::from(costs.save);
+                self.moves.saves += 1;
+            }
+            if owner != Owner::Nobody {
+                self.cost += u64::from(costs.load);
+                self.moves.loads += 1;
+            }
             self.place.owner = owner;
-            self.cost += costs.exchange();
-            self.moves.exchanges += 1;
         }
         self
     }
 
     /// The guest uses the registers.
-    fn used(mut self, guest: Option<u16>, costs: &Costs) -> Self {
+    fn used(mut self, guest: Owner, costs: &Costs) -> Self {
         if self.place.open {
             return self;
         }
@@ -105,21 +122,21 @@ impl Way {
     /// The host uses the registers.
     fn host_used(mut self, costs: &Costs) -> Self {
         self.unlock(costs);
-        self.give(None, costs)
+        self.give(Owner::Host, costs)
     }
 }
 
 /// Goes through one window of `vcpu` on all `ways`. Returns those to all states that can still be part
 /// of the best.
 pub(super) fn window(ways: Vec<Way>, vcpu: u16, flags: u8, costs: &Costs) -> Vec<Way> {
-    let guest = Some(vcpu);
+    let guest = Owner::Vcpu(vcpu);
     if flags & !(Event::USED | Event::PUT) == 0 && is_at_rest(&ways, vcpu, costs) {
         return ways;
     }
     let mut next = Vec::new();
     for mut way in ways {
         if flags & Event::POWERED_ON != 0 && way.place.owner == guest {
-            way = way.give(None, costs);
+            way = way.give(Owner::Host, costs);
         }
         // To load them and close the gate is never better than to leave it open until it has to be
         // closed.
@@ -136,7 +153,7 @@ pub(super) fn window(ways: Vec<Way>, vcpu: u16, flags: u8, costs: &Costs) -> Vec
             }
             offer(&mut next, way);
             if way.place.owner == guest {
-                offer(&mut next, way.give(None, costs));
+                offer(&mut next, way.give(Owner::Nobody, costs));
             }
         }
     }
@@ -148,26 +165,31 @@ pub(super) fn window(ways: Vec<Way>, vcpu: u16, flags: u8, costs: &Costs) -> Vec
 pub(super) fn leave(ways: Vec<Way>, vcpu: u16, costs: &Costs) -> Vec<Way> {
     let mut next = Vec::new();
     for way in ways {
-        let keeps = way.place.owner != Some(vcpu);
-        offer(&mut next, if keeps { way } else { way.give(None, costs) });
+        let keeps = way.place.owner != Owner::Vcpu(vcpu);
+        let left = if keeps {
+            way
+        } else {
+            way.give(Owner::Host, costs)
+        };
+        offer(&mut next, left);
     }
     prune(&mut next, costs);
     next
 }
 
 /// Returns whether the vCPU has the registers and an open gate on the cheapest way to anything, but
-/// for having given them back just now. Each window of it that follows comes to the same again,
+/// for having saved them just now, for nobody's. Each window of it that follows comes to the same again,
 /// whether it uses them or not, unless it is turned on anew or the host uses them.
 fn is_at_rest(ways: &[Way], vcpu: u16, costs: &Costs) -> bool {
-    let guest = Some(vcpu);
+    let guest = Owner::Vcpu(vcpu);
     let ready = |way: &&Way| way.place.owner == guest && way.place.open;
     let Some(ready) = ways.iter().find(ready) else {
         return false;
     };
-    let given_back = ready.give(None, costs).cost;
+    let given_back = ready.give(Owner::Nobody, costs).cost;
     ways.iter().all(|way| {
         let Place { owner, open } = way.place;
-        open && (owner == guest || owner.is_none() && way.cost == given_back)
+        open && (owner == guest || owner == Owner::Nobody && way.cost == given_back)
     })
 }
 

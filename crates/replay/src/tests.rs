@@ -8,7 +8,7 @@ mod run;
 
 use trapcast_forecast::{Costs, Scheme};
 
-use super::{Event, Follower, Outcome, Replay, SchemeCounts};
+use super::{Event, Follower, Moves, Outcome, Replay, SchemeCounts};
 
 const USED: u8 = Event::USED;
 const PUT: u8 = Event::PUT;

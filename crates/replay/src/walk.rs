@@ -17,15 +17,15 @@ use super::{
 /// Rows that a table holds. One that is full is begun anew. Tests have that happen often.
 const MAX_ROWS: usize = if cfg!(test) { 12 } else { 4096 };
 
-/// What moved on a way, and which of the ways at the last adding up it goes on: five counts of
+/// What moved on a way, and which of the ways at the last adding up it goes on: six counts of
 /// [`BITS`] bits, and a number of eight.
 type Sum = u128;
 
 /// Bits of a count in a [`Sum`].
-const BITS: u32 = 24;
+const BITS: u32 = 20;
 
 /// Where in a [`Sum`] the number of a way stands.
-const ORIGIN: u32 = 5 * BITS;
+const ORIGIN: u32 = 6 * BITS;
 
 /// Windows after which sums are added up: no count grows by more than 16 in one.
 const MAX_STEPS: u64 = (1 << BITS) / 16;
@@ -288,11 +288,12 @@ fn pack(moves: &Moves) -> Sum {
     let Moves {
         traps,
         probes,
-        exchanges,
+        saves,
+        loads,
         gate_writes,
         isbs,
     } = *moves;
-    let counts = [traps, probes, exchanges, gate_writes, isbs];
+    let counts = [traps, probes, saves, loads, gate_writes, isbs];
     counts
         .iter()
         .rev()
@@ -304,8 +305,9 @@ fn unpack(sum: Sum) -> Moves {
     Moves {
         traps: count(0),
         probes: count(1),
-        exchanges: count(2),
-        gate_writes: count(3),
-        isbs: count(4),
+        saves: count(2),
+        loads: count(3),
+        gate_writes: count(4),
+        isbs: count(5),
     }
 }

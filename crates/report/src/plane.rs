@@ -28,11 +28,14 @@ const PER_DECADE: f64 = 14.0;
 /// Where two schemes cost the same, the one that stands first here counts as cheaper: first those
 /// that remember nothing, by how long they leave the registers where they are, then those that
 /// remember more and more. A scheme that is not here comes after all of them.
-const SIMPLEST_FIRST: [Scheme; 7] = [
+const SIMPLEST_FIRST: [Scheme; 10] = [
     Scheme::Eager,
     Scheme::PerEntry,
     Scheme::UntilPut,
+    Scheme::Kvm,
+    Scheme::EagerUntilPut,
     Scheme::Owner,
+    Scheme::EagerOwner,
     Scheme::LastTrap,
     Scheme::Counter,
     Scheme::Credit,

@@ -131,7 +131,7 @@ pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> R
 }
 
 /// What the plane over T and C is made of: every scheme's counts, and the oracle's exchanges where a
-/// write of the gate costs nothing.
+/// write of the gate costs nothing. A half that is left over counts as a whole to a scheme, and not to the oracle.
 ///
 /// # Errors
 /// As for [`outcome`].
@@ -151,13 +151,13 @@ pub fn plane_counts(record: &RecordFile) -> Result<plane::Counts> {
             .map(|outcome| plane::SchemeCounts {
                 scheme: outcome.scheme.to_string(),
                 traps: outcome.total.traps,
-                exchanges: outcome.total.moves().exchanges,
+                exchanges: outcome.total.moves().exchanges().ceil() as u64,
             })
             .collect(),
         oracle_exchanges: outcome
             .oracles
             .first()
-            .map_or(0, |oracle| oracle.moves.exchanges),
+            .map_or(0, |oracle| oracle.moves.exchanges() as u64),
     })
 }
 

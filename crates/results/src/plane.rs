@@ -9,8 +9,8 @@ pub struct SchemeCounts {
     pub scheme: String,
     /// Traps.
     pub traps: u64,
-    /// Exchanges, each a save and a load: at traps, eager loads, give-backs, and where the host's
-    /// own use took a guest's registers.
+    /// Exchanges, each a save and a load, which need not come together: at traps, eager loads, give-backs, and
+    /// where the host's own use took a guest's registers.
     pub exchanges: u64,
 }
 

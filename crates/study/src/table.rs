@@ -5,8 +5,8 @@ use comfy_table::{Cell, CellAlignment, ColumnConstraint, Table, Width, presets};
 use trapcast_results::{Figures, Results, SchemeResult, Verdict};
 
 /// Columns: their headings, and the width that most figures need, so that blocks are aligned.
-const COLUMNS: [(&str, u16); 17] = [
-    ("scheme", 9),
+const COLUMNS: [(&str, u16); 16] = [
+    ("scheme", 15),
     ("entries", 7),
     ("windows", 7),
     ("used\n%", 5),
@@ -15,7 +15,6 @@ const COLUMNS: [(&str, u16); 17] = [
     ("traps", 6),
     ("loads", 6),
     ("wasted\nloads", 6),
-    ("kB\nmoved", 5),
     ("acc\n%", 5),
     ("prec\n%", 5),
     ("rec\n%", 5),
@@ -52,7 +51,7 @@ them, how many used the registers; P(u|u), P(u|-): probability of use after a wi
 wasted: loads that the window then did not use; acc, prec, rec: accuracy, precision and recall of the
 scheme as a forecast; switch/entry, EL2/entry: EL2 instructions per entry, to switch registers and in all;
 masked: longest IRQs-off section, in EL2 instructions.
-Entries, traps, loads, bytes and instructions are of the plain run, the rest of the observed run.
+Entries, traps, loads and instructions are of the plain run, the rest of the observed run.
 All figures here repeat exactly. Instructions are shown for one core only: with several, QEMU runs them in turns,
 and each one's counters count the instructions of all.
 ";
@@ -93,7 +92,6 @@ fn row(result: &SchemeResult) -> Vec<Cell> {
             plain.total.traps.to_string(),
             plain.total.register_loads.to_string(),
             figures.wasted_loads.to_string(),
-            (plain.total.bytes_moved / 1000).to_string(),
             percent(figures.accuracy),
             percent(figures.precision),
             percent(figures.recall),
@@ -197,7 +195,7 @@ mod tests {
             results: vec![
                 result("linux", Scheme::PerEntry, true),
                 result("linux", Scheme::None, false),
-                result("pair", Scheme::UntilPut, true),
+                result("pair", Scheme::EagerUntilPut, true),
             ],
             replays: Vec::new(),
             failures: Vec::new(),

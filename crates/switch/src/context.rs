@@ -4,6 +4,11 @@ use crate::Class;
 
 /// A place in memory that holds one register file: a pointer, an index, whatever the hypervisor has.
 pub trait Context: Copy + Eq {
+    /// No place. It stands for the owner of a core whose registers are of use to nobody: what was in them has been
+    /// saved, and nothing was loaded since. Nothing is saved to it or loaded from it. It comes up only under a
+    /// scheme that releases the registers so ([`Release::Drop`](trapcast_forecast::Release::Drop)).
+    const NOBODY: Self;
+
     /// The least class up to which the registers that are kept here have to be loaded, if any of them
     /// are. Asked for only while no core holds them.
     ///
@@ -23,7 +28,9 @@ macro_rules! fp_alone {
     ($($index:ty)*) => {
         $(
             /// A register file of FP/SIMD alone.
-            impl Context for $index {}
+            impl Context for $index {
+                const NOBODY: Self = Self::MAX;
+            }
         )*
     };
 }
@@ -31,4 +38,6 @@ macro_rules! fp_alone {
 fp_alone!(u8 u16 u32 u64 usize);
 
 /// A register file of FP/SIMD alone, or the host's.
-impl Context for Option<u16> {}
+impl Context for Option<u16> {
+    const NOBODY: Self = Some(u16::MAX);
+}

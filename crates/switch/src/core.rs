@@ -8,7 +8,8 @@ use crate::{Class, Context, Forecast, Gate, Guest, Resuming, class::is_less};
 /// [`GateRegister::unlock`](crate::GateRegister::unlock) has opened for both.
 ///
 /// Where both are of one context, its registers of more classes come in: what is in the core already
-/// may stay there.
+/// may stay there. Where one is [`NOBODY`](Context::NOBODY)'s, that half does not take place, and the other one may
+/// be of FP/SIMD alone although [`is_fp_alone`](Self::is_fp_alone) says no.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Exchange<C> {
     /// Where the CPU's registers go.
@@ -32,18 +33,37 @@ impl<C> Exchange<C> {
         }
     }
 
-    /// The gate has to be open so far for it.
-    #[inline]
-    pub fn class(&self) -> Class {
-        self.saved.max(self.loaded)
-    }
-
-    /// Whether FP/SIMD registers alone move.
+    /// Whether the FP/SIMD registers of two owners are exchanged, and no others.
     #[inline]
     pub fn is_fp_alone(&self) -> bool {
         !self.saved.is_above_fp() & !self.loaded.is_above_fp()
     }
 }
+
+impl<C: Context> Exchange<C> {
+    /// Where the CPU's registers go and up to which class, unless they are nobody's.
+    #[inline]
+    pub fn saves(&self) -> Option<(C, Class)> {
+        (self.save != C::NOBODY).then_some((self.save, self.saved))
+    }
+
+    /// Where their new values come from and up to which class, unless there are none.
+    #[inline]
+    pub fn loads(&self) -> Option<(C, Class)> {
+        (self.load != C::NOBODY).then_some((self.load, self.loaded))
+    }
+
+    /// The gate has to be open so far for it.
+    #[inline]
+    pub fn class(&self) -> Class {
+        let halves = [self.saves(), self.loads()].into_iter().flatten();
+        halves.map(|(_, class)| class).max().unwrap_or(Class::Fp)
+    }
+}
+
+/// Up to which class nobody's registers are held. With the highest, an exchange that is not of two owners is never
+/// taken for one of FP/SIMD alone, and nothing has to be looked at for that where there is none.
+const NOBODYS: Class = Class::Sme;
 
 /// What to do before the guest is entered, or resumes after a trap.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -78,12 +98,17 @@ impl<C: Context> Core<C> {
         Self { host, owner, held }
     }
 
-    /// Returns whose values the registers hold.
+    /// Returns a core whose registers are of use to nobody; the host's are kept in `host`.
+    pub const fn of_nobody(host: C) -> Self {
+        Self::with_owner(host, C::NOBODY, NOBODYS)
+    }
+
+    /// Returns whose values the registers hold, [`NOBODY`](Context::NOBODY)'s if they are of no use.
     pub fn owner(&self) -> C {
         self.owner
     }
 
-    /// Returns up to which class they do.
+    /// Returns up to which class they do; of no use if they are nobody's.
     pub fn held(&self) -> Class {
         self.held
     }
@@ -161,7 +186,7 @@ impl<C: Context> Core<C> {
         debug_assert!(class <= guest.most, "no {class:?} in this guest");
         // A guest whose scheme does not care whose the registers are finds a closed gate only if it is
         // observed.
-        let ready = if guest.observed {
+        let ready = if guest.observed() {
             self.ready(guest)
         } else {
             (self.owner == guest.context).then_some(self.held)
@@ -182,7 +207,7 @@ impl<C: Context> Core<C> {
     /// The current `guest` came out, for another reason than the gate.
     #[inline(always)]
     pub fn exit<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
-        if guest.observed || !guest.traps.of_scheme().is_empty() {
+        if guest.observed() || !guest.traps.of_scheme().is_empty() {
             guest.note_traps(self.ready(guest));
         }
         guest.exited();
@@ -197,14 +222,43 @@ impl<C: Context> Core<C> {
     /// Registers that its scheme does not give back stay loaded here.
     #[inline]
     pub fn put<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
+        if !guest.is_put_plainly() {
+            let saved = self.put_apart(guest)?;
+            return Some(Exchange {
+                save: guest.context,
+                saved,
+                load: self.owner,
+                loaded: self.held,
+            });
+        }
         guest.was_put();
-        let exchange = if guest.release == Release::Put {
+        let exchange = if guest.release.gives_back_at_put() {
             self.give_back(guest)
         } else {
             None
         };
         guest.loaded_on = (self.owner == guest.context).then_some(self.host);
         exchange
+    }
+
+    /// The put of a guest that is observed, or whose registers are nobody's then. Returns up to which class they are
+    /// to be saved, if they are: what fits into a register, so that the puts of all others need no stack for it.
+    #[cold]
+    #[inline(never)]
+    fn put_apart<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Class> {
+        guest.watch_put();
+        guest.was_put();
+        let is_owner = self.owner == guest.context;
+        let next = match guest.release {
+            Release::Put => Some((self.host, Class::Fp)),
+            Release::Drop => Some((C::NOBODY, NOBODYS)),
+            Release::Exit | Release::OnDemand | Release::Unmanaged => None,
+        };
+        let next = next.filter(|_| is_owner);
+        guest.loaded_on = (is_owner && next.is_none()).then_some(self.host);
+        let (next, class) = next?;
+        guest.counts.give_backs += 1;
+        Some(self.hand_to(next, class).saved)
     }
 
     /// `guest` is about to become the core's current one, and another vCPU ran here before. If the registers
@@ -219,7 +273,11 @@ impl<C: Context> Core<C> {
         guest: &Guest<C, F>,
         streams: impl FnOnce() -> bool,
     ) -> Option<Exchange<C>> {
-        if self.held == Class::Sme && self.owner != guest.context && streams() {
+        if self.held == Class::Sme
+            && self.owner != guest.context
+            && self.owner != C::NOBODY
+            && streams()
+        {
             Some(self.hand_to(self.host, Class::Fp))
         } else {
             None
@@ -239,11 +297,10 @@ impl<C: Context> Core<C> {
     }
 
     /// The host is about to use the registers itself. Returns whose values to save first, and up to
-    /// which class; after that the host's code may put anything into them.
+    /// which class, unless they are nobody's; after that the host's code may put anything into them.
     #[must_use = "the owner's registers have to be saved"]
-    pub fn host_begin(&mut self) -> (C, Class) {
-        let Exchange { save, saved, .. } = self.hand_to(self.host, Class::Fp);
-        (save, saved)
+    pub fn host_begin(&mut self) -> Option<(C, Class)> {
+        self.hand_to(self.host, Class::Fp).saves()
     }
 
     /// The host has used the registers. Returns whose values to load: its own.

@@ -46,7 +46,8 @@ pub struct ClassCounts {
 /// Every load of a guest's registers comes with the save of the previous owner's, and every
 /// return to the host with the save of the guest's: so each of [`eager_loads`](Self::eager_loads),
 /// [`traps`](Self::traps), [`give_backs`](Self::give_backs) and [`fetches`](Self::fetches) is one save
-/// and one load of a register file, up to some class.
+/// and one load of a register file, up to some class. Where the registers are [nobody's](crate::Context::NOBODY), one
+/// half of it is left out, which is not counted here: whoever carries out an [`Exchange`](crate::Exchange) sees it.
 ///
 /// The guest's registers were loaded `eager_loads + traps` times, and saved as often, or once less
 /// while a core holds them.
@@ -64,7 +65,7 @@ pub struct Counts {
     pub observer_traps: u64,
     /// Loads of the guest's registers at an entry.
     pub eager_loads: u64,
-    /// Times that the registers went from this guest back to the host: at an exit, a put or an
+    /// Times that the registers went from this guest back to the host, or to nobody: at an exit, a put or an
     /// eviction. Not those that another guest or the host's own use took.
     pub give_backs: u64,
     /// Times that another core still had the registers when the vCPU had moved, and gave them up.

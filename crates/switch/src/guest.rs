@@ -43,6 +43,11 @@ impl Traps {
     }
 }
 
+/// Every window of a guest is watched, the trap armed even where the scheme left the gate open.
+const OBSERVED: u8 = 0b01;
+/// Its registers are saved at its put, and nobody's are loaded.
+const DROPS: u8 = 0b10;
+
 /// One vCPU: whose registers `context` holds while they are not in a CPU.
 ///
 /// It may run on any core, on one at a time: from its load on one to its put there it is that core's.
@@ -53,8 +58,8 @@ pub struct Guest<C, F = Forecaster> {
     forecasters: [F; Class::ALL.len()],
     /// The highest class of registers that the guest has.
     pub(crate) most: Class,
-    /// Whether every window is watched, the trap armed even where the scheme left the gate open.
-    pub(crate) observed: bool,
+    /// What makes it other than most: [`OBSERVED`], [`DROPS`]. In one byte, so that a put looks at both at once.
+    apart: u8,
     /// Up to which class the guest may run whosever registers are in the CPU: its scheme does not
     /// manage them.
     pub(crate) regardless: Option<Class>,
@@ -130,7 +135,8 @@ impl<C: Context, F> Guest<C, F> {
             context,
             forecasters: [forecaster; Class::ALL.len()],
             most: Class::Fp,
-            observed,
+            apart: if observed { OBSERVED } else { 0 }
+                | if release == Release::Drop { DROPS } else { 0 },
             regardless: (release == Release::Unmanaged).then_some(Class::Fp),
             windows: forecaster.window(),
             release,
@@ -176,8 +182,15 @@ impl<C: Context, F> Guest<C, F> {
     }
 
     /// Returns whether every window is watched.
+    #[inline]
     pub fn observed(&self) -> bool {
-        self.observed
+        self.apart & OBSERVED != 0
+    }
+
+    /// Returns whether it is put as most are: not observed, and its registers not left to nobody.
+    #[inline]
+    pub(crate) fn is_put_plainly(&self) -> bool {
+        self.apart == 0
     }
 
     /// Returns whether the guest hit the closed gate since its last entry. Of an observed guest that
@@ -313,7 +326,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         let open = if self.window.probes { None } else { open };
         self.window.open = ClassSet::up_to(open);
         self.window.blind = self.window.blind.union(self.window.open);
-        if self.observed {
+        if self.observed() {
             self.observe_entry(loaded, open.is_some());
             return Gate::Closed;
         }
@@ -326,7 +339,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         if core::mem::take(&mut self.window.probes) {
             self.traps.probe.insert(class);
         } else {
-            debug_assert!(self.observed, "the scheme leaves the gate open then");
+            debug_assert!(self.observed(), "the scheme leaves the gate open then");
             self.traps.observer.insert(class);
         }
     }
@@ -346,7 +359,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         self.count_eager_load(Class::Sme);
         self.window.open = ClassSet::up_to(Some(Class::Sme));
         self.window.blind = self.window.open;
-        if self.observed {
+        if self.observed() {
             self.counts.window_loads += u64::from(!self.watched.used);
             return Gate::Closed;
         }
@@ -378,7 +391,7 @@ impl<C: Context, F: Forecast> Guest<C, F> {
             let opened = ClassSet::up_to(ready).without(used);
             self.window.blind = self.window.blind.union(opened);
         }
-        if self.observed {
+        if self.observed() {
             self.observe_exit(traps, ready);
         }
     }
@@ -409,12 +422,17 @@ impl<C: Context, F: Forecast> Guest<C, F> {
         }
     }
 
-    /// Notes a put and, where the scheme's windows end there, ends the window.
-    pub(crate) fn was_put(&mut self) {
-        self.counts.puts += 1;
-        if self.observed {
+    /// Lets the observer know of a put, before that is [noted](Self::was_put).
+    pub(crate) fn watch_put(&mut self) {
+        if self.observed() {
             self.observe_put();
         }
+    }
+
+    /// Notes a put and, where the scheme's windows end there, ends the window.
+    #[inline]
+    pub(crate) fn was_put(&mut self) {
+        self.counts.puts += 1;
         if !self.window.asked.is_empty() {
             self.end_window();
         }

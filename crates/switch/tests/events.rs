@@ -4,8 +4,8 @@ mod common;
 
 use common::{
     Answer,
-    Context::{self, A, B, Host},
-    Moved, OPEN, entry, forecaster, moved,
+    Context::{self, A, B, Host, Nobody},
+    Moved, OPEN, entry, forecaster, loaded, moved, saved,
 };
 use trapcast_forecast::{Resume, Rule, Scheme};
 use trapcast_switch::{Class, Core, Gate, Guest};
@@ -22,8 +22,8 @@ enum Event {
     Put(Context, Moved),
     /// Its registers are wanted in memory.
     Evict(Context, Moved),
-    /// The host uses the registers, and saves these.
-    HostUse(Context),
+    /// The host uses the registers, and saves these, if they are anybody's.
+    HostUse(Option<Context>),
 }
 use Event::{Enter, Evict, Exit, HostUse, Put};
 
@@ -42,7 +42,7 @@ const fn early(save: Context, load: Context) -> Answer {
 }
 
 /// The runs in `docs/schemes.md`.
-const RUNS: [(Scheme, &str, &[Event]); 8] = [
+const RUNS: [(Scheme, &str, &[Event]); 13] = [
     (
         Scheme::Eager,
         "moves at every entry and exit",
@@ -88,7 +88,7 @@ const RUNS: [(Scheme, &str, &[Event]); 8] = [
             Exit(A, None),
             Enter(A, true, THERE),
             Exit(A, None),
-            HostUse(A),
+            HostUse(Some(A)),
             Enter(A, true, late(Host, A)),
             Exit(A, None),
             Put(A, moved(A, Host)),
@@ -104,7 +104,7 @@ const RUNS: [(Scheme, &str, &[Event]); 8] = [
             Put(A, moved(A, Host)),
             Enter(A, false, early(Host, A)),
             Exit(A, None),
-            HostUse(A),
+            HostUse(Some(A)),
             Enter(A, false, early(Host, A)),
         ],
     ),
@@ -139,7 +139,89 @@ const RUNS: [(Scheme, &str, &[Event]); 8] = [
     (
         Scheme::None,
         "takes the guest's values for the host's at its own use",
-        &[Enter(A, true, THERE), Exit(A, None), HostUse(Host)],
+        &[Enter(A, true, THERE), Exit(A, None), HostUse(Some(Host))],
+    ),
+    (
+        Scheme::EagerUntilPut,
+        "moves at the first entry after the load, and after the host's use",
+        &[
+            Enter(A, false, early(Host, A)),
+            Exit(A, None),
+            Enter(A, true, THERE),
+            Exit(A, None),
+            HostUse(Some(A)),
+            Enter(A, false, early(Host, A)),
+            Exit(A, None),
+            Put(A, moved(A, Host)),
+            Enter(B, true, early(Host, B)),
+            Exit(B, None),
+            Put(B, moved(B, Host)),
+        ],
+    ),
+    (
+        Scheme::EagerOwner,
+        "moves at an entry that finds another owner's",
+        &[
+            Enter(A, false, early(Host, A)),
+            Exit(A, None),
+            Put(A, None),
+            Enter(A, true, THERE),
+            Exit(A, None),
+            Put(A, None),
+            Enter(B, false, early(A, B)),
+            Exit(B, None),
+            HostUse(Some(B)),
+            Enter(B, false, early(Host, B)),
+            Exit(B, None),
+            Put(B, None),
+            Evict(A, None),
+            Evict(B, moved(B, Host)),
+        ],
+    ),
+    (
+        Scheme::Kvm,
+        "saves at the put and loads nobody's",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Enter(A, true, THERE),
+            Exit(A, None),
+            Put(A, saved(A)),
+            Evict(A, None),
+            Enter(A, false, LEFT_OUT),
+            Exit(A, None),
+            Put(A, None),
+            Enter(B, true, (None, Gate::Closed, loaded(B))),
+            Exit(B, None),
+            Put(B, saved(B)),
+            Enter(A, true, (None, Gate::Closed, loaded(A))),
+            Exit(A, None),
+            Put(A, saved(A)),
+        ],
+    ),
+    (
+        Scheme::Kvm,
+        "brings the host's back when the host uses them",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            HostUse(Some(A)),
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Put(A, saved(A)),
+            HostUse(None),
+            Enter(A, true, late(Host, A)),
+        ],
+    ),
+    (
+        Scheme::Kvm,
+        "gives them back to the host when they are evicted before the put",
+        &[
+            Enter(A, true, late(Host, A)),
+            Exit(A, None),
+            Evict(A, moved(A, Host)),
+            Put(A, None),
+        ],
     ),
 ];
 
@@ -160,7 +242,8 @@ fn each_scheme_moves_as_its_table_says() {
                 Put(who, moves) => assert_eq!(core.put(of(who)), moves, "{name}"),
                 Evict(who, moves) => assert_eq!(core.evict(of(who)), moves, "{name}"),
                 HostUse(saved) => {
-                    assert_eq!(core.host_begin().0, saved, "{name}");
+                    let begun = core.host_begin();
+                    assert_eq!(begun, saved.map(|saved| (saved, Class::Fp)), "{name}");
                     assert_eq!((core.host_end(), core.owner()), (Host, Host), "{name}");
                 }
             }
@@ -188,6 +271,7 @@ fn next_entry(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>) -> Ent
 fn a_window_of_loads_stays_as_it_is_from_entry_to_entry() {
     for scheme in [
         Scheme::UntilPut,
+        Scheme::Kvm,
         Scheme::Counter,
         Scheme::Credit,
         Scheme::Owner,
@@ -220,12 +304,23 @@ fn host_use_takes_the_registers_from_whoever_has_them() {
             (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::UntilPut, A, (None, Gate::Closed)),
+        (
+            Scheme::EagerUntilPut,
+            A,
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
+        (Scheme::Kvm, A, (None, Gate::Closed)),
         (Scheme::Counter, A, (None, Gate::Closed)),
         (Scheme::Credit, A, (None, Gate::Closed)),
         (Scheme::Owner, A, (None, Gate::Closed)),
+        (
+            Scheme::EagerOwner,
+            A,
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
     ] {
         let (mut core, mut a, _) = used_and_out(scheme);
-        assert_eq!(core.host_begin().0, saved, "{scheme}");
+        assert_eq!(core.host_begin(), Some((saved, Class::Fp)), "{scheme}");
         assert_eq!((core.host_end(), core.owner()), (Host, Host), "{scheme}");
         assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
     }
@@ -249,6 +344,13 @@ fn preemption_is_an_exit_and_a_put() {
             (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::UntilPut, None, moved(A, Host), (None, Gate::Closed)),
+        (
+            Scheme::EagerUntilPut,
+            None,
+            moved(A, Host),
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
+        (Scheme::Kvm, None, saved(A), (None, Gate::Closed)),
         (Scheme::Counter, None, moved(A, Host), (None, Gate::Closed)),
         (
             Scheme::Credit,
@@ -257,6 +359,12 @@ fn preemption_is_an_exit_and_a_put() {
             (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::Owner, None, None, (None, Gate::Open(Class::Fp))),
+        (
+            Scheme::EagerOwner,
+            None,
+            None,
+            (None, Gate::Open(Class::Fp)),
+        ),
     ] {
         let (mut core, mut a, exchange) = used_and_out(scheme);
         assert_eq!(exchange, at_exit, "{scheme}");
@@ -283,6 +391,12 @@ fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
             (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::UntilPut, None, (None, Gate::Closed)),
+        (
+            Scheme::EagerUntilPut,
+            None,
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
+        (Scheme::Kvm, None, (None, Gate::Closed)),
         (Scheme::Counter, None, (None, Gate::Closed)),
         (
             Scheme::Credit,
@@ -290,11 +404,17 @@ fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
             (moved(Host, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::Owner, moved(A, Host), (None, Gate::Closed)),
+        (
+            Scheme::EagerOwner,
+            moved(A, Host),
+            (moved(Host, A), Gate::Open(Class::Fp)),
+        ),
     ] {
         let (mut core, mut a, _) = used_and_out(scheme);
         core.put(&mut a);
         assert_eq!(core.evict(&mut a), evicted, "{scheme}");
-        assert_eq!((core.owner(), a.loaded_on()), (Host, None), "{scheme}");
+        let owner = if scheme == Scheme::Kvm { Nobody } else { Host };
+        assert_eq!((core.owner(), a.loaded_on()), (owner, None), "{scheme}");
         assert_eq!(next_entry(&mut core, &mut a), next, "{scheme}");
     }
 }
@@ -305,6 +425,7 @@ fn a_window_behind_the_closed_gate_that_uses_nothing_moves_nothing() {
         Scheme::PerEntry,
         Scheme::LastTrap,
         Scheme::UntilPut,
+        Scheme::Kvm,
         Scheme::Counter,
         Scheme::Credit,
         Scheme::Owner,
@@ -314,7 +435,8 @@ fn a_window_behind_the_closed_gate_that_uses_nothing_moves_nothing() {
             let lazy = (None, Gate::Closed);
             assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
             assert_eq!(core.exit(&mut a), None, "{scheme}");
-            assert_eq!(core.host_begin().0, Host, "{scheme}: the host's own");
+            let own = Some((Host, Class::Fp));
+            assert_eq!(core.host_begin(), own, "{scheme}: the host's own");
             assert_eq!(core.host_end(), Host, "{scheme}");
             assert_eq!(next_entry(&mut core, &mut a), lazy, "{scheme}");
             assert_eq!(core.exit(&mut a), None, "{scheme}");
@@ -333,8 +455,13 @@ fn the_observers_trap_moves_nothing() {
             let at_entry = core.enter(&mut a, Resume::default);
             assert_eq!(at_entry.gate, Gate::Closed, "{scheme}");
             let there = core.owner() == A || scheme == Scheme::None;
+            let nobodys = core.owner() == Nobody;
             let at_trap = core.trap(&mut a, Class::Fp).exchange;
-            let expected = if there { None } else { moved(Host, A) };
+            let expected = match (there, nobodys) {
+                (true, _) => None,
+                (_, true) => loaded(A),
+                _ => moved(Host, A),
+            };
             assert_eq!(at_trap, expected, "{scheme}");
             core.exit(&mut a);
             core.put(&mut a);

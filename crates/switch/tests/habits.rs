@@ -137,7 +137,7 @@ fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
         let expected = if window < 5 { lazy } else { eager };
         assert_eq!((exchange, gate, trap), expected, "window {window}");
         core.exit(&mut a);
-        let _ = core.host_begin().0;
+        let _ = core.host_begin();
         let _ = core.host_end();
         assert_eq!(entry(&mut core, &mut a, true), expected, "window {window}");
         core.exit(&mut a);

@@ -4,7 +4,7 @@
 
 use proptest::prelude::*;
 use trapcast_forecast::{Costs, Forecaster, Prices, Release, Resume, Scheme, Window};
-use trapcast_switch::{Class, Core, Exchange, Gate, Guest};
+use trapcast_switch::{Class, Context as _, Core, Exchange, Gate, Guest};
 
 const CORES: usize = 2;
 const GUESTS: usize = 3;
@@ -110,10 +110,16 @@ impl Machine {
     }
 
     fn exchange(&mut self, core: usize, exchange: Option<Exchange<usize>>) {
-        if let Some(Exchange { save, load, .. }) = exchange {
-            assert_ne!(save, load, "a move that moves nothing");
-            self.save(core, save);
-            self.load(core, load);
+        if let Some(exchange) = exchange {
+            assert_ne!(exchange.save, exchange.load, "a move that moves nothing");
+            if let Some((save, _)) = exchange.saves() {
+                self.save(core, save);
+            }
+            // What is nobody's may be lost.
+            self.cpus[core].register = u64::MAX;
+            if let Some((load, _)) = exchange.loads() {
+                self.load(core, load);
+            }
         }
     }
 
@@ -199,8 +205,9 @@ impl Machine {
             Event::Idle => self.put(core),
             Event::HostUse => {
                 self.exit(core);
-                let owner = self.cpus[core].switch.host_begin().0;
-                self.save(core, owner);
+                if let Some((owner, _)) = self.cpus[core].switch.host_begin() {
+                    self.save(core, owner);
+                }
                 self.cpus[core].register = u64::MAX;
                 let host = self.cpus[core].switch.host_end();
                 self.load(core, host);
@@ -311,6 +318,9 @@ proptest! {
             machine.put(core);
             if scheme.release() == Release::Put {
                 prop_assert_eq!(machine.cpus[core].switch.owner(), core);
+            }
+            if scheme.release() == Release::Drop {
+                prop_assert!([core, usize::NOBODY].contains(&machine.cpus[core].switch.owner()));
             }
         }
         for guest in &machine.guests {

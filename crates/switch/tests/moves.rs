@@ -3,7 +3,7 @@
 mod common;
 
 use common::{
-    Context::{self, A, B, Host, OtherHost},
+    Context::{self, A, B, Host, Nobody, OtherHost},
     moved,
 };
 use trapcast_forecast::{Resume, Rule, Scheme};
@@ -32,7 +32,7 @@ fn used_and_put(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>) {
     (core, a)
 }
 
-/// A vCPU migrates to another core: only `owner` has left its registers in the old one. The
+/// A vCPU migrates to another core: only `owner` and `eager-owner` have left its registers in the old one. The
 /// forecaster moves with the vCPU.
 #[test]
 fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
@@ -52,6 +52,13 @@ fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
             (moved(OtherHost, A), Gate::Open(Class::Fp)),
         ),
         (Scheme::UntilPut, None, None, (None, Gate::Closed)),
+        (
+            Scheme::EagerUntilPut,
+            None,
+            None,
+            (moved(OtherHost, A), Gate::Open(Class::Fp)),
+        ),
+        (Scheme::Kvm, None, None, (None, Gate::Closed)),
         (Scheme::Counter, None, None, (None, Gate::Closed)),
         (
             Scheme::Credit,
@@ -65,6 +72,12 @@ fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
             moved(A, Host),
             (None, Gate::Closed),
         ),
+        (
+            Scheme::EagerOwner,
+            Some(Host),
+            moved(A, Host),
+            (moved(OtherHost, A), Gate::Open(Class::Fp)),
+        ),
     ] {
         let (mut core, mut a) = used_and_put(scheme);
         let mut other = Core::new(OtherHost);
@@ -77,7 +90,8 @@ fn a_vcpu_that_moves_fetches_what_its_scheme_left_behind() {
         }
         assert_eq!(other.elsewhere(&a), None, "{scheme}");
         assert_eq!(a.counts.fetches, u64::from(loaded_on.is_some()), "{scheme}");
-        assert_eq!(core.owner(), Host, "{scheme}");
+        let owner = if scheme == Scheme::Kvm { Nobody } else { Host };
+        assert_eq!(core.owner(), owner, "{scheme}");
         let (exchange, gate, _) = window(&mut other, &mut a, false);
         assert_eq!((exchange, gate), next, "{scheme}");
     }
@@ -95,7 +109,7 @@ fn owner_leaves_nothing_behind_that_it_has_not_used() {
     core.enter(&mut a, Resume::default);
     core.trap(&mut a, Class::Fp);
     core.exit(&mut a);
-    assert_eq!(core.host_begin().0, A);
+    assert_eq!(core.host_begin(), Some((A, Class::Fp)));
     let _ = core.host_end();
     core.put(&mut a);
     assert_eq!(a.loaded_on(), None, "the host's use has taken them");
@@ -113,7 +127,7 @@ fn what_has_gone_meanwhile_is_not_surrendered() {
             assert_eq!(trap, moved(A, B));
             B
         } else {
-            assert_eq!(core.host_begin().0, A);
+            assert_eq!(core.host_begin(), Some((A, Class::Fp)));
             core.host_end()
         };
         assert_eq!(a.loaded_on(), Some(Host), "it cannot know");

@@ -21,10 +21,13 @@ enum Context {
     A,
     /// One with FP/SIMD alone.
     B,
+    Nobody,
 }
 use Context::{A, B, Host};
 
 impl trapcast_switch::Context for Context {
+    const NOBODY: Self = Self::Nobody;
+
     fn least(self) -> Class {
         if self == A && STREAMS.get() {
             Class::Sme
@@ -92,7 +95,8 @@ fn out_of_streaming_mode_its_scheme_decides() {
     for scheme in schemes() {
         let (mut core, mut a) = (Core::new(Host), with_sme(scheme, false));
         let (moved, gate) = enter(&mut core, &mut a);
-        let loads = scheme == Scheme::Eager;
+        let eager = [Scheme::Eager, Scheme::EagerUntilPut, Scheme::EagerOwner];
+        let loads = eager.contains(&scheme);
         assert_eq!(!moved.is_empty(), loads, "{scheme}");
         assert_eq!(gate != Gate::Closed, loads, "{scheme}");
     }
@@ -145,4 +149,5 @@ fn nobody_is_asked_about_registers_that_know_no_streaming_mode() {
     let b = Guest::new(B, forecaster(Scheme::Owner), false);
     let ask = || unreachable!("SVCR may not be there");
     assert_eq!(core.make_way(&b, ask), None);
+    assert_eq!(Core::of_nobody(Host).make_way(&b, ask), None);
 }

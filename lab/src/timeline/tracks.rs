@@ -191,5 +191,6 @@ pub fn owner_name(owner: Owner, names: &[String]) -> &str {
     match owner {
         Owner::Host(_) => "host",
         Owner::Vcpu(vcpu) => &names[usize::from(vcpu)],
+        Owner::Nobody => "nobody",
     }
 }

@@ -26,7 +26,7 @@ const CORES: &[(&str, u16)] = &[
 const VCPUS: &[(&str, u16)] = &[
     ("vm", 5),
     ("vcpu", 5),
-    ("scheme", 10),
+    ("scheme", 16),
     ("entries/s", 10),
     ("traps/s", 9),
     ("loads/s", 9),

@@ -27,12 +27,14 @@ use trapcast_results::{Agreement, NOT_PROMPT, ProfileCosts, Replay, Results, Sch
 use trapcast_study::{table, workload};
 use trapcast_tool::error::{Error, Result};
 
-/// The schemes whose means are shown; the others are simpler or cost more everywhere.
-const MEANS: [&str; 6] = [
+/// The schemes whose means are shown, where the results have them; the others are simpler or cost more everywhere.
+const MEANS: [&str; 8] = [
     "until-put",
+    "kvm",
     "counter",
     "credit",
     "owner",
+    "eager-owner",
     "forecast",
     NOT_PROMPT,
 ];
@@ -175,13 +177,21 @@ fn means(workloads: &str, profiles: &str, results: &Results) -> Result<String> {
         .map(|name| replay(name, results))
         .collect();
     let replays = replays?;
-    let headings: String = MEANS
+    let any = |scheme: &&str| {
+        let costs = replays.iter().flat_map(|replay| &replay.profiles);
+        costs.clone().next().is_none()
+            || costs
+                .clone()
+                .any(|costs| costs.schemes.contains_key(*scheme))
+    };
+    let means: Vec<&str> = MEANS.into_iter().filter(|scheme| any(scheme)).collect();
+    let headings: String = means
         .iter()
         .map(|scheme| format!(" {} |", quoted(scheme)))
         .collect();
     let mut text = format!(
         "| profile |{headings}\n|---|{}\n",
-        "--:|".repeat(MEANS.len())
+        "--:|".repeat(means.len())
     );
     for profile in profiles.split(',') {
         let costs: Result<Vec<&ProfileCosts>> = replays
@@ -190,7 +200,7 @@ fn means(workloads: &str, profiles: &str, results: &Results) -> Result<String> {
             .collect();
         let costs = costs?;
         text += &format!("| `{profile}` |");
-        for scheme in MEANS {
+        for scheme in &means {
             let ratios = costs.iter().map(|costs| over_oracle(costs, scheme));
             let mean = replaying::geometric_mean(ratios);
             let mean = mean.map_or("-".to_string(), replaying::factor);
@@ -317,10 +327,7 @@ mod tests {
         assert!(shown("costs linux mine").contains("mine [?]: the oracle costs 8 cycles"));
         assert_eq!(shown("over-oracle linux mine eager"), "1.125");
         let means = shown("means linux mine");
-        assert!(
-            means.ends_with("| `mine` | - | - | - | - | - | - |\n"),
-            "{means}"
-        );
+        assert!(means.ends_with("|---|\n| `mine` |\n"), "{means}");
         assert_eq!(
             shown("figure linux last-trap plain.total.exits.wait raw"),
             "3"

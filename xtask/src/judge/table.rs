@@ -14,10 +14,11 @@ use trapcast_report::replaying::{
 };
 
 /// Columns of the table by record and of that by profile: schemes, then rivals.
-const SCHEMES: [Scheme; 4] = [
-    Scheme::UntilPut,
+const SCHEMES: [Scheme; 5] = [
+    Scheme::Kvm,
     Scheme::Credit,
     Scheme::Owner,
+    Scheme::EagerOwner,
     Scheme::Forecast,
 ];
 const RIVALS: [Rival; 3] = [Rival::KnowsVcpus, Rival::KnowsPlaces, Rival::KnowsWindows];

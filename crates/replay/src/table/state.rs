@@ -30,7 +30,7 @@ impl<M: Memory> State<M> {
                 Place::new(Owner::Elsewhere).fetch(&mut old, &mut self.vcpu);
                 self.core = old;
             }
-            ..POWER_ON => self.core = Seen::from_number(symbol - SEAT).place(),
+            SEAT.. => self.core = Seen::from_number(symbol - SEAT).place(),
             _ => {
                 let window = symbol - WINDOW_SYMBOL;
                 let answer = match window / WINDOWS {
@@ -46,11 +46,11 @@ impl<M: Memory> State<M> {
                 let resume = Resume::default();
                 let vcpu = &mut self.vcpu;
                 let saved = self.core.window(vcpu, flags, resume, |_, _| ());
-                let evicted = matches!(saved, Some(Owner::Me | Owner::Other));
+                let evicted = matches!(saved, Some(Owner::Me | Owner::Other | Owner::Nobody));
                 counts.host_evictions += u64::from(evicted);
             }
         }
-        self.core.count_gate(&mut counts);
+        self.core.count_moves(&mut counts);
         counts += self.vcpu.take_counts();
         let [heard, observed] = self.vcpu.forecasters().map(Memory::take);
         debug_assert_eq!(heard, observed, "the observer changed what is seen");

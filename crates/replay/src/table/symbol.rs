@@ -15,25 +15,29 @@ pub(crate) enum Owner {
     Me,
     /// Another vCPU's.
     Other,
+    /// Nobody's.
+    Nobody,
     /// Another core's host's, which this core does not hold.
     Elsewhere,
 }
 
-impl Context for Owner {}
+impl Context for Owner {
+    const NOBODY: Self = Self::Nobody;
+}
 
-/// What can happen to a vCPU in its core, as a number: it finds its core in some state after others ran
-/// there; it is turned on; a window by its flags, whose forecaster was not asked or has decided; it leaves a
+/// What can happen to a vCPU in its core, as a number: it is turned on; a window by its flags, whose forecaster was
+/// not asked or has decided; it finds its core in some state after others ran there; it leaves a
 /// core in some state for another one. In this order, so that what is common to all windows lies together.
 pub(crate) type Symbol = usize;
 
-/// States of a core that a vCPU can find: three owners, and the gate.
-const CORES: Symbol = 6;
+/// States of a core that a vCPU can find: four owners, and the gate.
+const CORES: Symbol = 8;
 
-pub(super) const SEAT: Symbol = 0;
-/// The symbol of being turned on.
-pub(crate) const POWER_ON: Symbol = SEAT + CORES;
+/// The symbol of being turned on. Those before it are none, so that windows begin where a cache line does.
+pub(crate) const POWER_ON: Symbol = 6;
 pub(super) const WINDOW_SYMBOL: Symbol = POWER_ON + 1;
-pub(super) const FETCH: Symbol = WINDOW_SYMBOL + 4 * WINDOWS;
+pub(super) const SEAT: Symbol = WINDOW_SYMBOL + 4 * WINDOWS;
+pub(super) const FETCH: Symbol = SEAT + CORES;
 pub(super) const SYMBOLS: Symbol = FETCH + CORES;
 
 /// Windows by their flags.
@@ -89,7 +93,8 @@ impl Seen {
             owner: match number / 2 {
                 0 => Owner::Host,
                 1 => Owner::Me,
-                _ => Owner::Other,
+                2 => Owner::Other,
+                _ => Owner::Nobody,
             },
             open: number % 2 == 1,
         }
@@ -101,6 +106,10 @@ impl Seen {
         } else {
             Gate::Closed
         };
-        Place::with(Owner::Host, self.owner, GateRegister::new(gate))
+        let gate = GateRegister::new(gate);
+        match self.owner {
+            Owner::Nobody => Place::of_nobody(Owner::Host, gate),
+            owner => Place::with(Owner::Host, owner, gate),
+        }
     }
 }

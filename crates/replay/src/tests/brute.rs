@@ -6,28 +6,39 @@ use trapcast_forecast::Costs;
 
 use super::super::Event;
 
-/// Whose registers a core holds (nobody is the host), and whether its gate is open.
-type State = (Option<u16>, bool);
+/// Whose registers a core holds, and whether its gate is open.
+type State = (Owner, bool);
 
-const START: State = (None, false);
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+enum Owner {
+    Host,
+    Nobody,
+    Guest(u16),
+}
+use Owner::{Guest, Host, Nobody};
 
-/// Moves `owner`'s registers in for those of whoever has them.
-fn exchange((_, open): State, owner: Option<u16>, costs: &Costs) -> (State, u64) {
+const START: State = (Host, false);
+
+/// Moves `owner`'s registers in for those of whoever has them. Nobody's are not moved.
+fn exchange((before, open): State, owner: Owner, costs: &Costs) -> (State, u64) {
     let unlock = if open { 0 } else { costs.unlock() };
-    ((owner, true), unlock + costs.exchange())
+    let half = |owner, cost: u32| if owner == Nobody { 0 } else { u64::from(cost) };
+    let moves = half(before, costs.save) + half(owner, costs.load);
+    ((owner, true), unlock + moves)
 }
 
-/// What becomes of a state, for what cost, by all that can be decided: either of both.
-fn maybe_give_back(state: State, guest: Option<u16>, costs: &Costs) -> Vec<(State, u64)> {
+/// What becomes of a state, for what cost, by all that can be decided: they are kept, go to the host, or to
+/// nobody.
+fn maybe_give_back(state: State, guest: Owner, costs: &Costs) -> Vec<(State, u64)> {
     let mut all = vec![(state, 0)];
     if state.0 == guest {
-        all.push(exchange(state, None, costs));
+        all.extend([Host, Nobody].map(|owner| exchange(state, owner, costs)));
     }
     all
 }
 
 /// The states behind the gate, open or closed, in which the guest can be entered.
-fn entries(state: State, guest: Option<u16>, costs: &Costs) -> Vec<(State, u64)> {
+fn entries(state: State, guest: Owner, costs: &Costs) -> Vec<(State, u64)> {
     let mut loaded = vec![(state, 0)];
     if state.0 != guest {
         loaded.push(exchange(state, guest, costs));
@@ -48,7 +59,7 @@ fn entries(state: State, guest: Option<u16>, costs: &Costs) -> Vec<(State, u64)>
     all
 }
 
-fn used(state: State, guest: Option<u16>, costs: &Costs) -> (State, u64) {
+fn used(state: State, guest: Owner, costs: &Costs) -> (State, u64) {
     match state {
         (_, true) => (state, 0),
         (owner, false) if owner == guest => {
@@ -63,9 +74,9 @@ fn used(state: State, guest: Option<u16>, costs: &Costs) -> (State, u64) {
 
 fn host_used(state: State, costs: &Costs) -> (State, u64) {
     match state {
-        (None, true) => (state, 0),
-        (None, false) => ((None, true), costs.unlock()),
-        (Some(_), _) => exchange(state, None, costs),
+        (Host, true) => (state, 0),
+        (Host, false) => ((Host, true), costs.unlock()),
+        _ => exchange(state, Host, costs),
     }
 }
 
@@ -84,11 +95,11 @@ fn after(
 
 /// All that can become of `state` by one window.
 fn window(state: State, event: Event, costs: &Costs) -> Vec<(State, u64)> {
-    let guest = Some(event.vcpu);
+    let guest = Guest(event.vcpu);
     let has = |flag| event.flags & flag != 0;
     let mut states = vec![(state, 0)];
     if has(Event::POWERED_ON) && state.0 == guest {
-        states = vec![exchange(state, None, costs)];
+        states = vec![exchange(state, Host, costs)];
     }
     states = after(states, |state| entries(state, guest, costs));
     if has(Event::USED) {
@@ -129,7 +140,7 @@ fn left(layer: &HashMap<State, u64>, vcpu: u16, costs: &Costs) -> HashMap<State,
     let mut next = HashMap::new();
     for (&state, &spent) in layer {
         let (state, cost) = match state {
-            (Some(owner), _) if owner == vcpu => exchange(state, None, costs),
+            (Guest(owner), _) if owner == vcpu => exchange(state, Host, costs),
             _ => (state, 0),
         };
         let cheapest = next.entry(state).or_insert(u64::MAX);

@@ -27,7 +27,7 @@ pub fn render(plane: &Plane) -> String {
             / points.count() as f64;
         let _ = writeln!(
             text,
-            "  {letter}  {:<10} at {:5.1} % of the points; {} traps, {} exchanges",
+            "  {letter}  {:<15} at {:5.1} % of the points; {} traps, {} exchanges",
             counts.scheme,
             share * 100.0,
             counts.traps,
@@ -85,13 +85,13 @@ fn borders(plane: &Plane) -> String {
     for border in &plane.borders {
         let _ = writeln!(
             text,
-            "  {:<10} up to C / T = {:.4}, where p* = 2 C / (T + 2 C) = {:.4}",
+            "  {:<15} up to C / T = {:.4}, where p* = 2 C / (T + 2 C) = {:.4}",
             border.below,
             border.ratio,
             border.break_even.unwrap_or_default()
         );
     }
-    let _ = writeln!(text, "  {:<10} beyond", last.above);
+    let _ = writeln!(text, "  {:<15} beyond", last.above);
     text
 }
 
@@ -109,7 +109,7 @@ fn profiles(places: &[Place], marks: &[Mark]) -> String {
         };
         let _ = writeln!(
             text,
-            "  {sign:<7} {:<22} T {:>6}, C {:>5} {:<12} {:<9} next {:>8}, over the oracle {:>8}",
+            "  {sign:<7} {:<22} T {:>6}, C {:>5} {:<12} {:<15} next {:>8}, oracle {:>8}",
             place.profile,
             place.round_trip,
             place.exchange,

@@ -274,11 +274,22 @@ fn letters_are_stable_and_distinct() {
         "last-trap",
         "counter",
         "credit",
+        "kvm",
+        "eager-owner",
+        "eager-until-put",
     ];
     let mut list: Vec<(&str, u64, u64)> = schemes.iter().map(|name| (*name, 1, 1)).collect();
     list.extend([("forecast", 1, 1), ("ééé", 1, 1)]);
     let text = render(&plane(&counts(1, &list), &[]).unwrap());
-    for part in ["C  counter", "R  credit", "F  forecast", "A  ééé"] {
+    for part in [
+        "C  counter",
+        "R  credit",
+        "K  kvm",
+        "A  eager-until-put",
+        "G  eager-owner",
+        "F  forecast",
+        "B  ééé",
+    ] {
         assert!(text.contains(part), "no {part} in\n{text}");
     }
     let alone = render(&plane(&counts(1, &[("credit", 1, 1)]), &[]).unwrap());

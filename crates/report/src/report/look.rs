@@ -24,9 +24,12 @@ colours! {
     PER_ENTRY "per-entry" "#8a6a00" "#e0c04a";
     LAST_TRAP "last-trap" "#b01e75" "#ff86c6";
     UNTIL_PUT "until-put" "#1d55c4" "#86adff";
+    EAGER_UNTIL_PUT "eager-until-put" "#5d6b00" "#c3d04a";
+    KVM "kvm" "#7a4a1e" "#d9a777";
     COUNTER "counter" "#0b7a86" "#4fd0dc";
     CREDIT "credit" "#6b3fc0" "#b99bff";
     OWNER "owner" "#1b7a3d" "#63d08a";
+    EAGER_OWNER "eager-owner" "#0b6b5c" "#4fd8bf";
     FORECAST "forecast" "#c21a2c" "#ff6f78";
     ORACLE "oracle" "#5b5f68" "#a2a5ad";
     FIRST "first" "#1d55c4" "#86adff";
@@ -41,9 +44,12 @@ pub fn scheme(scheme: Scheme) -> Series {
         Scheme::PerEntry => (&PER_ENTRY, Marker::Up, Dash::Short),
         Scheme::LastTrap => (&LAST_TRAP, Marker::Down, Dash::Dotted),
         Scheme::UntilPut => (&UNTIL_PUT, Marker::Ring, Dash::Mixed),
+        Scheme::EagerUntilPut => (&EAGER_UNTIL_PUT, Marker::Square, Dash::Mixed),
+        Scheme::Kvm => (&KVM, Marker::Up, Dash::Mixed),
         Scheme::Counter => (&COUNTER, Marker::Plus, Dash::Short),
         Scheme::Credit => (&CREDIT, Marker::Cross, Dash::Dotted),
         Scheme::Owner => (&OWNER, Marker::Circle, Dash::Solid),
+        Scheme::EagerOwner => (&EAGER_OWNER, Marker::Ring, Dash::Solid),
         Scheme::Forecast => (&FORECAST, Marker::Diamond, Dash::Solid),
     };
     Series {

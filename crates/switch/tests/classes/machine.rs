@@ -202,8 +202,13 @@ impl Machine {
         if save == load {
             self.widen(core, load, saved, loaded);
         } else {
-            self.save(core, save, saved);
-            self.load(core, load, loaded);
+            match exchange.saves() {
+                Some((save, saved)) => self.save(core, save, saved),
+                None => self.cores[core].registers = [None; 3],
+            }
+            if let Some((load, loaded)) = exchange.loads() {
+                self.load(core, load, loaded);
+            }
         }
     }
 

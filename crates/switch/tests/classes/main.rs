@@ -74,7 +74,7 @@ impl Classes {
         exchange: Option<trapcast_switch::Exchange<Context>>,
     ) -> Option<trapcast_switch::Exchange<Context>> {
         let mut exchange = exchange?;
-        if self.has(Fault::SavesFpAlone) {
+        if self.has(Fault::SavesFpAlone) && exchange.saves().is_some() {
             exchange.saved = Class::Fp;
         }
         if self.has(Fault::ForgetsToWiden) && exchange.save == exchange.load {
@@ -162,20 +162,15 @@ impl Classes {
                 m.check_evidence(guest);
             }
             Step::Host(core) => {
-                let held = m.cores[core].switch.held();
+                let saved = m.cores[core].switch.host_begin();
+                let held = saved.map_or(Class::Fp, |(_, held)| held);
                 if m.cores[core].remembered.unlock(held) {
                     m.cores[core].gate = Gate::Open(held);
                 }
-                let (owner, held) = m.cores[core].switch.host_begin();
-                m.save(
-                    core,
-                    owner,
-                    if self.has(Fault::SavesFpAlone) {
-                        Class::Fp
-                    } else {
-                        held
-                    },
-                );
+                if let Some((owner, held)) = saved {
+                    let saves_fp_alone = self.has(Fault::SavesFpAlone);
+                    m.save(core, owner, if saves_fp_alone { Class::Fp } else { held });
+                }
                 let host = m.cores[core].switch.host_end();
                 m.load(core, host, Class::Fp);
             }
@@ -368,10 +363,11 @@ fn explore(model: Classes) -> impl Checker<Classes> {
         .join()
 }
 
-/// Kinds that differ in when registers go back: at the exit, at the put, on demand.
-const KINDS: [[Kind; GUESTS]; 5] = [
+/// Kinds that differ in when registers go back: at the exit, at the put, to nobody then, on demand.
+const KINDS: [[Kind; GUESTS]; 6] = [
     [Kind::EXIT, Kind::EXIT],
     [Kind::PUT, Kind::PUT],
+    [Kind::KVM, Kind::KVM],
     [Kind::OWNER, Kind::OWNER],
     [Kind::OWNER, Kind::EXIT],
     [Kind::FORECAST, Kind::FORECAST],
@@ -388,7 +384,7 @@ const SIZES: [(usize, [Class; GUESTS]); 5] = [
 ];
 
 /// Kinds in which each deliberate fault shows.
-const TELLING: [Kind; GUESTS] = KINDS[3];
+const TELLING: [Kind; GUESTS] = KINDS[4];
 
 /// Visits every state of guests of these kinds on so many cores, with what each guest has.
 fn check(kinds: [Kind; GUESTS], (cores, most): (usize, [Class; GUESTS])) {

@@ -13,9 +13,12 @@ pub enum Context {
     OtherHost,
     A,
     B,
+    Nobody,
 }
 
-impl trapcast_switch::Context for Context {}
+impl trapcast_switch::Context for Context {
+    const NOBODY: Self = Self::Nobody;
+}
 
 /// What moves at an event.
 pub type Moved = Option<Exchange<Context>>;
@@ -26,6 +29,21 @@ pub const OPEN: Gate = Gate::Open(Class::Fp);
 
 pub const fn moved(save: Context, load: Context) -> Moved {
     Some(Exchange::of_fp(save, load))
+}
+
+/// A save alone, and a load alone: the other half is nobody's.
+pub const fn saved(save: Context) -> Moved {
+    Some(Exchange {
+        loaded: Class::Sme,
+        ..Exchange::of_fp(save, Context::Nobody)
+    })
+}
+
+pub const fn loaded(load: Context) -> Moved {
+    Some(Exchange {
+        saved: Class::Sme,
+        ..Exchange::of_fp(Context::Nobody, load)
+    })
 }
 
 /// Returns a forecaster of any scheme, where a trap and an exchange cost the same.

@@ -17,6 +17,8 @@ thread_local! {
 pub struct Context(pub u8);
 
 impl trapcast_switch::Context for Context {
+    const NOBODY: Self = Self(u8::MAX);
+
     fn least(self) -> Class {
         LEAST.get()[usize::from(self.0)]
     }

@@ -48,10 +48,14 @@ pub enum Fault {
     EntersInAnotherMode,
     /// A vCPU becomes the current one, and another's streaming mode stays in the core.
     MakesNoWay,
+    /// A put that is to load nobody's registers loads the host's, and the core does not know.
+    DropLoadsTheHosts,
+    /// Registers that are nobody's are saved as the host's.
+    SavesNobodys,
 }
 
 impl Fault {
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::EnterForgetsToLoad,
         Self::EnterAlwaysOpens,
         Self::TrapForgetsToSave,
@@ -72,6 +76,8 @@ impl Fault {
         Self::ResetsWithoutEviction,
         Self::EntersInAnotherMode,
         Self::MakesNoWay,
+        Self::DropLoadsTheHosts,
+        Self::SavesNobodys,
     ];
 }
 
@@ -116,21 +122,26 @@ impl Switch {
         self.0 == Some(fault)
     }
 
-    fn moves(self, exchange: Option<Exchange<Context>>) -> Moves {
+    fn moves(self, core: &Core<Context>, exchange: Option<Exchange<Context>>) -> Moves {
         let Some(exchange) = exchange else {
             return Moves::NONE;
         };
-        let save = (exchange.save, exchange.saved);
-        let load = (exchange.load, exchange.loaded);
-        let (save, load) = if self.has(Fault::ExchangesTheWrongWay) {
-            (load, save)
-        } else {
-            (save, load)
-        };
-        Moves {
-            save: Some(save),
-            load: Some(load),
+        let (save, load) = (exchange.saves(), exchange.loads());
+        if self.has(Fault::ExchangesTheWrongWay) {
+            return Moves {
+                save: load,
+                load: save,
+            };
         }
+        if self.has(Fault::DropLoadsTheHosts) && load.is_none() {
+            let host = self.host_end(core).load;
+            return Moves { save, load: host };
+        }
+        if self.has(Fault::SavesNobodys) && save.is_none() {
+            let save = self.host_end(core).load;
+            return Moves { save, load };
+        }
+        Moves { save, load }
     }
 
     pub fn unlock(self, gate: &mut GateRegister, class: Class) -> bool {
@@ -142,7 +153,7 @@ impl Switch {
         let moves = if self.has(Fault::EnterForgetsToLoad) {
             Moves::NONE
         } else {
-            self.moves(entry.exchange)
+            self.moves(core, entry.exchange)
         };
         let gate = if self.has(Fault::EnterAlwaysOpens) {
             Gate::Open(guest.most())
@@ -162,14 +173,15 @@ impl Switch {
             return (Moves::NONE, gate);
         }
         let entry = core.load_streaming(guest, gate);
-        (self.moves(entry.exchange), entry.gate)
+        (self.moves(core, entry.exchange), entry.gate)
     }
 
     pub fn make_way(self, core: &mut Core<Context>, guest: &ModelGuest, streams: bool) -> Moves {
         if self.has(Fault::MakesNoWay) {
             return Moves::NONE;
         }
-        self.moves(core.make_way(guest, || streams))
+        let way = core.make_way(guest, || streams);
+        self.moves(core, way)
     }
 
     pub fn trap(
@@ -180,7 +192,7 @@ impl Switch {
     ) -> (Moves, Gate) {
         let before = *core;
         let entry = core.trap(guest, class);
-        let mut moves = self.moves(entry.exchange);
+        let mut moves = self.moves(core, entry.exchange);
         if self.has(Fault::TrapForgetsToSave) {
             moves.save = None;
         }
@@ -191,7 +203,8 @@ impl Switch {
     }
 
     pub fn exit(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
-        let moves = self.moves(core.exit(guest));
+        let exchange = core.exit(guest);
+        let moves = self.moves(core, exchange);
         if self.has(Fault::ExitForgetsToRelease) {
             Moves::NONE
         } else {
@@ -200,7 +213,8 @@ impl Switch {
     }
 
     pub fn put(self, core: &mut Core<Context>, guest: &mut ModelGuest) -> Moves {
-        let moves = self.moves(core.put(guest));
+        let exchange = core.put(guest);
+        let moves = self.moves(core, exchange);
         if self.has(Fault::PutForgetsWhere) {
             guest.arrived(false);
         }
@@ -215,21 +229,17 @@ impl Switch {
         if self.has(Fault::ResetsWithoutEviction) {
             Moves::NONE
         } else {
-            self.moves(core.evict(guest))
+            let exchange = core.evict(guest);
+            self.moves(core, exchange)
         }
     }
 
     pub fn host_begin(self, core: &mut Core<Context>) -> Moves {
-        let (owner, held) = core.host_begin();
-        let save = if self.has(Fault::HostBeginForgetsTheOwner) {
-            core.host_end()
-        } else {
-            owner
-        };
-        Moves {
-            save: Some((save, held)),
-            load: None,
+        let mut save = core.host_begin();
+        if self.has(Fault::HostBeginForgetsTheOwner) {
+            save = save.map(|(_, held)| (core.host_end(), held));
         }
+        Moves { save, load: None }
     }
 
     pub fn host_end(self, core: &Core<Context>) -> Moves {
@@ -252,7 +262,8 @@ impl Switch {
 
     pub fn release(self, core: &mut Core<Context>, context: Context) -> Moves {
         let before = *core;
-        let mut moves = self.moves(core.release(context));
+        let exchange = core.release(context);
+        let mut moves = self.moves(core, exchange);
         if self.has(Fault::SurrenderForgetsToSave) {
             moves.save = None;
         }

@@ -3,7 +3,7 @@
 
 use stateright::{Model, Property};
 use trapcast_forecast::Release;
-use trapcast_switch::{Class, Gate};
+use trapcast_switch::{Class, Context as _, Gate};
 
 use crate::{
     faults::{Fault, Switch},
@@ -100,6 +100,12 @@ impl Model for Switching {
                 streams_in_memory,
             ));
         }
+        if self.kinds.iter().any(|kind| kind.release == Release::Drop) {
+            properties.push(Property::sometimes(
+                "a core's registers are nobody's",
+                is_nobodys,
+            ));
+        }
         if self.loaded_elsewhere() > 0 {
             properties.extend([
                 Property::sometimes("a core asks for what is there", |_, m| asks(m, true)),
@@ -163,7 +169,7 @@ fn registers_are_the_owners(_: &Switching, machine: &Machine) -> bool {
     machine
         .cores
         .iter()
-        .filter(|core| !core.in_section)
+        .filter(|core| !core.in_section && core.switch.owner() != Context::NOBODY)
         .all(|core| core.registers == Value::LastOf(core.switch.owner()))
 }
 
@@ -180,8 +186,8 @@ fn other_memory_is_current(_: &Switching, machine: &Machine) -> bool {
 fn one_core_at_most(_: &Switching, machine: &Machine) -> bool {
     let owner = |core: usize| machine.cores[core].switch.owner();
     (0..CORES).all(|core| {
-        let is_own_host = owner(core) == host(core);
-        is_own_host
+        owner(core) == host(core)
+            || owner(core) == Context::NOBODY
             || (usize::from(owner(core).0) >= CORES
                 && (0..CORES).all(|other| other == core || owner(other) != owner(core)))
     })
@@ -217,7 +223,9 @@ fn given_back_in_time(model: &Switching, machine: &Machine) -> bool {
     (0..GUESTS).all(|guest| {
         let may_hold = match model.kinds[guest].release {
             Release::Exit => is_in(guest, Phase::Running),
-            Release::Put => is_in(guest, Phase::Running) || is_in(guest, Phase::Loaded),
+            Release::Put | Release::Drop => {
+                is_in(guest, Phase::Running) || is_in(guest, Phase::Loaded)
+            }
             Release::OnDemand => true,
             Release::Unmanaged => false,
         };
@@ -233,6 +241,11 @@ fn asks(machine: &Machine, there: bool) -> bool {
             (owner == vcpu(request.guest)) == there
         })
     })
+}
+
+fn is_nobodys(_: &Switching, machine: &Machine) -> bool {
+    let mut cores = machine.cores.iter();
+    cores.any(|core| core.switch.owner() == Context::NOBODY)
 }
 
 fn all_wait(_: &Switching, machine: &Machine) -> bool {

@@ -17,17 +17,22 @@ impl Kind {
         window: Window::Entry,
         release: Release::Exit,
     };
-    /// `until-put`, `counter`, `credit`.
+    /// `until-put`, `eager-until-put`, `counter`, `credit`.
     pub const PUT: Self = Self {
         window: Window::Load,
         release: Release::Put,
+    };
+    /// `kvm`.
+    pub const KVM: Self = Self {
+        window: Window::Load,
+        release: Release::Drop,
     };
     /// `owner`.
     pub const OWNER: Self = Self {
         window: Window::Load,
         release: Release::OnDemand,
     };
-    /// `forecast`.
+    /// `eager-owner`, `forecast`.
     pub const FORECAST: Self = Self {
         window: Window::Absence,
         release: Release::OnDemand,
@@ -39,12 +44,19 @@ impl Kind {
     };
 
     /// Every kind that a scheme of today is of, but for `none`.
-    pub const TODAY: [Self; 4] = [Self::EXIT, Self::PUT, Self::OWNER, Self::FORECAST];
-
-    /// Every kind that manages the registers, whether a scheme of today is of it or not.
-    pub const MANAGED: [Self; 7] = [
+    pub const TODAY: [Self; 5] = [
         Self::EXIT,
         Self::PUT,
+        Self::KVM,
+        Self::OWNER,
+        Self::FORECAST,
+    ];
+
+    /// Every kind that manages the registers, whether a scheme of today is of it or not.
+    pub const MANAGED: [Self; 9] = [
+        Self::EXIT,
+        Self::PUT,
+        Self::KVM,
         Self::OWNER,
         Self::FORECAST,
         Self {
@@ -58,6 +70,10 @@ impl Kind {
         Self {
             window: Window::Entry,
             release: Release::OnDemand,
+        },
+        Self {
+            window: Window::Absence,
+            release: Release::Drop,
         },
     ];
 }

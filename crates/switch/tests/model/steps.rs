@@ -2,11 +2,12 @@
 //! can happen.
 
 use trapcast_forecast::Decision;
-use trapcast_switch::Class;
+use trapcast_switch::{Class, Context as _};
 
 use crate::{
     faults::{Moves, Switch},
     machine::{CORES, Expected, GUESTS, Machine, Phase, Request, Value, host, reaches, vcpu},
+    place::Context,
 };
 
 /// One step of the core that is its first field.
@@ -296,7 +297,11 @@ impl Machine {
 
     /// The host may leave anything in the registers.
     fn host_begin(&mut self, switch: Switch, core: usize) {
-        let held = self.cores[core].switch.held();
+        let owner = self.cores[core].switch.owner();
+        let held = match owner {
+            Context::NOBODY => Class::Fp,
+            _ => self.cores[core].switch.held(),
+        };
         self.unlock(switch, core, held);
         let moves = switch.host_begin(&mut self.cores[core].switch);
         self.carry_out(core, moves);

@@ -8,7 +8,7 @@ use trapcast_fpsimd::{
     FPSIMD_BYTES, FpSimd, Granule, Opening, RegisterFile as Registers, SmeConfig, SmeFile, SveFile,
     VectorLength,
 };
-use trapcast_switch::{Class, Context, Gate};
+use trapcast_switch::{Class, Context, Exchange, Gate};
 
 use crate::{mrs, msr};
 
@@ -29,8 +29,9 @@ pub struct RegisterFile {
     /// ZCR_EL1 and SMCR_EL1.
     zcr: u64,
     smcr: u64,
-    /// Bytes that saves and loads of more than FP/SIMD moved beyond what FP/SIMD alone would have.
-    pub moved_above: u64,
+    /// Bytes that moves of these registers took beyond an exchange of FP/SIMD alone each; fewer where one half was
+    /// left out.
+    pub moved_above: i64,
 }
 
 /// What a guest has besides FP/SIMD.
@@ -67,6 +68,8 @@ impl Vectors {
 }
 
 impl Context for Area {
+    const NOBODY: Self = Self(NonNull::dangling());
+
     #[inline]
     fn least(self) -> Class {
         // SAFETY: an area lives as long as the hypervisor; the switch asks only while no core holds
@@ -140,29 +143,89 @@ impl RegisterFile {
         (self.least, self.zcr, self.smcr) = (Class::Fp, 0, 0);
     }
 
-    /// Carries out an exchange of more than FP/SIMD, or of more for one owner.
+    /// Carries out an exchange of more than FP/SIMD, or of more for one owner, or of which one half is nobody's.
     ///
     /// # Safety
     /// The gates are open for all of it. The areas are the switch's answer, so that nobody else uses
     /// them, and the core has what they have.
     #[cold]
     #[inline(never)]
-    pub unsafe fn exchange(save: Area, saved: Class, load: Area, loaded: Class, e2h: bool) {
+    pub unsafe fn exchange(exchange: &Exchange<Area>, e2h: bool) {
         // SAFETY: the caller vouches for the areas and the gates.
         unsafe {
-            if save == load {
-                let file = load.file();
-                Registers::widen(registers(load), opening(saved), opening(loaded));
-                file.load_lengths(Some(saved), loaded, e2h);
-                // V stays where it is.
-                file.count(loaded);
-            } else {
-                Self::save(save, saved, e2h);
-                let file = load.file();
-                Registers::load(registers(load), opening(loaded));
-                file.load_lengths(None, loaded, e2h);
-                file.count(loaded);
+            match (exchange.saves(), exchange.loads()) {
+                (Some((save, saved)), Some((load, loaded))) if save == load => {
+                    let file = load.file();
+                    Registers::widen(registers(load), opening(saved), opening(loaded));
+                    file.load_lengths(Some(saved), loaded, e2h);
+                    // V stays where it is.
+                    file.count(loaded);
+                }
+                (save, load) => {
+                    if let Some((save, saved)) = save {
+                        Self::save(save, saved, e2h);
+                    }
+                    if let Some((load, loaded)) = load {
+                        Self::load(load, loaded, e2h);
+                    }
+                    Self::count_half(save, load);
+                }
             }
+        }
+    }
+
+    /// Saves the FP/SIMD registers of `area`, and loads nobody's.
+    ///
+    /// # Safety
+    /// As for [`exchange`](Self::exchange).
+    #[inline]
+    pub unsafe fn save_alone(area: Area) {
+        // SAFETY: the caller vouches for the area and the gate.
+        unsafe {
+            FpSimd::save(area.fp());
+            area.file().moved_above -= FPSIMD_BYTES as i64;
+        }
+    }
+
+    /// Loads the FP/SIMD registers of `area` over nobody's.
+    ///
+    /// # Safety
+    /// As for [`exchange`](Self::exchange).
+    #[inline]
+    pub unsafe fn load_alone(area: Area) {
+        // SAFETY: as above.
+        unsafe {
+            FpSimd::load(area.fp());
+            area.file().moved_above -= FPSIMD_BYTES as i64;
+        }
+    }
+
+    /// Counts an exchange that was only one half of it.
+    ///
+    /// # Safety
+    /// As for [`exchange`](Self::exchange).
+    unsafe fn count_half(save: Option<(Area, Class)>, load: Option<(Area, Class)>) {
+        if let (Some((area, _)), None) | (None, Some((area, _))) = (save, load) {
+            // SAFETY: the caller vouches for the area.
+            unsafe { area.file() }.moved_above -= FPSIMD_BYTES as i64;
+        }
+    }
+
+    /// Loads the core's registers from `area`.
+    ///
+    /// # Safety
+    /// As for [`exchange`](Self::exchange).
+    unsafe fn load(area: Area, class: Class, e2h: bool) {
+        // SAFETY: the caller vouches for the area and the gates.
+        unsafe {
+            if class == Class::Fp {
+                FpSimd::load(area.fp());
+                return;
+            }
+            let file = area.file();
+            Registers::load(registers(area), opening(class));
+            file.load_lengths(None, class, e2h);
+            file.count(class);
         }
     }
 
@@ -173,6 +236,10 @@ impl RegisterFile {
     pub unsafe fn save(area: Area, held: Class, e2h: bool) {
         // SAFETY: the caller vouches for the area and the gates.
         unsafe {
+            if held == Class::Fp {
+                FpSimd::save(area.fp());
+                return;
+            }
             let file = area.file();
             file.save_lengths(held, e2h);
             Registers::save(registers(area), opening(held));
@@ -184,7 +251,7 @@ impl RegisterFile {
     fn count(&mut self, moved: Class) {
         if moved > Class::Fp {
             let bytes = self.registers.bytes(opening(moved));
-            self.moved_above += bytes.saturating_sub(FPSIMD_BYTES) as u64;
+            self.moved_above += bytes.saturating_sub(FPSIMD_BYTES) as i64;
         }
     }
 

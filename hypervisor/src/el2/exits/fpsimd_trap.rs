@@ -43,7 +43,7 @@ pub unsafe extern "C" fn el2_gate_trap(_: u64, _: u64, vcpu: &mut Vcpu, core: &m
             load: Some(load),
         };
     }
-    trap_above(save, load, loaded, core, saved)
+    trap_other(save, load, loaded, core, saved)
 }
 
 /// The way of a trap of FP/SIMD that the observer armed, and perhaps the scheme too.
@@ -89,18 +89,18 @@ extern "C" fn trap_of_any_class(vcpu: &mut Vcpu, core: &mut Core, class: Class) 
     Move::done()
 }
 
-/// Carries out an exchange of a trap of FP/SIMD that moves more. By its parts, so that the trap needs
-/// no stack before.
+/// Carries out an exchange of a trap of FP/SIMD that moves more, or loads what nobody's were before. By its parts, so
+/// that the trap needs no stack before.
 #[cold]
 #[inline(never)]
-extern "C" fn trap_above(
+extern "C" fn trap_other(
     save: Area,
     load: Area,
     loaded: Class,
     core: &mut Core,
     saved: Class,
 ) -> Move {
-    core.exchange_above(save, saved, load, loaded);
+    core.exchange_other(save, saved, load, loaded);
     core.set_gate(Gate::Open(loaded));
     Move::done()
 }

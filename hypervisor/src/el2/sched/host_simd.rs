@@ -27,15 +27,13 @@ pub const CANARY: FpSimd = {
 /// `trapcast-fpsimd` that do so.
 pub fn with<T>(core: &mut Core, section: impl FnOnce() -> T) -> T {
     check_canary(core);
-    core.unlock(core.switch.held());
-    let (owner, held) = core.switch.host_begin();
-    // SAFETY: the gate is open, and the area is the owner's, whose registers are in the core.
-    unsafe {
-        if held == Class::Fp {
-            FpSimd::save(owner.fp());
-        } else {
-            RegisterFile::save(owner, held, core.e2h);
+    match core.switch.host_begin() {
+        Some((owner, held)) => {
+            core.unlock(held);
+            // SAFETY: the gate is open, and the area is the owner's, whose registers are in the core.
+            unsafe { RegisterFile::save(owner, held, core.e2h) }
         }
+        None => core.unlock(Class::Fp),
     }
     let result = section();
     let host = core.switch.host_end();

@@ -4,7 +4,7 @@ use ::core::ptr::NonNull;
 
 use trapcast_fpsimd::{FpSimd, Fpexc, FpexcRegister, Gates, Svcr};
 use trapcast_hypervisor::disturbance::Disturbance;
-use trapcast_switch::{Class, Exchange, Gate, GateRegister};
+use trapcast_switch::{Class, Context, Exchange, Gate, GateRegister};
 use trapcast_trace::report::CoreReport;
 
 use crate::el2::{
@@ -161,7 +161,7 @@ impl Core {
             loaded,
         } = exchange;
         if !exchange.is_fp_alone() {
-            self.exchange_above(save, saved, load, loaded);
+            self.exchange_other(save, saved, load, loaded);
             return;
         }
         self.unlock(Class::Fp);
@@ -193,14 +193,30 @@ impl Core {
         self.exchange(way);
     }
 
-    /// Carries out an exchange of more than FP/SIMD. By its parts, which fit into registers: the short
-    /// ways need no stack for them.
+    /// Carries out an exchange of more than FP/SIMD, or one half of one. By its parts, which fit into
+    /// registers: the short ways need no stack for them.
     #[cold]
     #[inline(never)]
-    pub fn exchange_above(&mut self, save: Area, saved: Class, load: Area, loaded: Class) {
-        self.unlock(saved.max(loaded));
-        // SAFETY: as above.
-        unsafe { RegisterFile::exchange(save, saved, load, loaded, self.e2h) }
+    pub fn exchange_other(&mut self, save: Area, saved: Class, load: Area, loaded: Class) {
+        // SAFETY: as above; the gate is opened first.
+        unsafe {
+            if load == Area::NOBODY && saved == Class::Fp {
+                self.unlock(Class::Fp);
+                RegisterFile::save_alone(save);
+            } else if save == Area::NOBODY && loaded == Class::Fp {
+                self.unlock(Class::Fp);
+                RegisterFile::load_alone(load);
+            } else {
+                let exchange = Exchange {
+                    save,
+                    saved,
+                    load,
+                    loaded,
+                };
+                self.unlock(exchange.class());
+                RegisterFile::exchange(&exchange, self.e2h);
+            }
+        }
     }
 
     /// Opens the gate of FP/SIMD alone, which a guest's trap has found closed.

@@ -232,7 +232,8 @@ impl Vcpu {
             * trapcast_fpsimd::FPSIMD_BYTES as u64
             * (counts.traps + counts.eager_loads + counts.give_backs + counts.fetches);
         // SAFETY: only a core that moves the registers of this vCPU, its own, writes this.
-        report.bytes_moved += unsafe { self.guest.context().file() }.moved_above;
+        let above = unsafe { self.guest.context().file() }.moved_above;
+        report.bytes_moved = report.bytes_moved.saturating_add_signed(above);
         report.el2_instructions = self.el2_instructions;
         report.switch_instructions = self.switch_instructions;
         report.forecast = counts.forecast;
