@@ -28,14 +28,17 @@ pub enum Of {
 
 impl Of {
     /// All that a hypervisor can do without knowing the future or losing registers.
-    pub const CORRECT: [Self; 9] = [
+    pub const CORRECT: [Self; 12] = [
         Self::Scheme(Scheme::Eager),
         Self::Scheme(Scheme::PerEntry),
         Self::Scheme(Scheme::LastTrap),
         Self::Scheme(Scheme::UntilPut),
+        Self::Scheme(Scheme::EagerUntilPut),
+        Self::Scheme(Scheme::Kvm),
         Self::Scheme(Scheme::Counter),
         Self::Scheme(Scheme::Credit),
         Self::Scheme(Scheme::Owner),
+        Self::Scheme(Scheme::EagerOwner),
         Self::Scheme(Scheme::Forecast),
         Self::NotPrompt,
     ];

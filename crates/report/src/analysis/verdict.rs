@@ -14,11 +14,14 @@ use super::{
 };
 
 /// Schemes that decide the same whatever the guest did before.
-pub const WITHOUT: [Of; 4] = [
+pub const WITHOUT: [Of; 7] = [
     Of::Scheme(Scheme::Eager),
     Of::Scheme(Scheme::PerEntry),
     Of::Scheme(Scheme::UntilPut),
+    Of::Scheme(Scheme::EagerUntilPut),
+    Of::Scheme(Scheme::Kvm),
     Of::Scheme(Scheme::Owner),
+    Of::Scheme(Scheme::EagerOwner),
 ];
 
 /// Schemes that decide by what the guest did before.

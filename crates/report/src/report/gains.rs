@@ -1,4 +1,4 @@
-//! The fifth question: what is left to gain once the registers are kept across exits, and where.
+//! The fifth question: what is left to gain beyond what KVM does, without and with prediction, and where.
 
 use trapcast_forecast::Scheme;
 
@@ -11,24 +11,32 @@ use super::{
 };
 use crate::{
     analysis::{
-        costs::{Of, mean, quotient},
+        costs::{Of, cheapest, mean, quotient},
         estimate::Estimate,
         machine::{Class, Machine},
         subject::{Sharing, Subject},
+        verdict,
     },
-    chart::{Axis, Dot, Dots, Row, Scale},
+    chart::{Axis, Dot, Dots, Row, Scale, Series},
 };
 
 const QUESTION: &str =
     "Lazy until put, or prediction: what is left to gain once registers are kept across exits?";
 
-/// The columns beside `until-put`.
-const COMPARED: [Of; 4] = [
-    Of::Scheme(Scheme::Owner),
-    Of::Scheme(Scheme::Forecast),
-    Of::NotPrompt,
-    Of::Oracle,
-];
+/// What all others stand beside: the scheme that Linux KVM has.
+const BASE: Of = Of::Scheme(Scheme::Kvm);
+
+/// What stands beside it: the best scheme that does not predict, the best that does, and the oracle.
+fn compared(subjects: &[&Subject], machine: &Machine) -> Option<[Of; 3]> {
+    let best = |among: &[Of]| Some(cheapest(subjects, machine, among)?.0);
+    Some([best(&verdict::WITHOUT)?, best(&verdict::WITH)?, Of::Oracle])
+}
+
+/// What each of these costs over the base.
+fn left(subjects: &[&Subject], machine: &Machine) -> Option<[Estimate; 3]> {
+    let compared = compared(subjects, machine)?;
+    Some(compared.map(|of| quotient(subjects, machine, of, BASE)))
+}
 
 /// The machines that are shown: one per class, and all that have larger registers.
 fn shown<'a>(material: &'a Material<'_>) -> Vec<&'a Machine> {
@@ -44,10 +52,10 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let gains = gains(material);
     let mut content = Content::default();
     content.paragraph(
-        "until-put loads at the first use after the vCPU's load and keeps the registers until its put. \
-         owner keeps them longer, until another owner uses them, and predicts nothing either. What \
-         forecast takes off the cost of until-put beyond owner is the gain of predicting; what the oracle \
-         takes off is all that could be gained at all.",
+        "kvm, the scheme of Linux KVM, loads at the first use after the vCPU's load and keeps the registers until \
+         its put, which saves them. Of those that predict nothing either, the cheapest on each machine stands \
+         beside it, and the cheapest of those that predict. What the second takes off beyond the first is the gain \
+         of predicting; what the oracle takes off is all that could be gained at all.",
     );
     content.push(&overview(material));
     content.paragraph(
@@ -57,12 +65,11 @@ pub fn answer(material: &Material<'_>) -> Answer {
     );
     content.figure(
         "gains",
-        "What remains of the cost of until-put",
-        "100 % is what until-put costs on the machine; a mark further left costs less. The line is the \
+        "What remains of the cost of kvm",
+        "100 % is what kvm costs on the machine; a mark further left costs less. The line is the \
          interval of 95 % over workloads, or from the least to the greatest where there are fewer than \
-         four. From the circle (owner) to the diamond (forecast) is what predicting gains, or to the \
-         cross (prompt=off) where a register load may delay a pending interrupt; from there to \
-         the vertical line (oracle) is what only knowledge of the future gains.",
+         four. From the circle (the best without prediction) to the diamond (the best with it) is what predicting \
+         gains; from there to the vertical line (oracle) is what only knowledge of the future gains.",
         &chart(material),
         &gains,
     );
@@ -75,10 +82,6 @@ pub fn answer(material: &Material<'_>) -> Answer {
     }
 }
 
-fn remains(subjects: &[&Subject], machine: &Machine, of: Of) -> Estimate {
-    quotient(subjects, machine, of, Of::Scheme(Scheme::UntilPut))
-}
-
 fn short(material: &Material<'_>) -> String {
     let parts: Vec<_> = [Class::CheapTrap, Class::Nested, Class::LargeState]
         .into_iter()
@@ -86,13 +89,13 @@ fn short(material: &Material<'_>) -> String {
             let machine = material.machine(class.representative());
             let kinds = Sharing::ALL.into_iter().filter_map(|sharing| {
                 let subjects = material.sharing(sharing);
-                let left =
-                    COMPARED.map(|of| remains(&subjects, machine, of).value.map(words::percent));
-                let [Some(owner), Some(forecast), Some(not_prompt), Some(oracle)] = left else {
+                let [without, with, _] = compared(&subjects, machine)?;
+                let shares = left(&subjects, machine)?.map(|left| left.value.map(words::percent));
+                let [Some(before), Some(after), Some(oracle)] = shares else {
                     return None;
                 };
                 Some(format!(
-                    "{owner}, {forecast}, {not_prompt} and {oracle} {}",
+                    "{without} {before}, {with} {after} and the oracle {oracle} {}",
                     sharing.place()
                 ))
             });
@@ -104,7 +107,7 @@ fn short(material: &Material<'_>) -> String {
         })
         .collect();
     format!(
-        "Of what until-put costs, owner (which predicts nothing), forecast, the same with prompt=off, and the oracle leave: {}.",
+        "Of what kvm costs, the cheapest without prediction, the cheapest with it, and the oracle leave: {}.",
         parts.join(". Next, ")
     )
 }
@@ -115,60 +118,64 @@ fn line(material: &Material<'_>) -> String {
         .into_iter()
         .filter_map(|sharing| {
             let subjects = material.sharing(sharing);
-            let [owner, forecast, ..] = COMPARED.map(|of| remains(&subjects, machine, of).value);
+            let [without, with, _] = left(&subjects, machine)?.map(|left| left.value);
             Some(format!(
                 "{} and {} {}",
-                words::percent(owner?),
-                words::percent(forecast?),
+                words::percent(without?),
+                words::percent(with?),
                 sharing.place()
             ))
         })
         .collect();
     format!(
-        "Of until-put’s cost, keeping them with their last owner leaves, without and with prediction, {}.",
+        "Of the cost of KVM’s rule (kvm), the best of the others leave, without and with prediction, {}.",
         words::list(&parts)
     )
 }
 
-/// A table's own columns, and behind them one for each of [`COMPARED`].
-fn columns(own: &[Column], of_owner: &'static str) -> Vec<Column> {
+/// A table's own columns, and behind them those of what is [compared].
+fn columns(own: &[Column]) -> Vec<Column> {
     let rivals = [
-        Column::estimate("owner", of_owner, Percent),
-        Column::estimate("forecast", "what forecast leaves", Percent),
-        Column::estimate(
-            "not_prompt",
-            "what forecast leaves with prompt=off",
-            Percent,
-        ),
+        Column::text("without", "the cheapest scheme that does not predict"),
+        Column::estimate("without_leaves", "what it leaves of kvm’s cost", Percent),
+        Column::text("with", "the cheapest scheme that predicts"),
+        Column::estimate("with_leaves", "what it leaves of that", Percent),
         Column::estimate("oracle", "what the oracle leaves", Percent),
     ];
     [own, &rivals].concat()
 }
 
-/// The cells of the columns of [`COMPARED`].
-fn left(subjects: &[&Subject], machine: &Machine) -> [Cell; COMPARED.len()] {
-    COMPARED.map(|of| remains(subjects, machine, of).into())
+/// The cells of these columns.
+fn cells(subjects: &[&Subject], machine: &Machine) -> Option<[Cell; 5]> {
+    let [without, with, _] = compared(subjects, machine)?;
+    let [before, after, oracle] = left(subjects, machine)?;
+    Some([
+        without.name().into(),
+        before.into(),
+        with.name().into(),
+        after.into(),
+        oracle.into(),
+    ])
 }
 
 /// A table instead of a paragraph: by sharing and class, what is left.
 fn overview(material: &Material<'_>) -> String {
     let mut table = Table::new(
         "overview",
-        "What owner, forecast and the oracle leave of the cost of until-put, on one machine of each class.",
-        &columns(
-            &[
-                Column::text("sharing", "whom vCPUs share cores with"),
-                Column::text("class", "the class of machine"),
-            ],
-            "what owner leaves of until-put’s cost",
-        ),
+        "What schemes without and with prediction, and the oracle, leave of the cost of kvm, on one machine of each class.",
+        &columns(&[
+            Column::text("sharing", "whom vCPUs share cores with"),
+            Column::text("class", "the class of machine"),
+        ]),
     );
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
-        for class in Class::ALL.into_iter().filter(|_| !subjects.is_empty()) {
+        for class in Class::ALL {
             let machine = material.machine(class.representative());
             let own: [Cell; 2] = [sharing.name().into(), class.name().into()];
-            table.push([&own[..], &left(&subjects, machine)].concat());
+            if let Some(cells) = cells(&subjects, machine) {
+                table.push([&own[..], &cells].concat());
+            }
         }
     }
     html::table(&table)
@@ -179,17 +186,22 @@ fn chart(material: &Material<'_>) -> Dots {
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
         let machines = shown(material).into_iter().enumerate();
-        for (number, machine) in machines.filter(|_| !subjects.is_empty()) {
-            let dots = COMPARED.into_iter().enumerate().filter_map(|(series, of)| {
-                let estimate = remains(&subjects, machine, of);
-                Some(Dot {
-                    series,
-                    value: estimate.value?,
-                    interval: estimate.ends(),
-                    hint: Percent.estimate(&estimate),
-                    ..Dot::default()
-                })
-            });
+        for (number, machine) in machines {
+            let Some(left) = left(&subjects, machine) else {
+                continue;
+            };
+            let dots = left
+                .into_iter()
+                .enumerate()
+                .filter_map(|(series, estimate)| {
+                    Some(Dot {
+                        series,
+                        value: estimate.value?,
+                        interval: estimate.ends(),
+                        hint: Percent.estimate(&estimate),
+                        ..Dot::default()
+                    })
+                });
             rows.push(Row {
                 heading: (number == 0).then(|| sharing.name().to_string()),
                 label: machine.name.clone(),
@@ -205,49 +217,61 @@ fn chart(material: &Material<'_>) -> Dots {
     let highest = ends.fold(1.0, f64::max);
     Dots {
         axis: Axis {
-            label: "cost over until-put’s".to_string(),
+            label: "cost over kvm’s".to_string(),
             scale: Scale::Linear,
             from: 0.0,
             to: (highest * 10.0).ceil() / 10.0,
             format: words::percent_tick,
         },
-        series: COMPARED.map(look::of).to_vec(),
+        series: series(),
         rows,
         references: Vec::new(),
         is_dodged: true,
     }
 }
 
+/// The looks of what is [compared].
+fn series() -> Vec<Series> {
+    let named = |name: &str, series: Series| Series {
+        name: name.to_string(),
+        ..series
+    };
+    vec![
+        named("best without prediction", look::scheme(Scheme::Owner)),
+        named("best with prediction", look::scheme(Scheme::Forecast)),
+        look::oracle(),
+    ]
+}
+
 fn gains(material: &Material<'_>) -> Table {
     let mut table = Table::new(
         "gains",
-        "What owner, forecast and the oracle leave of the cost of until-put.",
-        &columns(
-            &[
-                Column::text("sharing", "whom vCPUs share cores with"),
-                Column::whole("workloads", "workloads of this kind"),
-                Column::text("machine", "the machine"),
-                Column::text("class", "its class"),
-                Column::number(
-                    "until_put",
-                    "what until-put costs per thousand entries, in the profile’s unit",
-                    words::Format::Plain,
-                ),
-            ],
-            "what owner leaves of that",
-        ),
+        "What schemes without and with prediction, and the oracle, leave of the cost of kvm.",
+        &columns(&[
+            Column::text("sharing", "whom vCPUs share cores with"),
+            Column::whole("workloads", "workloads of this kind"),
+            Column::text("machine", "the machine"),
+            Column::text("class", "its class"),
+            Column::number(
+                "kvm",
+                "what kvm costs per thousand entries, in the profile’s unit",
+                words::Format::Plain,
+            ),
+        ]),
     );
     for sharing in Sharing::ALL {
         let subjects = material.sharing(sharing);
-        for machine in material.machines.iter().filter(|_| !subjects.is_empty()) {
+        for machine in &material.machines {
             let own: [Cell; 5] = [
                 sharing.name().into(),
                 (subjects.len() as u64).into(),
                 (&machine.name).into(),
                 machine.class.name().into(),
-                mean(&subjects, machine, Of::Scheme(Scheme::UntilPut)).into(),
+                mean(&subjects, machine, BASE).into(),
             ];
-            table.push([&own[..], &left(&subjects, machine)].concat());
+            if let Some(cells) = cells(&subjects, machine) {
+                table.push([&own[..], &cells].concat());
+            }
         }
     }
     table

@@ -1,6 +1,5 @@
 //! The sixth question: when prediction is worth the added complexity.
 
-use trapcast_forecast::Scheme;
 use trapcast_profile::Unit;
 
 use super::{
@@ -215,17 +214,26 @@ fn line(material: &Material<'_>) -> String {
         some if some <= findings.len() * 3 => "Sometimes",
         _ => "Mostly",
     };
-    let owner = findings
-        .iter()
-        .filter(|(_, finding)| finding.without == Of::Scheme(Scheme::Owner))
-        .count();
+    let cheapest = |of: &Of| {
+        let those = findings
+            .iter()
+            .filter(|(_, finding)| finding.without == *of);
+        (those.count(), *of)
+    };
+    let mut without = verdict::WITHOUT.each_ref().map(cheapest);
+    without.sort_by_key(|(count, _)| std::cmp::Reverse(*count));
+    let without: Vec<_> = without
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, of)| format!("{of} on {count}"))
+        .collect();
     format!(
         "{word}. Of {} kinds of machine and sharing, prediction is worth its complexity on {worth}, marginal on \
-         {}, and not worth it on {}. Without prediction, keeping the registers with their last owner costs \
-         least on {owner} of them.",
+         {}, and not worth it on {}. Of the schemes that do not predict, these cost least: {}.",
         findings.len(),
         count(&[Verdict::Marginal]),
-        count(&[Verdict::TooLittle, Verdict::NoGain])
+        count(&[Verdict::TooLittle, Verdict::NoGain]),
+        words::list(&without)
     )
 }
 

@@ -120,14 +120,23 @@ fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
 fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
     let machine = material.machine(Class::CheapTrap.representative());
     match best(programs, machine, &Of::CORRECT) {
-        Some((scheme, [oracle, fixed])) => format!(
-            "{}, {scheme} costs least: {} times the oracle’s cost, {} of the better fixed scheme’s.",
-            words::capital(Class::CheapTrap.place()),
-            Plain.estimate(&oracle),
-            fixed
-                .value
-                .map_or(words::NOTHING.to_string(), words::percent)
-        ),
+        Some((scheme, [oracle, fixed])) => {
+            let without = match best(programs, machine, &verdict::WITHOUT) {
+                Some((without, [other, _])) if without != scheme => format!(
+                    " Without prediction, {without} does: {} times.",
+                    Plain.estimate(&other)
+                ),
+                _ => String::new(),
+            };
+            format!(
+                "{}, {scheme} costs least: {} times the oracle’s cost, {} of the better fixed scheme’s.{without}",
+                words::capital(Class::CheapTrap.place()),
+                Plain.estimate(&oracle),
+                fixed
+                    .value
+                    .map_or(words::NOTHING.to_string(), words::percent)
+            )
+        }
         None => format!("Nothing was replayed for {}.", machine.name),
     }
 }
@@ -145,7 +154,8 @@ fn overview(material: &Material<'_>, programs: &[&Subject]) -> String {
             Column::text("cheapest", "the cheapest scheme"),
             Column::estimate("its_cost", "its cost over the oracle’s", Times),
             Column::estimate("owner", "that of owner", Times),
-            Column::estimate("until_put", "that of until-put", Times),
+            Column::estimate("eager_owner", "that of eager-owner", Times),
+            Column::estimate("kvm", "that of kvm", Times),
             Column::estimate("last_trap", "that of last-trap", Times),
             Column::estimate("eager", "that of eager", Times),
             Column::estimate("per_entry", "that of per-entry", Times),
@@ -165,7 +175,8 @@ fn overview(material: &Material<'_>, programs: &[&Subject]) -> String {
             scheme.name().into(),
             oracle.into(),
             over(Scheme::Owner),
-            over(Scheme::UntilPut),
+            over(Scheme::EagerOwner),
+            over(Scheme::Kvm),
             over(Scheme::LastTrap),
             over(Scheme::Eager),
             over(Scheme::PerEntry),
