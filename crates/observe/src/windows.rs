@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_record::Vcpu;
 use trapcast_trace::{
     observed::{NO_INTID, ObservedWindow, Seen},
@@ -14,6 +14,18 @@ const BADDR: u64 = 0x0000_ffff_ffff_fffe;
 
 /// ESR_EL2.ISS.ISV of a data abort: the instruction can be emulated from the syndrome.
 const ISV: u32 = 1 << 24;
+
+/// INTIDs of PPIs, as the Base System Architecture (DEN0094) recommends them and QEMU's boards have them.
+mod ppi {
+    /// The GIC's maintenance interrupt.
+    pub const MAINTENANCE: u32 = 25;
+    /// CNTHP: EL2's physical timer.
+    pub const HYPERVISOR_TIMER: u32 = 26;
+    /// CNTV: EL1's virtual timer.
+    pub const VIRTUAL_TIMER: u32 = 27;
+    /// CNTHV: EL2's virtual timer.
+    pub const HYPERVISOR_VIRTUAL_TIMER: u32 = 28;
+}
 
 /// A window, and what it means.
 #[derive(Clone, Copy, Debug)]
@@ -42,7 +54,7 @@ impl Window {
 }
 
 /// By what a load of a vCPU is told.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum LoadMark {
     /// The hypervisor writes VMPIDR_EL2.
@@ -103,6 +115,11 @@ impl Observed {
             vcpus: numbers.vcpus,
             load_mark,
         }
+    }
+
+    /// Whether the hypervisor uses VHE.
+    pub fn uses_vhe(&self) -> bool {
+        self.windows.iter().any(|window| window.seen.has(Seen::E2H))
     }
 
     /// Cores on which guests ran.
@@ -214,9 +231,9 @@ fn tell_exits(windows: &mut [Window]) {
 fn exit(seen: &ObservedWindow, resumed: Option<u64>) -> Exit {
     if seen.is_interrupt() {
         return match seen.intid {
-            25 => Exit::Maintenance,
-            26 | 28 => Exit::HypervisorTimer,
-            27 => Exit::VirtualTimer,
+            ppi::MAINTENANCE => Exit::Maintenance,
+            ppi::HYPERVISOR_TIMER | ppi::HYPERVISOR_VIRTUAL_TIMER => Exit::HypervisorTimer,
+            ppi::VIRTUAL_TIMER => Exit::VirtualTimer,
             _ => Exit::Interrupt,
         };
     }

@@ -9,13 +9,10 @@ use std::{
 use trapcast_trace::observed::{ObservedHeader, ObservedWindow};
 use zerocopy::IntoBytes;
 
-/// Windows that are kept until they are written at once. A QEMU that is killed loses no more than these.
-const KEPT: usize = 64;
-
-/// Windows on their way to a file.
+/// Windows on their way to a file. Each is written at once, which takes no time beside what a window takes to run, so
+/// that a QEMU that is killed loses none.
 pub struct Output {
     file: File,
-    kept: Vec<ObservedWindow>,
     /// Whether it could not be written: nothing more is.
     has_failed: bool,
 }
@@ -30,27 +27,17 @@ impl Output {
         file.write_all(ObservedHeader::new().as_bytes())?;
         Ok(Self {
             file,
-            kept: Vec::with_capacity(KEPT),
             has_failed: false,
         })
     }
 
-    /// Adds a window.
-    pub fn push(&mut self, window: ObservedWindow) {
-        self.kept.push(window);
-        if self.kept.len() == KEPT {
-            self.flush();
-        }
-    }
-
-    /// Writes what is kept.
-    pub fn flush(&mut self) {
+    /// Writes a window.
+    pub fn push(&mut self, window: &ObservedWindow) {
         if !self.has_failed
-            && let Err(error) = self.file.write_all(self.kept.as_bytes())
+            && let Err(error) = self.file.write_all(window.as_bytes())
         {
             self.has_failed = true;
             eprintln!("trapcast-observer: error: windows cannot be written: {error}");
         }
-        self.kept.clear();
     }
 }

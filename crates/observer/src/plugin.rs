@@ -26,82 +26,45 @@ use crate::{
     window::{Core, Counts, Entry, Exit},
 };
 
-/// The registers that are read, by QEMU's names.
-#[derive(Clone, Copy)]
-struct Registers {
-    pc: Register,
-    pstate: Register,
-    hcr: Register,
-    spsr: Register,
-    elr: Register,
-    esr: Register,
-    vttbr: Register,
-    vmpidr: Register,
-    cptr: Register,
-    cpacr: Register,
-    ttbr0: Register,
-    ttbr1: Register,
-    tcr: Register,
-    contextidr: Register,
-    general: [Register; 31],
+/// Defines the registers that are read: our name of each, and QEMU's.
+macro_rules! registers {
+    ($($name:ident: $qemus:literal),* $(,)?) => {
+        /// The registers that are read.
+        #[derive(Clone, Copy)]
+        struct Registers {
+            $($name: Register,)*
+            general: [Register; 31],
+        }
+
+        impl Registers {
+            fn find() -> Result<Self, &'static str> {
+                let [$($name),*] = qemu::registers([$($qemus),*])?;
+                let general = qemu::registers([
+                    "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13", "x14", "x15",
+                    "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25", "x26", "x27", "x28", "x29",
+                    "x30",
+                ])?;
+                Ok(Self { $($name,)* general })
+            }
+        }
+    };
 }
 
-impl Registers {
-    fn find() -> Result<Self, &'static str> {
-        let [
-            pc,
-            pstate,
-            hcr,
-            spsr,
-            elr,
-            esr,
-            vttbr,
-            vmpidr,
-            cptr,
-            cpacr,
-            ttbr0,
-            ttbr1,
-            tcr,
-            contextidr,
-        ] = qemu::registers([
-            "pc",
-            "cpsr",
-            "HCR_EL2",
-            "SPSR_EL2",
-            "ELR_EL2",
-            "ESR_EL2",
-            "VTTBR_EL2",
-            "VMPIDR_EL2",
-            "CPTR_EL2",
-            "CPACR",
-            "TTBR0_EL1",
-            "TTBR1_EL1",
-            "TCR_EL1",
-            "CONTEXTIDR_EL1",
-        ])?;
-        let general = qemu::registers([
-            "x0", "x1", "x2", "x3", "x4", "x5", "x6", "x7", "x8", "x9", "x10", "x11", "x12", "x13",
-            "x14", "x15", "x16", "x17", "x18", "x19", "x20", "x21", "x22", "x23", "x24", "x25",
-            "x26", "x27", "x28", "x29", "x30",
-        ])?;
-        Ok(Self {
-            pc,
-            pstate,
-            hcr,
-            spsr,
-            elr,
-            esr,
-            vttbr,
-            vmpidr,
-            cptr,
-            cpacr,
-            ttbr0,
-            ttbr1,
-            tcr,
-            contextidr,
-            general,
-        })
-    }
+registers! {
+    pc: "pc",
+    pstate: "cpsr",
+    hcr: "HCR_EL2",
+    spsr: "SPSR_EL2",
+    elr: "ELR_EL2",
+    esr: "ESR_EL2",
+    vttbr: "VTTBR_EL2",
+    vmpidr: "VMPIDR_EL2",
+    cptr: "CPTR_EL2",
+    cpacr: "CPACR",
+    ttbr0: "TTBR0_EL1",
+    ttbr1: "TTBR1_EL1",
+    tcr: "TCR_EL1",
+    contextidr: "CONTEXTIDR_EL1",
 }
 
 /// Where all cores are on one thread, QEMU 10.0 compiles the number of the core that translates a block into it,
@@ -320,10 +283,9 @@ impl Plugin for Observer {
         let mut output = lock(&self.output);
         for (number, core) in lock(&self.cores).iter_mut().enumerate() {
             if let Some(window) = core.finish(self.counters.of(number)) {
-                output.push(window);
+                output.push(&window);
             }
         }
-        output.flush();
         let windows = self.windows.load(Ordering::Relaxed);
         qemu::say(&format!("{windows} windows"));
     }
@@ -420,8 +382,8 @@ impl Observer {
             return;
         }
         let vttbr = registers.vttbr.read();
-        // A host at EL1 that was put behind stage 2 later, as protected KVM does: no VMID is its.
-        if vmid(vttbr) == 0 && !hcr.e2h() && self.has_host_at_el1.load(Ordering::Relaxed) {
+        // A host at EL1 that was put behind stage 2 later, as protected KVM does, with E2H or without: no VMID is its.
+        if vmid(vttbr) == 0 && self.has_host_at_el1.load(Ordering::Relaxed) {
             return;
         }
         let entry = Entry {
@@ -458,7 +420,7 @@ impl Observer {
 
     fn write(&self, window: Option<ObservedWindow>) {
         if let Some(window) = window {
-            lock(&self.output).push(window);
+            lock(&self.output).push(&window);
         }
     }
 }
