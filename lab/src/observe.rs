@@ -1,123 +1,36 @@
 //! `trapcast observe`: runs a hypervisor under QEMU with the observer, and says what it did.
 
 mod args;
-mod hosts;
 
 use std::{
     ffi::{OsStr, OsString},
     fs,
-    path::{Path, PathBuf},
+    path::Path,
 };
 
-use tempfile::TempDir;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
-    machine::{Cpu, Machine},
-    qemu::{Console, Installed, Qemu},
-    run::{self, LIMIT, Options, Program},
+    host::Mode,
+    machine::Cpu,
+    qemu::{Console, Qemu},
 };
-use trapcast_observe::{Budget, Observed, Summary, render, rows};
-use trapcast_record::Metadata;
-use trapcast_report::record;
+use trapcast_observe::{Budget, Summary, render};
 use trapcast_results::Scale;
-use trapcast_study::workload::{self, Images, SEED};
+use trapcast_study::{
+    observing::{
+        About, Observer,
+        hypervisor::{Guests, Hypervisor},
+    },
+    workload,
+};
 use trapcast_tool::{
-    error::{Error, Result, with_causes},
-    output::{self, cannot_write},
+    error::{Error, Result},
     paths::Paths,
     print::{print, print_json},
 };
 
+use crate::cli::Switch;
 pub use args::{EXAMPLES, Host, ObserveArgs};
-
-/// The plugin's file.
-const PLUGIN: &str = "libtrapcast_observer.so";
-
-/// A QEMU that is observed, and where its windows go.
-#[derive(Debug)]
-pub struct Observer {
-    qemu: Installed,
-    plugin: PathBuf,
-    directory: TempDir,
-}
-
-impl Observer {
-    /// Of a QEMU that a command line names.
-    ///
-    /// # Errors
-    /// [`Error::Input`] where it is not fit, or the plugin was not built.
-    pub fn of(program: &Path, paths: &Paths) -> Result<Self> {
-        Ok(Self {
-            qemu: Installed::named(program, paths)?,
-            plugin: plugin(paths)?,
-            directory: tempfile::tempdir().map_err(Error::run)?,
-        })
-    }
-
-    /// Of the QEMU that is there.
-    ///
-    /// # Errors
-    /// As [`of`](Self::of).
-    pub fn find(paths: &Paths) -> Result<Self> {
-        Self::of(Path::new(trapcast_machine::qemu::PROGRAM), paths)
-    }
-
-    /// The arguments that load the plugin.
-    fn arguments(&self) -> [OsString; 2] {
-        let mut option = OsString::from("file=");
-        option.push(escaped(self.plugin.as_os_str()));
-        option.push(",out=");
-        option.push(escaped(self.rows().as_os_str()));
-        ["-plugin".into(), option]
-    }
-
-    /// The QEMU, as a run takes it.
-    pub fn program(&self) -> Program {
-        Program {
-            path: Some(self.qemu.program.clone()),
-            arguments: self.arguments().into(),
-        }
-    }
-
-    fn rows(&self) -> PathBuf {
-        self.directory.path().join("windows")
-    }
-
-    /// What was seen so far.
-    ///
-    /// # Errors
-    /// [`Error::Run`] where QEMU never loaded the plugin.
-    pub fn seen(&self) -> Result<Observed> {
-        let rows = rows::read(&self.rows()).map_err(|error| Error::run(with_causes(&error)))?;
-        Ok(Observed::of(rows))
-    }
-}
-
-/// The plugin, beside the program that runs, or where `make lab` leaves it.
-fn plugin(paths: &Paths) -> Result<PathBuf> {
-    let program = std::env::current_exe().ok();
-    let beside = program
-        .iter()
-        .flat_map(|program| program.ancestors().skip(1).take(2));
-    let places = beside
-        .map(Path::to_path_buf)
-        .chain([paths.target().join("debug")]);
-    let mut plugins = places.map(|place| place.join(PLUGIN));
-    plugins.find(|plugin| plugin.is_file()).ok_or_else(|| {
-        Error::input(format!(
-            "there is no {PLUGIN} beside this program: run make lab"
-        ))
-    })
-}
-
-/// A value as QEMU's option parser takes it: commas doubled.
-fn escaped(value: &OsStr) -> OsString {
-    use std::os::unix::ffi::{OsStrExt, OsStringExt};
-    let bytes = value.as_bytes().iter();
-    let doubled =
-        bytes.flat_map(|byte| std::iter::repeat_n(*byte, if *byte == b',' { 2 } else { 1 }));
-    OsString::from_vec(doubled.collect())
-}
 
 /// Does what `trapcast observe` was asked.
 ///
@@ -127,8 +40,7 @@ pub fn run(arguments: &ObserveArgs, paths: &Paths) -> Result<()> {
     arguments.check()?;
     let budget = arguments.budget.as_deref().map(read_budget).transpose()?;
     let (observer, about, ended) = match (arguments.host, &arguments.command[..]) {
-        (Some(Host::Trapcast), _) => observe_trapcast(arguments, paths)?,
-        (Some(host), _) => hosts::observe(host, arguments, paths)?,
+        (Some(host), _) => observe_host(host, arguments, paths)?,
         (None, [program, rest @ ..]) => observe_command(program, rest, paths)?,
         (None, []) => {
             return Err(Error::input(
@@ -151,7 +63,7 @@ pub fn run(arguments: &ObserveArgs, paths: &Paths) -> Result<()> {
     }
     let summary = Summary::of(&observed);
     if let Some(path) = &arguments.output {
-        let written = write(&observed, &summary, about, &observer, path)?;
+        let written = observer.write(&observed, &summary, about, path)?;
         eprintln!(
             "trapcast: {}: {} windows, {written} bytes",
             path.display(),
@@ -175,51 +87,8 @@ fn read_budget(path: &Path) -> Result<Budget> {
     Budget::parse(&text).map_err(failed)
 }
 
-/// What a record says of its run.
-struct About {
-    workload: String,
-    cpu: String,
-    linux: bool,
-    /// The hypervisor, where it is one that is there.
-    host: Option<String>,
-}
-
 /// How a run ended.
 type Ended = Result<()>;
-
-/// Writes a record. Returns its size in bytes.
-fn write(
-    observed: &Observed,
-    summary: &Summary,
-    about: About,
-    observer: &Observer,
-    path: &Path,
-) -> Result<u64> {
-    let scheme = summary.verdict.policy.scheme().unwrap_or("unknown");
-    let vhe = observed.windows.iter().any(|window| {
-        let e2h = trapcast_trace::observed::Seen::E2H;
-        window.seen.has(e2h)
-    });
-    let metadata = Metadata {
-        workload: about.workload,
-        scheme: scheme.to_string(),
-        cpu: about.cpu,
-        vhe,
-        linux: about.linux,
-        versions: serde_json::json!({
-            "qemu": observer.qemu.version,
-            "host": about.host,
-            "trapcast": env!("CARGO_PKG_VERSION"),
-        }),
-        ..Metadata::default()
-    };
-    let written = observed.record(output::begin(path)?, metadata);
-    let written = written.map_err(|error| match error {
-        trapcast_record::Error::Unwritable { source } => cannot_write(path, &source),
-        error => record::told(error),
-    });
-    written?.finish()
-}
 
 /// Runs a command line of QEMU on this terminal.
 fn observe_command(
@@ -256,31 +125,39 @@ fn observe_command(
     Ok((observer, about, ended))
 }
 
-/// Runs guests under Trapcast's own hypervisor.
-fn observe_trapcast(arguments: &ObserveArgs, paths: &Paths) -> Result<(Observer, About, Ended)> {
-    let workload = workload::find(arguments.workload.as_deref().unwrap_or("linux-mix"))?;
-    let hypervisor = paths.hypervisor()?;
-    let observer = Observer::find(paths)?;
-    let scheme = arguments.scheme.unwrap_or(Scheme::Owner);
+/// Runs guests on a hypervisor that is there.
+fn observe_host(
+    host: Host,
+    arguments: &ObserveArgs,
+    paths: &Paths,
+) -> Result<(Observer, About, Ended)> {
     let cpu = arguments.core.cpu(Cpu::NeoverseN1);
-    let images = Images::load(paths, &[workload], Scale::QUICK)?.with_seed(SEED);
-    let machine = Machine {
+    let (hypervisor, default) = match host {
+        Host::Trapcast => {
+            let hypervisor = Hypervisor::Trapcast {
+                scheme: arguments.scheme.unwrap_or(Scheme::Owner),
+                vhe: arguments.core.vhe(cpu)?,
+            };
+            (hypervisor, "linux-mix")
+        }
+        Host::Kvm => {
+            let default = if cpu.has_vhe() { Mode::Vhe } else { Mode::Nvhe };
+            let hypervisor = Hypervisor::Kvm {
+                mode: arguments.mode.unwrap_or(default),
+                kernel: arguments.kernel.unwrap_or_default(),
+                mitigations: arguments.mitigations == Some(Switch::On),
+            };
+            (hypervisor, "linux")
+        }
+        Host::Xen => (Hypervisor::Xen, "linux"),
+    };
+    let guests = Guests {
+        workload: workload::find(arguments.workload.as_deref().unwrap_or(default))?,
+        vms: arguments.vms,
+        scale: Scale::QUICK,
         cpu,
-        cores: workload.cores,
-        vhe: arguments.core.vhe(cpu)?,
-        // With it, several cores run on one thread, which the observer refuses.
-        icount: workload.cores == 1,
-        record: false,
-        slice: workload.slice,
-        vms: images.vms(workload, scheme, false, Scale::QUICK),
     };
-    let options = Options::program(observer.program());
-    let ended = run::run_with(&options, &machine, &hypervisor, LIMIT).map(drop);
-    let about = About {
-        workload: workload.name.to_string(),
-        cpu: cpu.name().to_string(),
-        linux: workload.runs_linux(),
-        host: Some("trapcast".to_string()),
-    };
-    Ok((observer, about, ended))
+    let observer = Observer::find(paths)?;
+    let ended = observer.observe(hypervisor, &guests, paths);
+    Ok((observer, guests.about(hypervisor), ended))
 }

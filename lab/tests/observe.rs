@@ -9,7 +9,6 @@ use std::{fs, path::Path, process::Command, sync::Arc};
 
 use libtest_mimic::Trial;
 use support::{Outcomes, check};
-use trapcast::observe::Observer;
 use trapcast_forecast::Scheme;
 use trapcast_machine::{
     machine::{Cpu, Machine},
@@ -17,6 +16,7 @@ use trapcast_machine::{
 };
 use trapcast_observe::{Observed, Policy, Verdict, Window};
 use trapcast_results::Scale;
+use trapcast_study::observing::Observer;
 use trapcast_study::workload::{self, Extent, Images, SEED, Workload};
 use trapcast_tool::paths::Paths;
 use trapcast_trace::record::{Flags, Record};
@@ -66,6 +66,12 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         (&["kvm"][..], "until-put", Some(189)),
         (&["kvm", "--cpu", "cortex-a57"], "until-put", Some(209)),
         (&["kvm", "--mode", "protected"], "until-put", None),
+        // Its EL2 has E2H set where the core has VHE.
+        (
+            &["kvm", "--mode", "protected", "--kernel", "backports"],
+            "until-put",
+            None,
+        ),
         (&["xen"], "eager-each-switch", None),
     ] {
         let test = move |_: &Paths| tells_of_others(host, policy, trap);

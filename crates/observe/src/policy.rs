@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_trace::observed::Seen;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// A policy.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Policy {
     /// The first use after each entry traps.
@@ -63,7 +63,7 @@ impl fmt::Display for Policy {
 }
 
 /// Gaps between two windows of a core, and the FP/SIMD instructions of the hypervisor in them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Default, PartialEq, Serialize)]
 pub struct Gaps {
     /// Gaps.
     pub gaps: u64,
@@ -95,7 +95,7 @@ impl Gaps {
 }
 
 /// What was found, and why.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Verdict {
     /// The policy.
     pub policy: Policy,

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_trace::report::EXIT_NAMES;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// What was seen of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct Summary {
     /// Entries into guests, and as many windows.
     pub entries: u64,
@@ -46,10 +46,10 @@ pub struct Summary {
 }
 
 /// What exits of one kind cost.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct ExitCost {
     /// The reason.
-    pub exit: &'static str,
+    pub exit: String,
     /// Windows that it ended.
     pub windows: u64,
     /// Instructions outside of the guest, at EL2 and of the host, from such an exit until the same vCPU goes on,
@@ -58,7 +58,7 @@ pub struct ExitCost {
 }
 
 /// Traps within windows.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 pub struct FpTraps {
     /// How many.
     pub traps: u64,
@@ -69,7 +69,7 @@ pub struct FpTraps {
 }
 
 /// How often windows of one kind used the registers.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, Default, PartialEq, Serialize)]
 pub struct Usage {
     /// Windows.
     pub windows: u64,
@@ -82,7 +82,7 @@ pub struct Usage {
 }
 
 /// Some counts of instructions.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Quantiles {
     /// How many counts.
     pub count: u64,
@@ -176,7 +176,7 @@ fn costs(windows: &[Window]) -> (Vec<ExitCost>, Vec<u64>) {
         }
     }
     let cost = |(kind, (windows, costs)): (u8, (u64, Vec<u64>))| ExitCost {
-        exit: EXIT_NAMES[usize::from(kind)],
+        exit: EXIT_NAMES[usize::from(kind)].to_string(),
         windows,
         instructions: Quantiles::of(costs),
     };
@@ -283,7 +283,7 @@ mod tests {
         let [exit] = &summary.exits[..] else {
             panic!("{summary:?}");
         };
-        assert_eq!((exit.exit, exit.windows), ("hypercall", 4));
+        assert_eq!((&*exit.exit, exit.windows), ("hypercall", 4));
         assert_eq!(exit.instructions.unwrap().longest, 1044);
         assert_eq!(exit.instructions.unwrap().count, 1);
         let switches = summary.switches.unwrap();

@@ -42,7 +42,7 @@ fn costs(summary: &Summary) -> Table {
     for exit in &summary.exits {
         add(
             &mut table,
-            exit.exit,
+            &exit.exit,
             exit.windows.to_string(),
             exit.instructions,
         );
