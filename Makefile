@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest hosts build el2 lab study document bench torture check test soak fuzz clean
+.PHONY: help setup guest hosts build el2 lab study document hypervisors bench torture check test soak fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -34,11 +34,14 @@ el2: setup
 lab: setup
 	cargo build --target-dir target -p trapcast -p trapcast-observer -p xtask
 
-study: build guest ## Runs workloads under every scheme; FULL=1: all, and longer, FRESH=1: not resumed
+study: build $(if $(FULL),hosts,guest) ## Runs workloads under every scheme; FULL=1: all, and longer, on KVM and Xen too; FRESH=1: not resumed
 	$(LAB) study $(if $(FULL),--full) $(if $(FRESH),--fresh)
 
 document: lab ## Writes what README and docs say of the study from its kept results; CHECK=1 checks it
 	$(XTASK) document $(if $(CHECK),--check)
+
+hypervisors: build hosts ## Observes Trapcast under each scheme, KVM and Xen with the same guests: docs/hypervisors.md
+	$(XTASK) hypervisors
 
 bench: build guest ## Measures the fast paths in instructions, beside those of Linux KVM
 	$(XTASK) bench

@@ -78,6 +78,7 @@ fn plan(arguments: &StudyArgs, paths: &Paths) -> Result<Plan> {
         slice: arguments.slice,
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         directory: output.unwrap_or_else(|| paths.target().join("study")),
+        others: arguments.full,
         fresh: arguments.fresh,
         command: command_line(env::args_os()),
     })

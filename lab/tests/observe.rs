@@ -69,7 +69,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
         // Its EL2 has E2H set where the core has VHE.
         (
             &["kvm", "--mode", "protected", "--kernel", "backports"],
-            "until-put",
+            "per-entry",
             None,
         ),
         (&["xen"], "eager-each-switch", None),

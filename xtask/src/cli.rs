@@ -8,6 +8,7 @@ use trapcast_trace::report::MAX_CORES;
 
 use crate::{
     document::{self, DocumentArgs},
+    hypervisors::{self, HypervisorsArgs},
     torture,
 };
 
@@ -35,6 +36,9 @@ pub enum Command {
     /// Writes what the documents say of the study from its stored results
     #[command(after_help = document::EXAMPLES)]
     Document(DocumentArgs),
+    /// Observes Trapcast under each scheme, KVM and Xen with the same guests, and writes the document about them
+    #[command(after_help = hypervisors::EXAMPLES)]
+    Hypervisors(HypervisorsArgs),
     /// Compares the forecast on records with other rules, other knowledge, and its goals
     #[command(after_help = JUDGE_EXAMPLES)]
     Judge(JudgeArgs),

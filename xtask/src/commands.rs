@@ -22,7 +22,7 @@ use crate::{
         AgreementArgs, BenchArgs, CheckImageArgs, Cli, Command, GenerateArgs, JudgeArgs,
         TortureArgs,
     },
-    document, fpcheck, judge, torture,
+    document, fpcheck, hypervisors, judge, torture,
 };
 
 /// Does what the command line says.
@@ -36,6 +36,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Bench(arguments) => measure(&arguments, &paths()?),
         Command::Torture(arguments) => torture_schemes(&arguments, &paths()?),
         Command::Document(arguments) => print(&document::run(&arguments, &paths()?)?),
+        Command::Hypervisors(arguments) => hypervisors::run(&arguments, &paths()?),
         Command::Judge(arguments) => show_judgement(&arguments),
         Command::Agreement(arguments) => show_agreement(&arguments, &paths()?),
         Command::Generate(arguments) => generate(&arguments),

@@ -1,8 +1,10 @@
 //! `cargo xtask document`: what the documents say of the study, written from its stored results.
 //!
 //! The text between `<!-- study: WORDS -->` and `<!-- /study -->` is the command's. The word `answers` means
-//! the questions of the study's report and its answers, which are kept beside the results; `content` says
-//! what other words may be. All else is left as it is.
+//! the questions of the study's report and its answers, which are kept beside the results; `hypervisors` and a part
+//! mean what was observed of hypervisors, which is kept there, too, and `others NAME` what the study's answers are there;
+//! `content` says what other words may be. All else
+//! is left as it is.
 
 mod content;
 mod layout;
@@ -16,7 +18,11 @@ use std::{
 
 use clap::Args;
 
-use trapcast_report::{ANSWERS, Answered, DATA, stored};
+use trapcast_report::{
+    ANSWERS, Answered, DATA,
+    hypervisors::{self, Comparison},
+    stored,
+};
 use trapcast_results::Results;
 use trapcast_tool::{
     error::{Error, Result},
@@ -33,7 +39,7 @@ const KEPT: &str = "docs/study/results.json";
 const KEPT_ANSWERS: &str = "docs/study/answers.json";
 
 /// Where it keeps those figures of their report that documents show.
-const KEPT_FIGURES: &str = "docs/study";
+pub(crate) const KEPT_FIGURES: &str = "docs/study";
 
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
@@ -75,9 +81,21 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
         Some(file) => of_report(file, ANSWERS),
         None => kept_answers.clone(),
     })?;
-    let content = |words: &str| match words {
-        "answers" => Ok(listed(&answers)),
-        words => content::of(words, &results),
+    // Read where a document asks for it.
+    let mut comparison = None;
+    let mut content = |words: &str| match words.split_once(' ') {
+        None if words == "answers" => Ok(listed(&answers)),
+        Some(("hypervisors", part)) => {
+            let comparison = match &comparison {
+                Some(comparison) => comparison,
+                None => comparison.insert(Comparison::read(
+                    &checkout.join(KEPT_FIGURES).join(hypervisors::FILE),
+                )?),
+            };
+            comparison.part(&part.split_whitespace().collect::<Vec<_>>())
+        }
+        Some(("others", name)) => others(&answers, name),
+        _ => content::of(words, &results),
     };
     let mut shown = BTreeSet::new();
     let mut changed = Vec::new();
@@ -87,7 +105,7 @@ pub fn run(arguments: &DocumentArgs, paths: &Paths) -> Result<String> {
             .map_err(|error| Error::input(format!("cannot read {}: {error}", file.display())))?;
         shown.extend(figures(&text));
         let named = |error: Error| Error::input(format!("{}: {error}", file.display()));
-        let written = rewritten(&text, content).map_err(named)?;
+        let written = rewritten(&text, &mut content).map_err(named)?;
         if written != text {
             changed.push(file.display().to_string());
             new.push((file, written));
@@ -160,6 +178,20 @@ fn listed(answers: &[Answered]) -> String {
         format!("{number}. **{}** {}\n", answered.question, answered.line)
     };
     (1..).zip(answers).map(item).collect()
+}
+
+/// What the records of another hypervisor say to the questions, as a Markdown list.
+fn others(answers: &[Answered], name: &str) -> Result<String> {
+    let items = (1..).zip(answers).filter_map(|(number, answered)| {
+        let line = answered.others.get(name)?;
+        Some(format!("{number}. **{}** {line}\n", answered.question))
+    });
+    match items.collect::<String>() {
+        none if none.is_empty() => Err(Error::input(format!(
+            "the answers have nothing of {name}: run trapcast study --full"
+        ))),
+        items => Ok(items),
+    }
 }
 
 /// Refuses results that are no base for documents.

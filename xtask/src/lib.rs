@@ -7,6 +7,7 @@ pub mod commands;
 pub mod document;
 pub mod fpcheck;
 pub mod hostile;
+pub mod hypervisors;
 pub mod judge;
 pub mod kvm;
 pub mod torture;

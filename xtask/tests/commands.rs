@@ -36,6 +36,7 @@ fn the_help_teaches() {
             "judge",
             ["cargo xtask judge new/*.parquet", "docs/forecast.md"],
         ),
+        ("hypervisors", ["make hypervisors", "--workload openssl"]),
         ("torture", ["--part fp --scheme owner", "target/torture"]),
     ] {
         let help = text(Path::new("/"), &[command, "--help"]);
@@ -59,6 +60,8 @@ fn every_command_blames_its_input_alike() {
         "generate text/under",
         "generate .",
         "bench",
+        "hypervisors --workload weather --output x",
+        "hypervisors --workload pair --output x",
         "torture",
         "check-image missing",
         "check-image text",

@@ -56,6 +56,16 @@ fn the_tables_of_the_study_are_the_commands() {
             &["costs linux-mix measured-qemu", "plane linux-mix"],
         ),
         ("docs/forecast.md", &[]),
+        (
+            "docs/hypervisors.md",
+            &[
+                "hypervisors policies mix-three",
+                "hypervisors exits mix-three",
+                "hypervisors switches mix-three",
+                "hypervisors use mix-three",
+                "hypervisors cheapest mix-three",
+            ],
+        ),
     ] {
         let text = fs::read_to_string(checkout().join(file)).unwrap();
         let marked = document::marked(&text).unwrap();
@@ -67,6 +77,39 @@ fn the_tables_of_the_study_are_the_commands() {
             assert!(found, "{file} has no block `{words}`");
         }
     }
+}
+
+/// What was observed of hypervisors is a source of its own.
+#[test]
+fn a_document_says_what_the_kept_observations_say() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    fs::create_dir_all(path.join("docs/study")).unwrap();
+    for name in ["results.json", "answers.json", "hypervisors.json"] {
+        let kept = checkout().join("docs/study").join(name);
+        fs::copy(kept, path.join("docs/study").join(name)).unwrap();
+    }
+    fs::copy(
+        checkout().join("docs/hypervisors.md"),
+        path.join("docs/hypervisors.md"),
+    )
+    .unwrap();
+    fs::write(path.join("README.md"), "Nothing of the study.\n").unwrap();
+    fs::create_dir(path.join("target")).unwrap();
+    let check = || trapcast(&path.join("target"), &["document", "--check"]);
+    assert!(check().status.success());
+    let kept = path.join("docs/study/hypervisors.json");
+    let text = fs::read_to_string(&kept).unwrap();
+    let mut observed: serde_json::Value = serde_json::from_str(&text).unwrap();
+    observed["observations"][0]["summary"]["entries"] = 1.into();
+    fs::write(&kept, observed.to_string()).unwrap();
+    let output = check();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(told.contains("docs/hypervisors.md do not say"), "{told}");
+    fs::remove_file(kept).unwrap();
+    let told = refused(&path.join("target"), &["document", "--check"]);
+    assert!(told.contains("run make hypervisors"), "{told}");
 }
 
 /// A document that is a link stays one: what it leads to is written.

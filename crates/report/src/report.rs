@@ -4,15 +4,18 @@
 //! `docs/report.md` has how each number is computed.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::{
-    machine::{self, Machine},
-    subject::{self, Sharing, Subject},
+use crate::{
+    analysis::{
+        machine::{self, Machine},
+        subject::{self, Sharing, Subject},
+    },
+    hypervisors::{self, Comparison},
 };
 use trapcast_results::Results;
 use trapcast_tool::{
@@ -21,22 +24,24 @@ use trapcast_tool::{
 };
 
 mod chances;
-mod data;
+pub(crate) mod data;
 mod distances;
 mod files;
 mod gains;
-mod html;
+pub(crate) mod html;
 mod latency;
 mod longest;
 mod look;
+pub(crate) mod markdown;
 mod mistakes;
+mod others;
 mod page;
 mod plane;
 mod published;
 mod recommendation;
 mod schemes;
 mod usage;
-mod words;
+pub(crate) mod words;
 
 use html::Content;
 
@@ -58,6 +63,9 @@ pub struct Answered {
     pub line: String,
     /// The answer in a few sentences with their numbers.
     pub short: String,
+    /// A line for each other hypervisor that was asked, by its name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub others: BTreeMap<String, String>,
 }
 
 /// A report that was written.
@@ -74,6 +82,8 @@ struct Material<'a> {
     results: &'a Results,
     subjects: Vec<Subject>,
     machines: Vec<Machine>,
+    /// What was seen of other hypervisors, if they were observed.
+    comparison: Option<Comparison>,
 }
 
 /// The answer to one question.
@@ -84,6 +94,8 @@ struct Answer {
     line: String,
     /// The answer in a few sentences with their numbers.
     short: String,
+    /// A line for each other hypervisor that was asked.
+    others: Vec<others::Line>,
     /// The answer at length.
     content: Content,
 }
@@ -103,8 +115,9 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
         results,
         subjects,
         machines,
+        comparison: comparison(records)?,
     };
-    let answers = [
+    let mut answers = [
         usage::answer(&material),
         chances::answer(&material),
         schemes::answer(&material),
@@ -112,6 +125,7 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
         gains::answer(&material),
         recommendation::answer(&material),
     ];
+    others::add(&mut answers, results, records)?;
     let data = output.join(DATA);
     for content in answers.iter().map(|answer| &answer.content) {
         for table in &content.tables {
@@ -128,6 +142,12 @@ pub fn write(results: &Results, records: &Path, output: &Path) -> Result<Written
         page,
         summary: summary(&answers),
     })
+}
+
+/// What `make hypervisors` has left beside the directory of the records.
+fn comparison(records: &Path) -> Result<Option<Comparison>> {
+    let file = records.with_file_name(hypervisors::FILE);
+    file.exists().then(|| Comparison::read(&file)).transpose()
 }
 
 /// Looks at the records of all workloads that have one, in the order of the results.
@@ -157,6 +177,11 @@ fn answered(answers: &[Answer]) -> String {
             question: answer.question.to_string(),
             line: answer.line.clone(),
             short: answer.short.clone(),
+            others: answer
+                .others
+                .iter()
+                .map(|line| (line.other.title().to_string(), line.line.clone()))
+                .collect(),
         })
         .collect();
     serde_json::to_string_pretty(&answered).expect("texts have a JSON form") + "\n"

@@ -1,5 +1,6 @@
 //! The study: every workload under every scheme, each in a run that counts and a run that observes.
 
+mod hosts;
 mod job;
 mod judge;
 mod kept;
@@ -60,6 +61,8 @@ pub struct Plan {
     /// Where the records of the observed runs go, in `records`, and what each run has found out, in
     /// `runs`. A run that is found there and had the same inputs is not done again.
     pub directory: PathBuf,
+    /// Whether workloads of Linux guests run on KVM and on Xen, too.
+    pub others: bool,
     /// Whether to do all runs, whatever is found in the directory.
     pub fresh: bool,
     /// The command line that continues it if it is interrupted.
@@ -105,6 +108,11 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
         .collect::<Result<_>>()?;
     let mut results = study.results(&outcomes, replays);
     progress.finish();
+    if plan.others {
+        results
+            .failures
+            .extend(hosts::record(plan, &study.store, paths)?);
+    }
     results.timing.seconds = started.elapsed().as_secs_f64();
     Ok(results)
 }
@@ -341,6 +349,7 @@ mod tests {
             slice: None,
             jobs: 2,
             directory: PathBuf::new(),
+            others: false,
             fresh: false,
             command: String::new(),
         }

@@ -183,6 +183,12 @@ impl Workload {
         !self.guests.iter().all(is_bare)
     }
 
+    /// Whether there is nothing but Linux guests in it: those run on boards other than QEMU's, too.
+    pub fn is_linux(&self) -> bool {
+        let is_bare = |guest: &Guest| matches!(guest, Guest::Checker(_));
+        !self.guests.iter().any(is_bare)
+    }
+
     /// The lines that each VM has to print.
     pub fn expected(&self) -> Vec<Expected> {
         let expected = |guest: &Guest| match guest {

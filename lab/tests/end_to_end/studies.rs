@@ -38,6 +38,7 @@ fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Fai
         slice: None,
         jobs: 2,
         directory: directory.to_path_buf(),
+        others: false,
         fresh: false,
         command: "trapcast study".to_string(),
     };

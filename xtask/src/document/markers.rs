@@ -66,7 +66,7 @@ pub fn marked(text: &str) -> Result<Vec<Marked<'_>>> {
 ///
 /// # Errors
 /// Those of [`marked`] and of `content`, with the line.
-pub fn rewritten(text: &str, content: impl Fn(&str) -> Result<String>) -> Result<String> {
+pub fn rewritten(text: &str, mut content: impl FnMut(&str) -> Result<String>) -> Result<String> {
     let mut written = String::new();
     let mut from = 0;
     for place in marked(text)? {

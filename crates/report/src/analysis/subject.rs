@@ -103,6 +103,15 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The same with all windows, those before the program's work too.
+    #[must_use]
+    pub fn whole(mut self) -> Self {
+        for windows in [&mut self.entry, &mut self.load] {
+            windows.work = None;
+        }
+        self
+    }
+
     /// Entries into its guests.
     pub const fn entries(&self) -> u64 {
         self.outcome.windows.entry.windows

@@ -49,12 +49,6 @@ pub fn answer(material: &Material<'_>) -> Answer {
         load.chances(),
         load.scope(programs.len())
     );
-    let line = format!(
-        "“As last time” is right in {} of entry windows: {}{}.",
-        right(&entry),
-        entry.chances(),
-        entry.scope(programs.len())
-    );
     let mut content = Content::default();
     for ((kind, usage), means) in KINDS.into_iter().zip([&entry, &load]) {
         content.paragraph(&sentence(kind, &programs, usage, means));
@@ -77,10 +71,23 @@ pub fn answer(material: &Material<'_>) -> Answer {
     content.append(distances::part(material));
     Answer {
         question: QUESTION,
-        line,
+        line: line(material),
         short,
+        others: Vec::new(),
         content,
     }
+}
+
+/// The answer in a line.
+pub fn line(material: &Material<'_>) -> String {
+    let programs = material.programs();
+    let entry = Means::of(programs.iter().map(|s| s.entry.best()));
+    format!(
+        "“As last time” is right in {} of entry windows: {}{}.",
+        Percent.estimate(&entry.accuracy),
+        entry.chances(),
+        entry.scope(programs.len())
+    )
 }
 
 /// Means over workloads.

@@ -78,6 +78,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
         question: QUESTION,
         line: line(material),
         short: short(material),
+        others: Vec::new(),
         content,
     }
 }
@@ -112,7 +113,8 @@ fn short(material: &Material<'_>) -> String {
     )
 }
 
-fn line(material: &Material<'_>) -> String {
+/// The answer in a line.
+pub fn line(material: &Material<'_>) -> String {
     let machine = material.machine(Class::CheapTrap.representative());
     let parts: Vec<_> = Sharing::ALL
         .into_iter()

@@ -52,6 +52,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
         question: QUESTION,
         line: format!("{} {}", line(material), latency.line),
         short: format!("{} {}", short(material), latency.short),
+        others: Vec::new(),
         content,
     }
 }
@@ -97,7 +98,8 @@ fn short(material: &Material<'_>) -> String {
     )
 }
 
-fn line(material: &Material<'_>) -> String {
+/// The answer in a line.
+pub fn line(material: &Material<'_>) -> String {
     let machine = material.machine(Class::CheapTrap.representative());
     let [late, wasted] = mean_wrong(&material.programs(), machine, Scheme::LastTrap);
     format!(

@@ -7,6 +7,7 @@ use super::{
     ANSWERS, Answer, DATA, Material,
     html::{self, escape},
     look,
+    others::Line,
     words::{self, Format},
 };
 use crate::chart;
@@ -26,21 +27,37 @@ pub fn render(material: &Material<'_>, answers: &[Answer]) -> String {
         chart::style(&look::COLOURS)
     );
     page += &opening(material, answers);
-    page += &contents(answers);
+    page += &contents(material, answers);
     page += &uncertainty();
     for (number, answer) in (1..).zip(answers) {
         let _ = writeln!(
             page,
             "<section id=\"question-{number}\">\n<h2><span class=\"number\">{number}</span> {}</h2>\n\
-             <p class=\"short\">{}</p>\n{}</section>",
+             <p class=\"short\">{}</p>\n{}{}</section>",
             escape(answer.question),
             escape(&answer.short),
+            others(answer),
             answer.content.html
         );
+    }
+    if let Some(comparison) = &material.comparison {
+        page += &comparison.section();
     }
     page += &machines(material);
     page += &run(material);
     page + "</main>\n</body>\n</html>\n"
+}
+
+/// What the records of other hypervisors say to a question.
+fn others(answer: &Answer) -> String {
+    let line = |line: &Line| {
+        format!(
+            "<p class=\"note\"><b>{}.</b> {}</p>\n",
+            line.other.title(),
+            escape(&line.line)
+        )
+    };
+    answer.others.iter().map(line).collect()
 }
 
 fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
@@ -83,7 +100,7 @@ fn opening(material: &Material<'_>, answers: &[Answer]) -> String {
     text
 }
 
-fn contents(answers: &[Answer]) -> String {
+fn contents(material: &Material<'_>, answers: &[Answer]) -> String {
     let mut text = "<nav aria-label=\"Contents\"><h2>Contents</h2><ol>\n".to_string();
     for (number, answer) in (1..).zip(answers) {
         let _ = writeln!(
@@ -92,8 +109,14 @@ fn contents(answers: &[Answer]) -> String {
             escape(answer.question)
         );
     }
-    text + "</ol><p><a href=\"#uncertainty\">What repeats exactly, and what varies</a> · \
-            <a href=\"#machines\">Machines</a> · <a href=\"#run\">The run</a></p></nav>\n"
+    let hypervisors = match material.comparison {
+        Some(_) => "<a href=\"#hypervisors\">Other hypervisors</a> · ",
+        None => "",
+    };
+    text + &format!(
+        "</ol><p><a href=\"#uncertainty\">What repeats exactly, and what varies</a> · {hypervisors}\
+         <a href=\"#machines\">Machines</a> · <a href=\"#run\">The run</a></p></nav>\n"
+    )
 }
 
 fn uncertainty() -> String {

@@ -51,6 +51,7 @@ pub fn answer(material: &Material<'_>) -> Answer {
         question: QUESTION,
         line: line(material),
         short: short(material),
+        others: Vec::new(),
         content,
     }
 }
@@ -203,8 +204,8 @@ fn short(material: &Material<'_>) -> String {
     )
 }
 
-/// The answer to the question of the whole page.
-fn line(material: &Material<'_>) -> String {
+/// The answer to the question of the whole page, in a line.
+pub fn line(material: &Material<'_>) -> String {
     let findings = all(material);
     let count = |verdicts: &[Verdict]| with(&findings, verdicts).len();
     let worth = count(&[Verdict::WorthIt]);

@@ -72,8 +72,9 @@ pub fn answer(material: &Material<'_>) -> Answer {
     content.keep(costs);
     Answer {
         question: QUESTION,
-        line: line(material, &programs),
+        line: line(material),
         short: short(material, &programs),
+        others: Vec::new(),
         content,
     }
 }
@@ -117,7 +118,9 @@ fn short(material: &Material<'_>, programs: &[&Subject]) -> String {
     format!("The cheapest, by machine. {}.", parts.join(". "))
 }
 
-fn line(material: &Material<'_>, programs: &[&Subject]) -> String {
+/// The answer in a line.
+pub fn line(material: &Material<'_>) -> String {
+    let programs = &material.programs()[..];
     let machine = material.machine(Class::CheapTrap.representative());
     match best(programs, machine, &Of::CORRECT) {
         Some((scheme, [oracle, fixed])) => {

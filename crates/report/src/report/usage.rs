@@ -45,12 +45,6 @@ pub fn answer(material: &Material<'_>) -> Answer {
         verdict("tasks", &tasks),
         verdict("resume points", &points)
     );
-    let line = format!(
-        "The registers are used in {} of entry windows and {} of load windows. {}",
-        Percent.estimate(&entry),
-        Percent.estimate(&load),
-        verdict("tasks", &tasks)
-    );
     let mut content = Content::default();
     content.paragraph(&range(&programs));
     content.paragraph(&published());
@@ -85,10 +79,26 @@ pub fn answer(material: &Material<'_>) -> Answer {
     content.keep(modes);
     Answer {
         question: QUESTION,
-        line,
+        line: line(material),
         short,
+        others: Vec::new(),
         content,
     }
+}
+
+/// The answer in a line.
+pub fn line(material: &Material<'_>) -> String {
+    let programs = material.programs();
+    let mut tasks = Spread::default();
+    for subject in &programs {
+        tasks.merge(&subject.tasks);
+    }
+    format!(
+        "The registers are used in {} of entry windows and {} of load windows. {}",
+        Percent.estimate(&mean(&programs, |s| s.entry.best())),
+        Percent.estimate(&mean(&programs, |s| s.load.best())),
+        verdict("tasks", &tasks)
+    )
 }
 
 /// The mean over workloads of a share.

@@ -13,7 +13,7 @@ use trapcast_machine::{
     console::{self, Findings},
     run::Outcome,
 };
-use trapcast_report::stored::UNFINISHED;
+use trapcast_report::{others::Other, stored::UNFINISHED};
 use trapcast_results::{Counters, Latency, RunCounters, RunTiming, VcpuCounters};
 use trapcast_tool::{
     error::{Error, Result},
@@ -177,6 +177,16 @@ impl Store {
             finding: finding.clone(),
         };
         output::write_json(&self.file(job), &done)
+    }
+
+    /// Where the windows of a run on another hypervisor are recorded.
+    pub(super) fn other_record(&self, workload: &str, other: Other) -> PathBuf {
+        other.record(&self.records, workload)
+    }
+
+    /// Where it is kept what such a run depended on.
+    pub(super) fn other_run(&self, workload: &str, other: Other) -> PathBuf {
+        self.runs.join(format!("{workload}.{other}.json"))
     }
 
     fn file(&self, job: &Job) -> PathBuf {

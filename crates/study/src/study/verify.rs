@@ -69,6 +69,7 @@ pub fn plan(stored: &Results, jobs: usize, directory: PathBuf) -> Result<Plan> {
         slice: stored.slice,
         jobs,
         directory,
+        others: false,
         fresh: true,
         command: "trapcast study --verify".to_string(),
     })
