@@ -2,6 +2,8 @@
 
 use comfy_table::{Cell, CellAlignment, Table, presets};
 
+use trapcast_forecast::Scheme;
+
 use super::{CostRow, ProfileRow, Replayed};
 
 /// Shows what a replay of one file has found out; at most 120 columns wide.
@@ -113,16 +115,24 @@ pub fn render_profile(profile: &ProfileRow) -> String {
     )
 }
 
+/// The schemes that stand beside the oracle: all but `none`, which is cheap because it is wrong.
+fn compared(profile: &ProfileRow) -> impl Iterator<Item = &CostRow> {
+    let rows = profile.schemes.iter();
+    rows.filter(|row| row.scheme != Scheme::None.name())
+}
+
+/// The name of a scheme over a narrow column.
+fn heading(scheme: &str) -> String {
+    scheme.replace('-', "-\n")
+}
+
 fn several_profiles(profiles: &[ProfileRow]) -> String {
     let matrix = |title: &str, cell: fn(&CostRow) -> Option<f64>| {
-        let schemes = profiles[0].schemes.iter().map(|row| row.scheme.to_string());
-        let headings = ["profile".to_string(), "oracle's cost".to_string()];
+        let schemes = compared(&profiles[0]).map(|row| heading(row.scheme));
+        let headings = ["profile".to_string(), "oracle's\ncost".to_string()];
         let mut table = table(headings.into_iter().chain(schemes));
         for profile in profiles {
-            let cells = profile
-                .schemes
-                .iter()
-                .map(|row| ratio_cell(cell(row), factor));
+            let cells = compared(profile).map(|row| ratio_cell(cell(row), factor));
             let first = [Cell::new(&profile.profile), right(profile.oracle)];
             table.add_row(first.into_iter().chain(cells));
         }
@@ -140,21 +150,15 @@ fn several_profiles(profiles: &[ProfileRow]) -> String {
 /// over the oracle's. Nothing for a single file, or without a profile.
 pub fn render_means(all: &[Replayed]) -> Option<String> {
     let [first, _, ..] = all else { return None };
-    let schemes: Vec<&str> = first
-        .profiles
-        .first()?
-        .schemes
-        .iter()
-        .map(|row| row.scheme)
-        .collect();
-    let headings = std::iter::once("profile").chain(schemes.iter().copied());
-    let mut table = table(headings.map(String::from));
+    let schemes = compared(first.profiles.first()?).map(|row| heading(row.scheme));
+    let mut table = table(std::iter::once("profile".to_string()).chain(schemes));
     for (number, profile) in first.profiles.iter().enumerate() {
-        let cells = (0..schemes.len()).map(|scheme| {
-            let costs = all
-                .iter()
-                .map(|each| &each.profiles[number].schemes[scheme]);
-            ratio_cell(geometric_mean(costs.map(|cost| cost.over_oracle)), factor)
+        let cells = compared(profile).map(|row| {
+            let of = |each: &Replayed| {
+                let mut rows = each.profiles[number].schemes.iter();
+                rows.find(|other| other.scheme == row.scheme)?.over_oracle
+            };
+            ratio_cell(geometric_mean(all.iter().map(of)), factor)
         });
         table.add_row([Cell::new(&profile.profile)].into_iter().chain(cells));
     }
