@@ -99,11 +99,11 @@ struct Decision {
 }
 
 impl Decision {
-    /// `eager` has no such window: it moves registers at every entry.
+    /// `eager` and `eager-until-put` have no such window: they move registers at every entry and load.
     fn of(paths: &[Path], cpu: Cpu, scheme: Scheme) -> Option<Self> {
         const ENTRY: &str = "entry-exit-unused";
         let path = match (scheme, scheme.window()) {
-            (Scheme::None | Scheme::Eager, _) => return None,
+            (Scheme::None | Scheme::Eager | Scheme::EagerUntilPut, _) => return None,
             (_, Window::Entry) => ENTRY,
             (_, Window::Load | Window::Absence) => "entry-exit-wfi-unused",
         };

@@ -63,9 +63,9 @@ const DELAY: Measured = Measured {
     name: "timer_delays",
     title: "How many timer interrupts come later",
     what: "delays from a timer’s expiry to the guest’s handler",
-    unit: "ns",
+    unit: "instructions",
     how_to_read: "For each delay, the share of a guest's timer interrupts whose handler began later after the \
-                  timer's expiry, while the guest was on the core. One nanosecond is one instruction here. All \
+                  timer's expiry, while the guest was on the core, in instructions, by which the clock runs here. All \
                   workloads whose guests measure it, put together.",
     about: "Delays from a timer’s expiry to the guest’s handler, by scheme, all guests that measure them.",
     of: |figures| figures.timer_delay.as_ref(),

@@ -143,71 +143,44 @@ impl RegisterFile {
         (self.least, self.zcr, self.smcr) = (Class::Fp, 0, 0);
     }
 
-    /// Carries out an exchange of more than FP/SIMD, or of more for one owner, or of which one half is nobody's.
+    /// Carries out an exchange of more than FP/SIMD, or of more for one owner.
     ///
     /// # Safety
     /// The gates are open for all of it. The areas are the switch's answer, so that nobody else uses
-    /// them, and the core has what they have.
+    /// them, and the core has what they have. Neither is nobody's.
     #[cold]
     #[inline(never)]
-    pub unsafe fn exchange(exchange: &Exchange<Area>, e2h: bool) {
+    pub unsafe fn exchange(save: Area, saved: Class, load: Area, loaded: Class, e2h: bool) {
         // SAFETY: the caller vouches for the areas and the gates.
         unsafe {
-            match (exchange.saves(), exchange.loads()) {
-                (Some((save, saved)), Some((load, loaded))) if save == load => {
-                    let file = load.file();
-                    Registers::widen(registers(load), opening(saved), opening(loaded));
-                    file.load_lengths(Some(saved), loaded, e2h);
-                    // V stays where it is.
-                    file.count(loaded);
-                }
-                (save, load) => {
-                    if let Some((save, saved)) = save {
-                        Self::save(save, saved, e2h);
-                    }
-                    if let Some((load, loaded)) = load {
-                        Self::load(load, loaded, e2h);
-                    }
-                    Self::count_half(save, load);
-                }
+            if save == load {
+                let file = load.file();
+                Registers::widen(registers(load), opening(saved), opening(loaded));
+                file.load_lengths(Some(saved), loaded, e2h);
+                // V stays where it is.
+                file.count(loaded);
+            } else {
+                Self::save(save, saved, e2h);
+                Self::load(load, loaded, e2h);
             }
         }
     }
 
-    /// Saves the FP/SIMD registers of `area`, and loads nobody's.
+    /// Carries out the one half of an exchange whose other one is nobody's.
     ///
     /// # Safety
     /// As for [`exchange`](Self::exchange).
-    #[inline]
-    pub unsafe fn save_alone(area: Area) {
-        // SAFETY: the caller vouches for the area and the gate.
+    pub unsafe fn exchange_half(exchange: &Exchange<Area>, e2h: bool) {
+        // SAFETY: the caller vouches for the area and the gates.
         unsafe {
-            FpSimd::save(area.fp());
-            area.file().moved_above -= FPSIMD_BYTES as i64;
-        }
-    }
-
-    /// Loads the FP/SIMD registers of `area` over nobody's.
-    ///
-    /// # Safety
-    /// As for [`exchange`](Self::exchange).
-    #[inline]
-    pub unsafe fn load_alone(area: Area) {
-        // SAFETY: as above.
-        unsafe {
-            FpSimd::load(area.fp());
-            area.file().moved_above -= FPSIMD_BYTES as i64;
-        }
-    }
-
-    /// Counts an exchange that was only one half of it.
-    ///
-    /// # Safety
-    /// As for [`exchange`](Self::exchange).
-    unsafe fn count_half(save: Option<(Area, Class)>, load: Option<(Area, Class)>) {
-        if let (Some((area, _)), None) | (None, Some((area, _))) = (save, load) {
-            // SAFETY: the caller vouches for the area.
-            unsafe { area.file() }.moved_above -= FPSIMD_BYTES as i64;
+            if let Some((area, saved)) = exchange.saves() {
+                Self::save(area, saved, e2h);
+                area.file().moved_above -= FPSIMD_BYTES as i64;
+            }
+            if let Some((area, loaded)) = exchange.loads() {
+                Self::load(area, loaded, e2h);
+                area.file().moved_above -= FPSIMD_BYTES as i64;
+            }
         }
     }
 
@@ -215,6 +188,7 @@ impl RegisterFile {
     ///
     /// # Safety
     /// As for [`exchange`](Self::exchange).
+    #[inline]
     unsafe fn load(area: Area, class: Class, e2h: bool) {
         // SAFETY: the caller vouches for the area and the gates.
         unsafe {
@@ -233,6 +207,7 @@ impl RegisterFile {
     ///
     /// # Safety
     /// As for [`exchange`](Self::exchange).
+    #[inline]
     pub unsafe fn save(area: Area, held: Class, e2h: bool) {
         // SAFETY: the caller vouches for the area and the gates.
         unsafe {

@@ -198,25 +198,20 @@ impl Core {
     #[cold]
     #[inline(never)]
     pub fn exchange_other(&mut self, save: Area, saved: Class, load: Area, loaded: Class) {
-        // SAFETY: as above; the gate is opened first.
-        unsafe {
-            if load == Area::NOBODY && saved == Class::Fp {
-                self.unlock(Class::Fp);
-                RegisterFile::save_alone(save);
-            } else if save == Area::NOBODY && loaded == Class::Fp {
-                self.unlock(Class::Fp);
-                RegisterFile::load_alone(load);
-            } else {
-                let exchange = Exchange {
-                    save,
-                    saved,
-                    load,
-                    loaded,
-                };
-                self.unlock(exchange.class());
-                RegisterFile::exchange(&exchange, self.e2h);
-            }
+        if save == Area::NOBODY || load == Area::NOBODY {
+            let exchange = Exchange {
+                save,
+                saved,
+                load,
+                loaded,
+            };
+            self.unlock(exchange.class());
+            // SAFETY: as above.
+            return unsafe { RegisterFile::exchange_half(&exchange, self.e2h) };
         }
+        self.unlock(saved.max(loaded));
+        // SAFETY: as above.
+        unsafe { RegisterFile::exchange(save, saved, load, loaded, self.e2h) }
     }
 
     /// Opens the gate of FP/SIMD alone, which a guest's trap has found closed.
