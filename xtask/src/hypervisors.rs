@@ -21,6 +21,7 @@ use crate::document::{self, DocumentArgs};
 /// What its help ends with.
 pub const EXAMPLES: &str = "\
 Examples:
+  cargo xtask hypervisors --trapcast     observes Trapcast alone, and keeps what was seen of KVM and Xen
   make hypervisors                       observes Trapcast under each scheme, KVM and Xen, and writes the document
   cargo xtask hypervisors --workload openssl --output /tmp/openssl.json    another program, for oneself
 
@@ -35,6 +36,9 @@ pub struct HypervisorsArgs {
     /// Writes this JSON file alone, and no document
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+    /// Observes only Trapcast anew, which changes more often than KVM and Xen, and keeps what was seen of them
+    #[arg(long)]
+    pub trapcast: bool,
     /// QEMUs at once [default: as many as this machine has cores]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub jobs: Option<u16>,
@@ -58,6 +62,9 @@ pub fn run(arguments: &HypervisorsArgs, paths: &Paths) -> Result<()> {
     }
     let studied = paths.target().join("study").join(FILE);
     let kept = paths.checkout().join(document::KEPT_FIGURES).join(FILE);
+    if arguments.trapcast {
+        plan.kept = Some(Comparison::read(&kept)?);
+    }
     let files = match &arguments.output {
         Some(file) => vec![file.clone()],
         None => vec![studied, kept],
