@@ -1,6 +1,8 @@
 //! How often windows use the registers, how far that follows from the window before, and how far apart
 //! uses are.
 
+use std::collections::BTreeMap;
+
 use trapcast_trace::report::WindowReport;
 
 use super::{
@@ -15,6 +17,8 @@ use trapcast_results::ratio;
 #[derive(Clone, Debug, Default)]
 pub struct Sequence {
     windows: Vec<(bool, Option<bool>)>,
+    /// By number of the vCPU: its windows that did not use the registers, and those that did.
+    vcpus: BTreeMap<u16, [u64; 2]>,
 }
 
 /// What is known of the windows of one kind.
@@ -32,12 +36,16 @@ pub struct Usage {
     pub after_none: Estimate,
     /// Share of windows that do as the one before.
     pub accuracy: Estimate,
+    /// Share of windows that do what most of their vCPU's do: what a forecast that always says the same of a vCPU
+    /// comes to at best.
+    pub majority: Option<f64>,
 }
 
 impl Sequence {
-    /// Adds the next window.
-    pub fn push(&mut self, used: bool, before: Option<bool>) {
+    /// Adds the next window, one of this vCPU.
+    pub fn push(&mut self, vcpu: u16, used: bool, before: Option<bool>) {
         self.windows.push((used, before));
+        self.vcpus.entry(vcpu).or_default()[usize::from(used)] += 1;
     }
 
     /// Returns what is known of them.
@@ -53,6 +61,13 @@ impl Sequence {
             after_use,
             after_none,
             accuracy,
+            majority: ratio(
+                self.vcpus
+                    .values()
+                    .map(|[unused, used]| unused.max(used))
+                    .sum(),
+                counts.windows,
+            ),
         }
     }
 }
@@ -115,10 +130,10 @@ pub struct Phases {
 }
 
 impl Phases {
-    fn push(&mut self, used: bool, before: Option<bool>, at_work: bool) {
-        self.all.push(used, before);
-        if at_work {
-            self.work.push(used, before);
+    fn push(&mut self, sample: &Sample, used: bool, before: Option<bool>) {
+        self.all.push(sample.vcpu, used, before);
+        if sample.at_work {
+            self.work.push(sample.vcpu, used, before);
         }
     }
 }
@@ -152,12 +167,12 @@ impl Splitter {
     pub fn add(&mut self, sample: &Sample) {
         let vcpu = &mut self.vcpus[usize::from(sample.vcpu)];
         let before = vcpu.last_entry.replace(sample.used);
-        self.entry.push(sample.used, before, sample.at_work);
+        self.entry.push(sample, sample.used, before);
         vcpu.used_since_load |= sample.used;
         if sample.put {
             let used = std::mem::take(&mut vcpu.used_since_load);
             let before = vcpu.last_load.replace(used);
-            self.load.push(used, before, sample.at_work);
+            self.load.push(sample, used, before);
         }
         if sample.used {
             let first_use = u64::from(sample.first_use.unwrap_or(0));
@@ -208,6 +223,8 @@ mod tests {
         assert_eq!(usage.after_use.value, Some(2.0 / 3.0));
         assert_eq!(usage.after_none.value, Some(1.0));
         assert_eq!(usage.accuracy.value, Some(0.5));
+        // Two of three windows of each vCPU use them.
+        assert_eq!(usage.majority, Some(4.0 / 6.0));
         assert_eq!(splitter.load.all.usage().windows, 3);
     }
 

@@ -35,8 +35,8 @@ pub fn answer(material: &Material<'_>) -> Answer {
     let [entry, load] = KINDS.map(|(_, usage)| Means::of(programs.iter().map(|s| usage(s))));
     let right = |means: &Means| Percent.estimate(&means.accuracy);
     let short = format!(
-        "It is right in {} of entry windows and {} of load windows, in the mean over {}. Per entry, {}{}; per \
-         load, {}{}.",
+        "It is right in {} of entry windows and {} of load windows, in the mean over {}; to say of each vCPU always what \
+         it mostly does, in {} and {}. Per entry, {}{}; per load, {}{}.",
         right(&entry),
         right(&load),
         words::count(
@@ -44,6 +44,8 @@ pub fn answer(material: &Material<'_>) -> Answer {
             "workload with a Linux guest",
             "workloads with a Linux guest"
         ),
+        Percent.estimate(&entry.majority),
+        Percent.estimate(&load.majority),
         entry.chances(),
         entry.scope(programs.len()),
         load.chances(),
@@ -83,8 +85,9 @@ pub fn line(material: &Material<'_>) -> String {
     let programs = material.programs();
     let entry = Means::of(programs.iter().map(|s| s.entry.best()));
     format!(
-        "“As last time” is right in {} of entry windows: {}{}.",
+        "“As last time” is right in {} of entry windows, “what the vCPU mostly does” in {}: {}{}.",
         Percent.estimate(&entry.accuracy),
+        Percent.estimate(&entry.majority),
         entry.chances(),
         entry.scope(programs.len())
     )
@@ -94,6 +97,7 @@ pub fn line(material: &Material<'_>) -> String {
 struct Means {
     /// Over all of them.
     accuracy: Estimate,
+    majority: Estimate,
     /// Over those that have windows after a use and windows after none: else the two would be means over
     /// different workloads.
     after_use: Estimate,
@@ -112,7 +116,13 @@ impl Means {
             .filter_map(|usage| usage.after_use.value.zip(usage.after_none.value))
             .collect();
         Self {
-            accuracy: mean(usages.filter_map(|usage| usage.accuracy.value).collect()),
+            accuracy: mean(
+                usages
+                    .clone()
+                    .filter_map(|usage| usage.accuracy.value)
+                    .collect(),
+            ),
+            majority: mean(usages.filter_map(|usage| usage.majority).collect()),
             after_use: mean(both.iter().map(|(after_use, _)| *after_use).collect()),
             after_none: mean(both.iter().map(|(_, after_none)| *after_none).collect()),
             both: both.len(),
@@ -199,6 +209,11 @@ fn chances(material: &Material<'_>) -> Table {
                 "share of windows that did as the one before",
                 Percent,
             ),
+            Column::number(
+                "majority",
+                "share of windows that did what most of their vCPU’s did: always to say the same of a vCPU",
+                Percent,
+            ),
         ],
     );
     for subject in material.in_order().into_iter().flat_map(|(_, group)| group) {
@@ -210,6 +225,7 @@ fn chances(material: &Material<'_>) -> Table {
                 usage.after_use.into(),
                 usage.after_none.into(),
                 usage.accuracy.into(),
+                usage.majority.into(),
             ]);
         }
     }
