@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the fast paths in EL2 instructions for each core and scheme, and a Linux boot.
 
 mod boot;
+pub mod decisions;
 mod goals;
 mod measured;
 mod shared;
@@ -75,6 +76,8 @@ pub struct Bench {
     pub boots: Vec<BootResult>,
     /// The profile `measured-qemu` as it follows from these, in TOML.
     pub profile: String,
+    /// What each scheme's decisions take, to be kept in `crates/profile/src/decision.rs`.
+    pub decisions: Vec<decisions::Row>,
     /// What was to be reached, and what was.
     pub goals: Vec<Goal>,
     /// KVM's figures.
@@ -169,7 +172,8 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
     let shared = |cpu| SHARED.iter().filter(|path| path.runs_on(cpu)).count();
     let runs = CORES.len() * (Scheme::ALL.len() + 4 + 2 * plan.boots as usize)
         + CORES.map(shared).iter().sum::<usize>()
-        + wakeups::MACHINES.len();
+        + wakeups::MACHINES.len()
+        + decisions::SWITCHED.len();
     let progress = Progress::new(runs as u64);
     let mut measured = Vec::new();
     let (mut boots, mut timings) = (Vec::new(), Vec::new());
@@ -194,6 +198,11 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
         boots.push(progress.one(&format!("boot/{cpu}/counted"), || boot.count())?);
         timings.push(boot.time(plan.boots, &progress)?);
     }
+    for scheme in decisions::SWITCHED {
+        let name = format!("paths/{PROFILE_CORE}/{scheme}/switch");
+        let path = || decisions::switch(scheme, plan.rounds, &inputs);
+        measured.push(progress.one(&name, path)?);
+    }
     let mut wake_ups = Vec::new();
     for (cores, vcpus) in wakeups::MACHINES {
         let name = format!("wake-ups/{cores}-cores/{vcpus}-vcpus");
@@ -209,6 +218,7 @@ pub fn bench(plan: Plan, paths: &Paths) -> Result<Bench> {
             &measured,
             &input::read("hypervisor", &inputs.hypervisor, fpcheck::MOST_BYTES)?,
         )?,
+        decisions: decisions::of(&measured)?,
         goals: goals::goals(&measured, &wake_ups, &timings),
         paths: measured,
         wake_ups,

@@ -23,7 +23,7 @@ use trapcast_machine::{
 use trapcast_study::workload::{self, Images};
 use trapcast_tool::paths::Paths;
 use xtask::{
-    bench::{self, wakeups},
+    bench::{self, decisions, wakeups},
     fpcheck,
 };
 
@@ -40,12 +40,16 @@ fn main() {
 type Test = fn(&Paths) -> Outcomes;
 
 fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
-    let tests: [(&str, Test); 5] = [
+    let tests: [(&str, Test); 6] = [
         ("image/fpsimd_only_in_its_functions", image_is_clean),
         ("script/linux_without_hypervisor", script_is_sound),
         ("image/misplaced_is_found", misplaced_is_found),
         ("checker/fault_is_noticed", fault_is_noticed),
         ("bench/profile_is_current", profile_is_current),
+        (
+            "bench/the_table_of_decisions_still_holds",
+            the_table_of_decisions_still_holds,
+        ),
     ];
     let trial = |(name, test): (&str, Test)| {
         let paths = Arc::clone(paths);
@@ -135,6 +139,20 @@ fn profile_is_current(paths: &Paths) -> Outcomes {
     let mut pairs = costs(measured).into_iter().zip(costs(kept));
     check(pairs.all(|(a, b)| a.abs_diff(b) <= COMPILERS), || {
         format!("put this into crates/profile/profiles/measured-qemu.toml:\n{text}")
+    })
+}
+
+/// What is charged for decisions is what they take, but for a few instructions by which compilers differ.
+fn the_table_of_decisions_still_holds(paths: &Paths) -> Outcomes {
+    const COMPILERS: u32 = 8;
+    let measured = decisions::measure(100, paths)?;
+    let pairs = measured.iter().zip(decisions::table());
+    let holds = pairs.clone().all(|(a, b)| {
+        a.asked.abs_diff(b.asked) <= COMPILERS && a.told.abs_diff(b.told) <= COMPILERS
+    });
+    check(holds && pairs.len() == measured.len(), || {
+        let rows = decisions::render(&measured);
+        format!("put this into crates/profile/src/decision.rs:\n{rows}")
     })
 }
 

@@ -4,6 +4,7 @@
 
 mod built_in;
 mod certainty;
+mod decision;
 mod error;
 mod parse;
 
@@ -13,7 +14,8 @@ pub use trapcast_forecast::Costs;
 
 pub use self::{
     built_in::built_in,
-    certainty::{Certainty, Unit},
+    certainty::{Certainty, TrapIs, Unit},
+    decision::Decision,
     error::{Error, Result},
     parse::parse,
 };
@@ -39,6 +41,10 @@ pub struct Profile {
     pub certainty: Certainty,
     /// How the costs follow from the figures of the source.
     pub note: Option<String>,
+    /// What the figure for a trap is of.
+    pub trap_is: TrapIs,
+    /// Instructions that a core retires in a hundred cycles, of those that decide.
+    pub instructions_per_100_cycles: u32,
     /// The FP/SIMD registers.
     pub fp: Costs,
     /// The SVE registers by vector length in bits, ascending.
@@ -67,6 +73,18 @@ impl Profile {
     /// p\* of T and C: see [`break_even`].
     pub fn break_even(&self) -> Option<f64> {
         break_even(self.round_trip(), self.fp.exchange())
+    }
+
+    /// What some instructions of EL2 cost, in the profile's unit.
+    pub fn of_instructions(&self, instructions: u64) -> u64 {
+        match self.unit {
+            Unit::Instructions => instructions,
+            Unit::Cycles => {
+                let cycles = u128::from(instructions) * 100
+                    / u128::from(self.instructions_per_100_cycles.max(1));
+                u64::try_from(cycles).unwrap_or(u64::MAX)
+            }
+        }
     }
 
     /// The name, with its mark behind it where the figures are only recalled: those are shown
@@ -237,5 +255,15 @@ mod tests {
             ..profile
         };
         assert_eq!(free.break_even(), None);
+    }
+
+    #[test]
+    fn instructions_take_the_cycles_that_the_profile_says() {
+        let mut profile = parse(MINE, "mine").unwrap();
+        assert_eq!(profile.of_instructions(7), 7);
+        profile.instructions_per_100_cycles = 250;
+        assert_eq!(profile.of_instructions(1000), 400);
+        profile.unit = Unit::Instructions;
+        assert_eq!(profile.of_instructions(1000), 1000);
     }
 }

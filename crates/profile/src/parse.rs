@@ -8,15 +8,17 @@ use toml::{
 };
 use trapcast_forecast::Costs;
 
-use crate::{ALL, Certainty, Error, Profile, Result, Unit};
+use crate::{ALL, Certainty, Error, Profile, Result, TrapIs, Unit};
 
-const ROOT_KEYS: [&str; 9] = [
+const ROOT_KEYS: [&str; 11] = [
     "name",
     "about",
     "unit",
     "source",
     "certainty",
     "note",
+    "trap_is",
+    "instructions_per_100_cycles",
     "fp",
     "sve",
     "za",
@@ -57,6 +59,11 @@ pub fn parse(text: &str, origin: &str) -> Result<Profile> {
             .get("note")
             .map(|_| root.text("note"))
             .transpose()?,
+        trap_is: match root.keys.get("trap_is") {
+            Some(_) => root.choice("trap_is", &TrapIs::ALL, |trap_is| trap_is.name())?,
+            None => TrapIs::Trap,
+        },
+        instructions_per_100_cycles: root.instructions_per_100_cycles()?,
         fp: root.section("fp", fp)?.only_costs()?,
         sve: root.by_length("sve")?,
         za: root.by_length("za")?,
@@ -215,6 +222,18 @@ impl<'a> Section<'a> {
             .as_integer()
             .and_then(|number| u32::from_str_radix(number.as_str(), number.radix()).ok())
             .ok_or_else(|| self.unexpected(key, value, expected))
+    }
+
+    fn instructions_per_100_cycles(&self) -> Result<u32> {
+        const KEY: &str = "instructions_per_100_cycles";
+        const EXPECTED: &str = "a whole number from 1 to 4294967295";
+        let Some(value) = self.keys.get(KEY) else {
+            return Ok(100);
+        };
+        match self.number(KEY, value, EXPECTED)? {
+            0 => Err(self.unexpected(KEY, value, EXPECTED)),
+            number => Ok(number),
+        }
     }
 
     fn cost(&self, key: &str) -> Result<u32> {

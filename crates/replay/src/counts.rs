@@ -36,6 +36,10 @@ pub struct SchemeCounts {
     pub gate_writes: u64,
     /// ISBs that synchronised a write of the gate.
     pub isbs: u64,
+    /// Times that the scheme was asked at an entry, be it that nothing had changed since it left the registers out.
+    pub asked: u64,
+    /// Times that it was told what became of a window.
+    pub told: u64,
     /// vCPUs whose registers are in a core at the end of the record.
     pub held: u64,
     /// Exchanges in which nothing was saved, as the registers were nobody's.
@@ -61,6 +65,8 @@ impl SchemeCounts {
             forecast: observed.forecast,
             gate_writes: 0,
             isbs: 0,
+            asked: 0,
+            told: 0,
             held: 0,
             without_save: 0,
             without_load: 0,
@@ -114,6 +120,8 @@ impl SchemeCounts {
         }
         self.gate_writes += other.gate_writes * times;
         self.isbs += other.isbs * times;
+        self.asked += other.asked * times;
+        self.told += other.told * times;
         self.held += other.held * times;
         self.without_save += other.without_save * times;
         self.without_load += other.without_load * times;

@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use trapcast_forecast::Resume;
+use trapcast_forecast::{Decision, Evidence, Release, Resume, Window};
 use trapcast_record::Event;
 use trapcast_switch::{Class, Context, Core, Exchange, Forecast, Gate, GateRegister, Guest};
 
@@ -54,17 +54,56 @@ impl GateState {
     }
 }
 
+/// A forecaster, and how often it was asked and told since that was last taken.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Counted<F> {
+    forecaster: F,
+    asked: u64,
+    told: u64,
+}
+
+impl<F: Forecast> Forecast for Counted<F> {
+    fn decide(&mut self, resume: impl FnOnce() -> Resume) -> Decision {
+        self.asked += 1;
+        self.forecaster.decide(resume)
+    }
+
+    fn stays_out(&mut self, pc: impl FnOnce() -> u64) -> bool {
+        let stays = self.forecaster.stays_out(pc);
+        self.asked += u64::from(stays);
+        stays
+    }
+
+    fn learn(&mut self, evidence: Evidence) {
+        self.told += 1;
+        self.forecaster.learn(evidence);
+    }
+
+    fn window(&self) -> Window {
+        self.forecaster.window()
+    }
+
+    fn release(&self) -> Release {
+        self.forecaster.release()
+    }
+}
+
 /// A vCPU under one scheme, run twice: as it is, and with every window watched, which is where wasted
 /// loads and right forecasts are seen. The scheme decides alike in both.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Twin<C, F> {
-    plain: Guest<C, F>,
-    observed: Guest<C, F>,
+    plain: Guest<C, Counted<F>>,
+    observed: Guest<C, Counted<F>>,
 }
 
 impl<C: Context, F: Forecast + Copy> Twin<C, F> {
     /// Returns a vCPU that has not run yet.
     pub fn new(context: C, forecaster: F) -> Self {
+        let forecaster = Counted {
+            forecaster,
+            asked: 0,
+            told: 0,
+        };
         Self {
             plain: Guest::new(context, forecaster, false),
             observed: Guest::new(context, forecaster, true),
@@ -75,12 +114,22 @@ impl<C: Context, F: Forecast + Copy> Twin<C, F> {
     pub fn take_counts(&mut self) -> SchemeCounts {
         let plain = self.plain.counts.take();
         let observed = self.observed.counts.take();
-        SchemeCounts::of(&plain, &observed)
+        let [(asked, told), _] = [&mut self.plain, &mut self.observed].map(|guest| {
+            let counted = guest.forecaster_mut(Class::Fp);
+            let take = std::mem::take;
+            (take(&mut counted.asked), take(&mut counted.told))
+        });
+        SchemeCounts {
+            asked,
+            told,
+            ..SchemeCounts::of(&plain, &observed)
+        }
     }
 
     /// Returns its forecasters.
     pub fn forecasters(&mut self) -> [&mut F; 2] {
-        [&mut self.plain, &mut self.observed].map(|guest| guest.forecaster_mut(Class::Fp))
+        [&mut self.plain, &mut self.observed]
+            .map(|guest| &mut guest.forecaster_mut(Class::Fp).forecaster)
     }
 
     /// Returns what the state machine counted of it when it was watched.

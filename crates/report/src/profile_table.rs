@@ -3,7 +3,7 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use serde::Serialize;
 use trapcast_forecast::Costs;
-use trapcast_profile::{Certainty, Profile, Unit};
+use trapcast_profile::{Certainty, Profile, TrapIs, Unit};
 
 /// A profile as JSON has it. Costs are in `unit`.
 #[derive(Clone, Debug, Serialize)]
@@ -24,6 +24,8 @@ pub struct Row<'a> {
     pub note: Option<&'a str>,
     /// T: a trap's round trip, gate and ISB included.
     pub round_trip: u64,
+    /// What its figure is of: a trap, or a bound.
+    pub trap_is: TrapIs,
     /// C: one save and one load.
     pub exchange: u64,
     /// p\* = 2 C / (T + 2 C).
@@ -87,6 +89,7 @@ impl<'a> From<&'a Profile> for Row<'a> {
             source: &profile.source,
             note: profile.note.as_deref(),
             round_trip: profile.round_trip(),
+            trap_is: profile.trap_is,
             exchange: profile.fp.exchange(),
             break_even: profile.break_even(),
             fp: profile.fp.into(),
@@ -131,7 +134,7 @@ pub fn render(profiles: &[Profile]) -> String {
         let certainty = profile.certainty;
         table.add_row(vec![
             Cell::new(&profile.name),
-            right(figure(profile, profile.round_trip())),
+            right(round_trip(profile)),
             right(figure(profile, profile.fp.exchange())),
             right(break_even(profile)),
             Cell::new(profile.unit.name()),
@@ -145,7 +148,8 @@ pub fn render(profiles: &[Profile]) -> String {
 const LEGEND: &str = "\
 T: round trip of a trap of the FP/SIMD gate, gate write and ISB included; C: one exchange, a save and a
 load; p*: probability of use from which on a load at the entry is cheaper than a trap, 2 C / (T + 2 C), as
-a load that is not used takes two exchanges. A profile is as sure as the least sure of its figures.
+a load that is not used takes two exchanges. ≤, ≥: what was measured is more than a trap of an FP instruction,
+such as a hypercall, or a part of it. A profile is as sure as the least sure of its figures.
 docs/profiles.md has each one's derivation.
 ";
 
@@ -163,7 +167,7 @@ pub fn markdown(profiles: &[Profile]) -> String {
         table += &format!(
             "| `{}` | {} | {} | {} | {} | {} {} | {} |\n",
             profile.name,
-            figure(profile, profile.round_trip()),
+            round_trip(profile),
             figure(profile, profile.fp.exchange()),
             break_even(profile),
             profile.unit.name(),
@@ -182,6 +186,12 @@ pub fn markdown(profiles: &[Profile]) -> String {
     format!("{table}\n{list}")
 }
 
+/// T, behind a sign where the figure for a trap is a bound.
+pub fn round_trip(profile: &Profile) -> String {
+    let figure = figure(profile, profile.round_trip());
+    format!("{}{figure}", profile.trap_is.sign())
+}
+
 /// A figure of a profile, with its mark where it is recalled.
 fn figure(profile: &Profile, figure: u64) -> String {
     match profile.certainty {
@@ -197,6 +207,7 @@ fn break_even(profile: &Profile) -> String {
         Some(p) if p < 0.01 => format!("{p:.4}"),
         Some(p) => format!("{p:.2}"),
     };
+    let text = format!("{}{text}", profile.trap_is.sign_of_break_even());
     match profile.certainty {
         Certainty::Recalled => format!("{text} {}", profile.certainty.mark()),
         _ => text,

@@ -1,7 +1,7 @@
 //! `trapcast replay` and `trapcast plane`: records replayed, and what came of it as tables and JSON.
 
 use std::path::{Path, PathBuf};
-use trapcast_profile::Profile;
+use trapcast_profile::{Decision, Profile};
 
 use serde::Serialize;
 use trapcast_forecast::{Costs, Scheme};
@@ -67,8 +67,12 @@ pub struct ProfileRow {
 pub struct CostRow {
     /// The scheme.
     pub scheme: &'static str,
-    /// Its cost.
+    /// What it moves and traps costs.
     pub cost: u64,
+    /// What its decisions cost besides; nothing where that is not known.
+    pub decisions: Option<u64>,
+    /// What of its cost the offline optimum would have saved.
+    pub avoidable: Option<u64>,
     /// That over the oracle's.
     pub over_oracle: Option<f64>,
     /// That over the better one of `eager` and `per-entry`.
@@ -76,13 +80,15 @@ pub struct CostRow {
 }
 
 impl CostRow {
-    /// A scheme as it stands.
-    pub fn of(scheme: Scheme, standing: Standing) -> Self {
+    /// A scheme as it stands beside what the oracle costs.
+    pub fn of(scheme: Scheme, standing: Standing, decisions: Option<u64>, oracle: u64) -> Self {
         // It is cheap because it is wrong.
         let is_right = scheme != Scheme::None;
         Self {
             scheme: scheme.name(),
             cost: standing.cost,
+            decisions: decisions.filter(|_| is_right),
+            avoidable: is_right.then(|| standing.cost.saturating_sub(oracle)),
             over_oracle: standing.over_oracle.filter(|_| is_right),
             over_fixed: standing.over_fixed.filter(|_| is_right),
         }
@@ -184,6 +190,12 @@ fn row(found: &SchemeOutcome, profiles: &[Profile]) -> SchemeRow {
     }
 }
 
+/// Returns what the decisions of a scheme cost on a machine, in its unit.
+pub fn decisions(found: &SchemeOutcome, profile: &Profile) -> u64 {
+    let SchemeCounts { asked, told, .. } = found.total;
+    profile.of_instructions(Decision::of(found.scheme).instructions(asked, told))
+}
+
 fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> ProfileRow {
     let oracle = outcome
         .oracles
@@ -192,7 +204,13 @@ fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> Profile
         .expect("every profile was asked for");
     let schemes = schemes.iter().filter_map(|&scheme| {
         let standing = outcome.standing(scheme, oracle)?;
-        Some(CostRow::of(scheme, standing))
+        let decisions = decisions(outcome.scheme(scheme, &profile.fp)?, profile);
+        Some(CostRow::of(
+            scheme,
+            standing,
+            Some(decisions),
+            oracle.cost(),
+        ))
     });
     ProfileRow {
         profile: profile.label(),

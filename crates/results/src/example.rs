@@ -84,6 +84,7 @@ pub fn results() -> Results {
                 unit: Unit::Cycles,
                 oracle: 8,
                 schemes: [("eager".to_string(), 9)].into(),
+                decisions: [("eager".to_string(), 10)].into(),
             }],
         }],
         failures: vec!["linux/last-trap: it broke".to_string()],

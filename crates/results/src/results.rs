@@ -11,7 +11,10 @@ use trapcast_trace::report::CoreReport;
 use crate::{Agreement, Counters, Error, Figures, Integrity, Result, by_name, plane};
 
 /// Version of the file's layout.
-pub const FORMAT: u32 = 4;
+pub const FORMAT: u32 = 5;
+
+/// The oldest that is still read: it lacks what decisions cost, and schemes that there were not yet.
+const OLDEST: u32 = 4;
 
 /// A whole study.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
@@ -132,8 +135,11 @@ pub struct ProfileCosts {
     pub unit: Unit,
     /// What the offline optimum costs.
     pub oracle: u64,
-    /// What each scheme costs, by its name; and [`NOT_PROMPT`].
+    /// What each scheme moves and traps costs, by its name; and [`NOT_PROMPT`].
     pub schemes: BTreeMap<String, u64>,
+    /// What their decisions cost besides; none in files of format 4.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub decisions: BTreeMap<String, u64>,
 }
 
 /// Raw counters of one run.
@@ -188,7 +194,7 @@ impl Results {
     pub fn parse(text: &[u8]) -> Result<Self> {
         // Another version's file may lack anything but this.
         let Layout { format } = serde_json::from_slice(text)?;
-        if format != FORMAT {
+        if !(OLDEST..=FORMAT).contains(&format) {
             return Err(Error::Format { found: format });
         }
         Ok(serde_json::from_slice(text)?)

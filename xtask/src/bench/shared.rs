@@ -1,5 +1,7 @@
 //! Paths that take more than one vCPU: SGIs to another core, and switches between VMs on one core.
 
+use trapcast_forecast::Scheme;
+
 use super::{Inputs, PEER_SCHEME, Path, measure, only};
 use trapcast_machine::{
     machine::{Cpu, Machine, Vm},
@@ -68,6 +70,17 @@ impl Shared {
 
     /// Runs it.
     pub(super) fn measure(&self, rounds: u32, inputs: &Inputs, cpu: Cpu) -> Result<Path> {
+        self.measure_under(PEER_SCHEME, rounds, inputs, cpu)
+    }
+
+    /// Runs it under another scheme.
+    pub(super) fn measure_under(
+        &self,
+        scheme: Scheme,
+        rounds: u32,
+        inputs: &Inputs,
+        cpu: Cpu,
+    ) -> Result<Path> {
         let registers = RegisterFiles {
             sve: self.sve,
             ..RegisterFiles::FP
@@ -76,10 +89,12 @@ impl Shared {
         let mut vms = vec![Vm {
             vcpus: self.vcpus,
             registers,
+            scheme,
             ..inputs.guest(&bootargs)
         }];
         vms.extend(self.partner.map(|uses| Vm {
             registers,
+            scheme,
             pmu: false,
             ..inputs.guest(&format!("partner={uses}"))
         }));
@@ -92,7 +107,7 @@ impl Shared {
             slice: Some(SLICE),
             vms,
         };
-        let paths = measure(&machine, &inputs.hypervisor, PEER_SCHEME)?;
+        let paths = measure(&machine, &inputs.hypervisor, scheme)?;
         Ok(Path {
             path: self.name.to_string(),
             ..only(paths, &bootargs)?

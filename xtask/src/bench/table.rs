@@ -3,7 +3,9 @@
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
 use trapcast_forecast::Scheme;
 
-use super::{Bench, CORES, OBSERVED, PEER_SCHEME, RECORDED, find, median, names, wakeups::SLICE};
+use super::{
+    Bench, CORES, OBSERVED, PEER_SCHEME, RECORDED, decisions, find, median, names, wakeups::SLICE,
+};
 use crate::kvm;
 use trapcast_machine::machine::Cpu;
 
@@ -25,6 +27,7 @@ pub fn render(bench: &Bench) -> String {
          A Linux guest from its first instruction to power-off, under {PEER_SCHEME}\n{}\n\n\
          seconds, without: wall time of the same kernel with the hypervisor and without, median of {}. On \
          max the\nguest sees fewer of the core's features than Linux does without a hypervisor.\n\n\
+         Instructions that a scheme's decisions take beyond owner's, each time that it is asked, and told of a window:\n{}\n\
          Goals\n{}",
         kvm::SOURCE,
         paths_table(bench),
@@ -38,6 +41,7 @@ pub fn render(bench: &Bench) -> String {
             .boots
             .first()
             .map_or(0, |boot| boot.hypervisor.len()),
+        decisions::render(&bench.decisions),
         goals(bench)
     )
 }
@@ -208,6 +212,7 @@ mod tests {
         let exits = trapcast_trace::report::EXIT_NAMES.map(|name| (name, 12345));
         let bench = Bench {
             profile: String::new(),
+            decisions: Vec::new(),
             versions: Versions::default(),
             paths: paths.collect(),
             wake_ups: vec![WakeUps {

@@ -164,7 +164,8 @@ fn profile_row(costs: &ProfileCosts) -> ProfileRow {
                     over_oracle: ratio(cost, costs.oracle),
                     over_fixed: fixed.and_then(|fixed| ratio(cost, fixed)),
                 };
-                Some(CostRow::of(scheme, standing))
+                let decisions = costs.decisions.get(scheme.name()).copied();
+                Some(CostRow::of(scheme, standing, decisions, costs.oracle))
             })
             .collect(),
     }

@@ -83,6 +83,8 @@ fn everything_that_a_good_profile_says_is_kept() {
         source: "a logic analyser".to_string(),
         certainty: Certainty::Measured,
         note: Some("Ten rounds.".to_string()),
+        trap_is: TrapIs::Trap,
+        instructions_per_100_cycles: 100,
         fp: costs(10, 9, 20, 30, 2),
         sve: vec![
             (128, costs(12, 12, 22, 32, u32::MAX)),
@@ -91,6 +93,28 @@ fn everything_that_a_good_profile_says_is_kept() {
         za: vec![(2048, costs(13, 0, 23, 33, 2))],
     };
     assert_eq!(parse(GOOD, "mine.toml").unwrap(), expected);
+}
+
+#[test]
+fn what_a_trap_was_measured_of_and_the_rate_of_instructions_may_be_said() {
+    let with = |keys: &str| GOOD.replacen("[fp]", &format!("{keys}\n[fp]"), 1);
+    let text = with("trap_is = \"at-most\"\ninstructions_per_100_cycles = 150");
+    let profile = parse(&text, "mine.toml").unwrap();
+    assert_eq!(profile.trap_is, TrapIs::AtMost);
+    assert_eq!(profile.instructions_per_100_cycles, 150);
+    for (keys, wanted) in [
+        (
+            "trap_is = \"hvc\"",
+            "`trap_is` is \"hvc\"; expected one of \"trap\"",
+        ),
+        (
+            "instructions_per_100_cycles = 0",
+            "is 0; expected a whole number from 1",
+        ),
+    ] {
+        let told = sentence(&with(keys));
+        assert!(told.contains(wanted), "{told}");
+    }
 }
 
 #[test]

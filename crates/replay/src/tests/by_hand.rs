@@ -29,12 +29,16 @@ fn each_scheme_counts_what_was_worked_out_by_hand() {
         forecast: [[0, 2], [0, 0]],
         gate_writes: 5,
         isbs: 3,
+        asked: 3,
+        told: 2,
         held: 1,
         ..all
     };
     let none = SchemeCounts {
         forecast: [[0, 0], [2, 4]],
         gate_writes: 1,
+        asked: 6,
+        told: 6,
         ..all
     };
     let eager = SchemeCounts {
@@ -44,6 +48,8 @@ fn each_scheme_counts_what_was_worked_out_by_hand() {
         forecast: [[0, 0], [2, 4]],
         gate_writes: 1,
         isbs: 1,
+        asked: 6,
+        told: 6,
         ..all
     };
     let per_entry = SchemeCounts {
@@ -52,6 +58,8 @@ fn each_scheme_counts_what_was_worked_out_by_hand() {
         forecast: [[2, 4], [0, 0]],
         gate_writes: 7,
         isbs: 4,
+        asked: 6,
+        told: 6,
         ..all
     };
     let last_trap = SchemeCounts {
@@ -62,6 +70,8 @@ fn each_scheme_counts_what_was_worked_out_by_hand() {
         forecast: [[0, 3], [2, 1]],
         gate_writes: 5,
         isbs: 3,
+        asked: 6,
+        told: 6,
         ..all
     };
     let credit = SchemeCounts {
@@ -83,6 +93,8 @@ fn each_scheme_counts_what_was_worked_out_by_hand() {
         isbs: 1,
         held: 1,
         wasted_loads: 0,
+        asked: 3,
+        told: 2,
         ..all
     };
     // Its put saves, and vCPU 1, which comes next, only loads.
@@ -91,8 +103,10 @@ fn each_scheme_counts_what_was_worked_out_by_hand() {
         without_load: 1,
         ..until_put
     };
+    // It is asked at each entry that finds others'.
     let eager_owner = SchemeCounts {
         give_backs: 0,
+        asked: 4,
         ..eager_until_put
     };
     let expected = [

@@ -1,8 +1,12 @@
-//! What schemes cost over several workloads, each of which counts alike: per thousand of its entries.
+//! What schemes cost over several workloads, each of which counts alike: per thousand of its entries. What they
+//! decide is charged like what they move.
 
 use std::fmt;
 
 use trapcast_forecast::Scheme;
+use trapcast_replay::SchemeOutcome;
+
+use crate::replaying;
 
 use super::{
     estimate::{Estimate, over_workloads},
@@ -66,15 +70,28 @@ pub fn cost(subject: &Subject, machine: &Machine, of: Of) -> Option<f64> {
     let outcome = &subject.outcome;
     let costs = &machine.costs;
     let cost = match of {
-        Of::Scheme(scheme) => outcome.cost(scheme, costs)?,
-        Of::NotPrompt => outcome.cost_not_prompt(costs)?,
-        Of::BetterFixed => outcome.fixed_cost(costs)?,
+        Of::Scheme(scheme) => with_decisions(outcome.scheme(scheme, costs)?, machine),
+        Of::NotPrompt => {
+            let mut all = outcome.not_prompt.iter();
+            with_decisions(all.find(|found| found.costs == Some(*costs))?, machine)
+        }
+        Of::BetterFixed => {
+            let pair = [Scheme::Eager, Scheme::PerEntry]
+                .map(|scheme| Some(with_decisions(outcome.scheme(scheme, costs)?, machine)));
+            pair[0]?.min(pair[1]?)
+        }
         Of::Oracle => {
             let mut oracles = outcome.oracles.iter();
             oracles.find(|oracle| oracle.costs == *costs)?.cost()
         }
     };
     Some(per_thousand(cost, subject))
+}
+
+/// What a scheme moves and traps, and what it decides, in the machine's unit.
+fn with_decisions(found: &SchemeOutcome, machine: &Machine) -> u64 {
+    let moves = found.total.moves().cost(&machine.costs);
+    moves.saturating_add(replaying::decisions(found, &machine.profile))
 }
 
 /// A count per thousand entries of a workload.

@@ -95,6 +95,8 @@ pub struct Finding {
     pub at_stake: Option<f64>,
     /// The share of the first's cost that the offline optimum would save.
     pub left: Estimate,
+    /// What the second saves of that: of what could be saved at all.
+    pub of_avoidable: Estimate,
     /// What follows.
     pub verdict: Verdict,
 }
@@ -110,6 +112,12 @@ pub fn find(subjects: &[&Subject], machine: &Machine) -> Option<Finding> {
         };
         over_workloads(&subjects.iter().filter_map(pair).collect::<Vec<_>>())
     };
+    let avoidable = |subject: &&Subject| {
+        let [before, after, least] =
+            [without, with, Of::Oracle].map(|of| cost(subject, machine, of));
+        Some((before? - after?, before? - least?))
+    };
+    let of_avoidable = subjects.iter().filter_map(avoidable).collect::<Vec<_>>();
     let gain = saved(with);
     let time = guest_time(subjects);
     let of_guest = time.map(|time| (before - after) / time);
@@ -121,6 +129,7 @@ pub fn find(subjects: &[&Subject], machine: &Machine) -> Option<Finding> {
         of_guest,
         at_stake: time.map(|time| before / time),
         left: saved(Of::Oracle),
+        of_avoidable: over_workloads(&of_avoidable),
         verdict: Verdict::of(&gain, of_guest),
     })
 }

@@ -99,12 +99,22 @@ pub fn factor(ratio: f64) -> String {
 
 /// Shows what each scheme costs under one profile.
 pub fn render_profile(profile: &ProfileRow) -> String {
-    let headings = ["scheme", "cost", "x oracle", "x better fixed"];
+    let headings = [
+        "scheme",
+        "cost",
+        "decisions",
+        "avoidable",
+        "x oracle",
+        "x better fixed",
+    ];
+    let whole = |number: Option<u64>| right(number.map_or("-".to_string(), |n| n.to_string()));
     let mut table = table(headings.map(String::from));
     for row in &profile.schemes {
         table.add_row([
             Cell::new(row.scheme),
             right(row.cost),
+            whole(row.decisions),
+            whole(row.avoidable),
             ratio_cell(row.over_oracle, factor),
             ratio_cell(row.over_fixed, factor),
         ]);
@@ -177,7 +187,8 @@ pub fn geometric_mean(ratios: impl ExactSizeIterator<Item = Option<f64>>) -> Opt
 
 const LEGEND: &str = "\
 oracle: the offline optimum; better fixed: the cheaper one of eager and per-entry. none
-switches nothing, so its cost says nothing: it loses registers.
+switches nothing, so its cost says nothing: it loses registers. decisions: what EL2 takes to
+decide, which is not in cost (docs/profiles.md); avoidable: cost without the oracle's.
 ";
 
 #[cfg(test)]

@@ -146,6 +146,10 @@ fn machines(material: &Material<'_>) -> String {
         &[
             Column::text("machine", "its name"),
             Column::text("class", "its class, by T"),
+            Column::text(
+                "trap_is",
+                "what T is of: a trap, or a bound of it (at most: a hypercall; at least: a part of a trap)",
+            ),
             Column::whole("t", "T: the round trip of a trap"),
             Column::whole("c", "C: one save and one load"),
             Column::number(
@@ -164,6 +168,7 @@ fn machines(material: &Material<'_>) -> String {
         table.push([
             (&machine.name).into(),
             machine.class.name().into(),
+            machine.profile.trap_is.name().into(),
             trip.into(),
             exchange.into(),
             trapcast_profile::break_even(trip, exchange).into(),
@@ -176,8 +181,10 @@ fn machines(material: &Material<'_>) -> String {
     format!(
         "<section id=\"machines\">\n<h2>Machines</h2>\n{}{}</section>\n",
         html::paragraph(
-            "Costs of cores that we did not measure are published, cited or derived figures. Larger registers \
-             are charged in proportion to their bytes.",
+            "Costs of cores that we did not measure are published, cited or derived figures. Nobody has published \
+             the cost of an FP trap: where T is a hypercall's, it is at most that, and where it is an entry's and a \
+             return's, at least. Larger registers are charged in proportion to their bytes. A decision is charged \
+             the instructions that EL2 takes for it, at so many a cycle as the profile says: one.",
         ),
         html::table(&table)
     )

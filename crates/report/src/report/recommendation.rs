@@ -61,7 +61,7 @@ fn rule() -> String {
         "The rule. On each class of machine, the cheapest scheme that predicts ({}) is compared with the cheapest \
          that does not ({}), over workloads with a Linux guest, per thousand entries. It is worth it if the interval of its \
          gain over workloads is above zero and the gain is {} of the guests' time or more; marginal, down to \
-         {}; else it is not worth it. Where costs are in cycles, a guest's instruction is taken as one cycle, \
+         {}; else it is not worth it. What a scheme decides is charged, too. Where costs are in cycles, a guest's instruction is taken as one cycle, \
          which is our assumption: a guest that takes two has half the share. Where a guest's time is not known \
          (several cores), a sure gain counts as marginal.",
         words::list(&verdict::WITH.map(|of| of.to_string())),
@@ -95,9 +95,13 @@ fn findings(class: Class, material: &Material<'_>) -> Vec<(Sharing, Finding, usi
 fn recommendation(class: Class, material: &Material<'_>) -> String {
     let machine = material.machine(class.representative());
     let mut html = format!(
-        "<section class=\"card\"><h3>{}</h3>\n<p class=\"note\">{}: T = {}, C = {} {}.</p>\n<ul>\n",
+        "<section class=\"card\"><h3>{}</h3>\n<p class=\"note\">{}: T {} {}, C = {} {}.</p>\n<ul>\n",
         html::escape(&words::capital(class.name())),
         html::escape(&machine.name),
+        match machine.profile.trap_is.sign().trim() {
+            "" => "=",
+            bound => bound,
+        },
         words::whole(machine.round_trip()),
         words::whole(machine.exchange()),
         machine.profile.unit.name()
@@ -138,7 +142,8 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
     };
     format!(
         "Take {best}. {} is the cheapest with prediction, {} without; the first {} {} of the other's cost, {} \
-         round trips of a trap per thousand entries. {time} The offline optimum would save {} of it.{others}",
+         round trips of a trap per thousand entries. {time} The offline optimum would save {} of it; of that, \
+         prediction saves {}.{others}",
         finding.with,
         finding.without,
         if finding.traps_saved < 0.0 {
@@ -148,7 +153,8 @@ fn numbers(finding: &Finding, machine: &Machine, agree: usize, of: usize) -> Str
         },
         Percent.estimate(&finding.gain),
         plain(finding.traps_saved),
-        Percent.estimate(&finding.left)
+        Percent.estimate(&finding.left),
+        Percent.estimate(&finding.of_avoidable)
     )
 }
 
@@ -327,6 +333,11 @@ fn table(material: &Material<'_>) -> Table {
                 "what the offline optimum (oracle) would save of the first’s cost",
                 Percent,
             ),
+            Column::estimate(
+                "of_avoidable",
+                "what the second scheme saves of that: of what could be saved at all",
+                Percent,
+            ),
             Column::text("verdict", "what follows by the rule"),
         ],
     );
@@ -347,6 +358,7 @@ fn table(material: &Material<'_>) -> Table {
                 finding.of_guest.into(),
                 finding.at_stake.into(),
                 finding.left.into(),
+                finding.of_avoidable.into(),
                 finding.verdict.words().into(),
             ]);
         }

@@ -1,12 +1,13 @@
 //! What a study stores of replays: for one record of each workload, what every scheme costs under every
 //! profile that is built in.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use trapcast_forecast::{Costs, Scheme};
 
 use crate::workload::Workload;
-use trapcast_replay::Outcome;
+use trapcast_profile::Profile;
+use trapcast_replay::{Outcome, SchemeOutcome};
 use trapcast_report::{record, replaying};
 use trapcast_results::{NOT_PROMPT, ProfileCosts, Replay};
 use trapcast_tool::error::Result;
@@ -38,9 +39,22 @@ pub(super) fn replay(workload: &Workload, scheme: Scheme, file: &Path) -> Result
                     })
                     .chain(not_prompt(&outcome, &profile.fp))
                     .collect(),
+                decisions: decisions(&outcome, profile),
             })
             .collect(),
     })
+}
+
+fn decisions(outcome: &Outcome, profile: &Profile) -> BTreeMap<String, u64> {
+    let of = |found: &SchemeOutcome| replaying::decisions(found, profile);
+    let is_of_profile =
+        |found: &&SchemeOutcome| found.costs.is_none_or(|costs| costs == profile.fp);
+    let named = outcome.schemes.iter().filter(is_of_profile);
+    let not_prompt = outcome.not_prompt.iter().filter(is_of_profile);
+    named
+        .map(|found| (found.scheme.to_string(), of(found)))
+        .chain(not_prompt.map(|found| (NOT_PROMPT.to_string(), of(found))))
+        .collect()
 }
 
 fn not_prompt(outcome: &Outcome, costs: &Costs) -> Option<(String, u64)> {
