@@ -141,7 +141,7 @@ mod tests {
         for line in [
             "\n   \"workload\": \"linux\",\n",
             "\n   \"integrity\": {\"verdict\": \"corrupt\", \"guest_mismatches\": 0, ",
-            "\n    {\"profile\": \"mine [?]\", \"unit\": \"cycles\", \"oracle\": 8, \"schemes\": {\"eager\": 9}}\n   ]\n  }\n ],",
+            "\n    {\"profile\": \"mine [?]\", \"unit\": \"cycles\", \"oracle\": 8, \"schemes\": {\"eager\": 9}, \"decisions\": {\"eager\": 10}}\n   ]\n  }\n ],",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
