@@ -9,6 +9,7 @@ use trapcast_trace::report::MAX_CORES;
 
 use crate::observe::{self, ObserveArgs};
 use crate::{
+    import::{self, ImportArgs},
     study::{self, StudyArgs},
     timeline::{self, TimelineArgs},
     top::{self, TopArgs},
@@ -74,6 +75,11 @@ pub enum Command {
     /// Shows what any hypervisor's exits, traps and switches cost, seen from outside by a plugin of QEMU
     #[command(after_help = observe::EXAMPLES)]
     Observe(ObserveArgs),
+    /// Prints a script that records on a running KVM host what its vCPUs do with the FP/SIMD registers
+    HostRecorder,
+    /// Makes a record of a trace of a KVM host
+    #[command(after_help = import::EXAMPLES)]
+    Import(ImportArgs),
     /// Says what is in a record
     Inspect(InspectArgs),
     /// Runs every scheme over records, with the code that runs at EL2, beside the offline optimum

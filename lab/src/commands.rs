@@ -9,7 +9,7 @@ use crate::{
         BootArgs, Cli, Command, CoreArgs, InspectArgs, PlaneArgs, RecordArgs, ReplayArgs,
         ReportArgs, Switch,
     },
-    doctor, observe, study, timeline, top,
+    doctor, import, observe, study, timeline, top,
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
 use trapcast_report::{inspect, plane, profile_table, record, replaying, stored};
@@ -42,6 +42,8 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Report(arguments) => report_study(&arguments, &paths()?),
         Command::Record(arguments) => record(&arguments, &paths()?),
         Command::Observe(arguments) => observe::run(&arguments, &paths()?),
+        Command::HostRecorder => import::host_recorder(),
+        Command::Import(arguments) => import::run(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),

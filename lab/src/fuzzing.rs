@@ -17,7 +17,10 @@ use trapcast_report::{
     inspect, profile_table,
     record::{self, End, Metadata, RecordFile, RecordWriter, Vcpu},
 };
-use trapcast_tool::error::{Error, Result};
+use trapcast_tool::{
+    error::{Error, Result, with_causes},
+    output,
+};
 
 /// vCPUs of the run whose ring is read.
 const VCPUS: [Vcpu; 3] = [
@@ -25,6 +28,32 @@ const VCPUS: [Vcpu; 3] = [
     Vcpu { vm: 0, index: 1 },
     Vcpu { vm: 1, index: 0 },
 ];
+
+/// Imports a trace of a KVM host, and reads the record.
+///
+/// # Panics
+/// As [`ring`] does.
+pub fn trace(bytes: &[u8]) -> bool {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("trace.parquet");
+    let file = output::begin(&path).expect("a file");
+    let imported = trapcast_import::import(bytes, file, Metadata::default(), &|| false, |_| {});
+    let imported = match imported {
+        Ok(imported) => imported,
+        Err(error) => return refused(&Error::input(with_causes(&error)), 2),
+    };
+    imported.output.finish().expect("a file");
+    imported.about.values().all(|value| shown(value));
+    let summary = inspect::inspect(&path).expect("a record");
+    let loads: u64 = summary
+        .vcpus
+        .iter()
+        .map(|vcpu| vcpu.load_windows.windows)
+        .sum();
+    assert_eq!(loads, imported.tally.loads + imported.tally.cut_loads);
+    assert_eq!(summary.unseen_windows, imported.tally.unseen_windows);
+    true
+}
 
 /// Reads a ring out of a board's RAM into a record file, and that file: `bytes` are the ring's header
 /// and the records that wait from its tail on.

@@ -5,6 +5,7 @@ pub mod cli;
 pub mod commands;
 pub mod doctor;
 pub mod fuzzing;
+pub mod import;
 pub mod observe;
 pub mod study;
 pub mod timeline;

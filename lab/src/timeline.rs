@@ -140,7 +140,7 @@ fn fill<W: Write>(
     let mut windows = Vec::new();
     rows.read(&mut windows).map_err(record::told)?;
     let frequency = match record.metadata().recorder {
-        Recorder::El2 => record.metadata().counter_frequency,
+        Recorder::El2 | Recorder::Host => record.metadata().counter_frequency,
         // An instruction is a nanosecond, as QEMU's -icount shift=0 has it.
         Recorder::Observer => 1_000_000_000,
     };

@@ -108,6 +108,11 @@ fn kernels() {
 }
 
 #[test]
+fn traces() {
+    run("trace", fuzzing::trace, 300);
+}
+
+#[test]
 fn profiles() {
     run("profile", fuzzing::profile, 1000);
 }

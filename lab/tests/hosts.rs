@@ -4,6 +4,8 @@
 //! Needs what `make build guest` leaves. The trials of `soak/` take minutes: `make soak` runs them.
 
 mod support;
+#[path = "hosts/traced.rs"]
+mod traced;
 
 use std::{fs, path::Path, sync::Arc, time::Duration};
 
@@ -42,6 +44,20 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     add("kvm/same_console_twice", false, Box::new(kvm_twice));
     add("xen/same_console_twice", false, Box::new(xen_twice));
     add("kvm/observed", false, Box::new(kvm_observed));
+    for (kernel, kernel_name) in [(Kernel::Stable, "stable"), (Kernel::Backports, "backports")] {
+        for (mode, mode_name) in [(Mode::Vhe, "vhe"), (Mode::Nvhe, "nvhe")] {
+            // The oldest kernel with VHE, and the newest without.
+            let soak = (kernel == Kernel::Stable) != (mode == Mode::Vhe);
+            let agree = move |paths: &Paths| traced::agree(paths, kernel, mode);
+            let name = format!("kvm/traced/{kernel_name}/{mode_name}");
+            add(&name, soak, Box::new(agree));
+        }
+    }
+    add(
+        "kvm/traced/protected_is_refused",
+        true,
+        Box::new(traced::protected),
+    );
     add("kvm/observed/cortex-a57", true, Box::new(kvm_observed_nvhe));
     add("kvm/psci_version", true, Box::new(psci_version));
     add("kvm/without_el2_is_named", true, Box::new(without_el2));

@@ -27,7 +27,12 @@ const LAYERS: &[&[&str]] = &[
         "trapcast-results",
         "trapcast-tool",
     ],
-    &["trapcast-machine", "trapcast-observe", "trapcast-replay"],
+    &[
+        "trapcast-import",
+        "trapcast-machine",
+        "trapcast-observe",
+        "trapcast-replay",
+    ],
     &["trapcast-report"],
     &["trapcast-study"],
     &["trapcast", "xtask"],

@@ -7,14 +7,15 @@
 use std::ops::Range;
 
 use parquet::{errors::Result as ParquetResult, file::statistics::Statistics};
-use trapcast_trace::report::{EXITS, MAX_CORES};
+use trapcast_trace::report::EXITS;
 
 use super::{
     Event,
-    error::Result,
+    error::{Error, Result},
     guard::guarded,
     pages::Pages,
     reader::{RecordFile, place_of},
+    row::CORES,
     schema::{COLUMNS, REPLAYED, Value},
 };
 
@@ -66,7 +67,8 @@ impl RecordFile {
     /// known of how its guests resumed.
     ///
     /// # Errors
-    /// [`Damaged`](crate::Error::Damaged) where the file is.
+    /// [`Damaged`](crate::Error::Damaged) where the file is, [`Unseen`](crate::Error::Unseen) where it is not known of
+    /// each window whether it used the registers.
     ///
     /// # Panics
     /// If there is no such row group.
@@ -75,9 +77,11 @@ impl RecordFile {
         events.clear();
         events.reserve(self.row_group_windows(row_group));
         let groups = row_group..row_group + 1;
-        if !self.has("pc") || !self.has("interrupt_pending") {
+        let is_there = |name| self.require(name).is_ok();
+        if !is_there("pc") || !is_there("interrupt_pending") {
             let mut columns = self.columns(groups, REPLAYED)?;
             while let Some(batch) = columns.next()? {
+                self.all_seen(batch[4])?;
                 extend(events, batch, |_| (0, 0));
             }
             return Ok(());
@@ -94,10 +98,23 @@ impl RecordFile {
         ];
         let mut columns = self.columns(groups, names)?;
         while let Some([vcpu, core, put, powered_on, used, host, pc, pending]) = columns.next()? {
+            self.all_seen(used)?;
             let batch = [vcpu, core, put, powered_on, used, host];
             extend(events, batch, |row| (pc[row], pending[row]));
         }
         Ok(())
+    }
+}
+
+impl RecordFile {
+    /// Refuses windows of which it is not known whether they used the registers.
+    fn all_seen(&self, used: &[u64]) -> Result<()> {
+        match used.contains(&NULL) {
+            true => Err(Error::Unseen {
+                path: self.path().to_path_buf(),
+            }),
+            false => Ok(()),
+        }
     }
 }
 
@@ -182,7 +199,7 @@ enum Column {
 
 impl Column {
     fn open(file: &RecordFile, group: usize, name: &'static str) -> ParquetResult<Self> {
-        if file.is_too_old_for(name) {
+        if file.is_null(name) {
             return Ok(Self::Constant(NULL));
         }
         let place = place_of(name);
@@ -221,7 +238,7 @@ impl Column {
 fn limit(name: &str, kind: Value, vcpus: usize) -> u64 {
     match (name, kind) {
         ("vcpu", _) => vcpus as u64,
-        ("core", _) => MAX_CORES as u64,
+        ("core", _) => CORES as u64,
         ("el", _) => 4,
         (_, Value::Bool(_) | Value::MaybeBool(_)) => 2,
         (_, Value::Exit(_) | Value::MaybeExit(_)) => EXITS as u64,

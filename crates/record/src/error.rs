@@ -56,6 +56,16 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Of some of its windows is not known whether they used the registers.
+    #[error(
+        "{} has windows of which is not known whether they used the registers, and a replay needs each: \
+         `trapcast inspect` shows the others",
+        path.display()
+    )]
+    Unseen {
+        /// The file.
+        path: PathBuf,
+    },
     /// A record is to be made of no vCPU.
     #[error("a record cannot be made of no vCPU")]
     NoVcpu,

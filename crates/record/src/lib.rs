@@ -38,7 +38,7 @@ pub use generate::{Shape, generate};
 pub use metadata::{FORMAT_VERSION, Metadata, Recorder, Vcpu};
 pub use reader::RecordFile;
 pub use reseal::reseal;
-pub use row::Outside;
+pub use row::{CORES, Outside, Traced};
 pub use windows::{Window, Windows};
 pub use writer::{End, Output, ROW_GROUP, RecordWriter};
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::schema;
 
 /// Version of the files' layout: their columns, their metadata and their seal.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 
 /// The oldest version that is read: it has fewer columns, and null in fewer of them.
 pub const OLDEST_FORMAT: u32 = 2;
@@ -59,6 +59,8 @@ pub enum Recorder {
     El2,
     /// An observer outside of it, in QEMU.
     Observer,
+    /// A trace of a host's kernel.
+    Host,
 }
 
 /// Where a vCPU belongs.
@@ -84,7 +86,7 @@ pub const KEYS: [(&str, &str); 16] = [
     ("trapcast.vhe", "whether the hypervisor used VHE"),
     (
         "trapcast.recorder",
-        "who saw the windows: the hypervisor itself (el2), or an observer in QEMU (observer)",
+        "who saw the windows: the hypervisor itself (el2), an observer in QEMU (observer), or a trace of a host (host)",
     ),
     ("trapcast.seed", "the seed of what was random"),
     ("trapcast.scale", "how long the workload was"),

@@ -20,8 +20,8 @@ use super::{
     chunk::{Chunk, Pages},
     error::{Error, Result},
     guard::guarded,
-    metadata::{self, FORMAT_VERSION, Metadata},
-    schema::{COLUMNS, SINCE_3},
+    metadata::{self, Metadata, Recorder},
+    schema::{COLUMNS, SINCE_3, TRACED},
     seal,
 };
 
@@ -154,7 +154,7 @@ impl RecordFile {
     /// # Errors
     /// [`Error::NoColumn`] where it does.
     pub(super) fn require(&self, column: &'static str) -> Result<()> {
-        match self.has(column) || self.is_too_old_for(column) {
+        match self.has(column) || self.is_null(column) {
             true => Ok(()),
             false => Err(Error::NoColumn {
                 path: self.path.clone(),
@@ -171,9 +171,12 @@ impl RecordFile {
         self.places[place_of(name)].is_some()
     }
 
-    /// Whether the file is of a format that had no such column: it is null in all windows.
-    pub(super) fn is_too_old_for(&self, name: &str) -> bool {
-        self.format < FORMAT_VERSION && SINCE_3.contains(&name)
+    /// Whether a column that the file lacks is null in all windows: the format had none, or whoever saw the
+    /// windows cannot know it.
+    pub(super) fn is_null(&self, name: &str) -> bool {
+        let is_too_old = self.format < 3 && SINCE_3.contains(&name);
+        let is_traced = self.metadata.recorder == Recorder::Host && !TRACED.contains(&name);
+        !self.has(name) && (is_too_old || is_traced)
     }
 
     /// Bytes that a column takes in the file.

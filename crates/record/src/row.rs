@@ -3,7 +3,7 @@
 
 use trapcast_trace::{
     record::{Flags, NEVER, Record},
-    report::{EXITS, Exit, MAX_CORES},
+    report::{EXITS, Exit},
 };
 
 use super::metadata::Vcpu;
@@ -12,13 +12,16 @@ use crate::error::{Error, Result};
 /// PSTATE.M\[4\]: the guest is in AArch32 state.
 const PSTATE_AARCH32: u32 = 1 << 4;
 
+/// Cores of a record: a number has 8 bits there.
+pub const CORES: usize = 1 << 8;
+
 /// A window with what came before it.
 #[derive(Clone, Copy, Debug)]
 pub struct Row {
     /// What the hypervisor wrote.
     pub record: Record,
-    /// What only an observer saw; `None` where the hypervisor wrote the record.
-    pub outside: Option<Outside>,
+    /// Who saw it.
+    pub seen: Seen,
     /// The core.
     pub core: u8,
     /// Where the vCPU belongs.
@@ -27,6 +30,26 @@ pub struct Row {
     pub start_instructions: u64,
     /// How the vCPU's window before ended; `None` in its first one.
     pub before: Option<Before>,
+}
+
+/// Who saw a window, with what only they know.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Seen {
+    /// The hypervisor wrote the record.
+    El2,
+    /// An observer saw it.
+    Observer(Outside),
+    /// It comes from a trace of a host.
+    Host(Traced),
+}
+
+/// What a trace of a host says of a window.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Traced {
+    /// Whether it used the registers; `None` if that was not to be seen.
+    pub used: Option<bool>,
+    /// Ticks from the entry to the exit.
+    pub duration: u64,
 }
 
 /// How a vCPU's window before ended.
@@ -48,24 +71,47 @@ impl Row {
 
     /// What an observer saw.
     pub const fn outside(&self) -> Option<Outside> {
-        self.outside
+        match self.seen {
+            Seen::Observer(outside) => Some(outside),
+            _ => None,
+        }
     }
 
-    /// What the hypervisor knows and an observer does not.
+    /// What the hypervisor knows and nobody else does.
     pub fn inside<T>(&self, value: T) -> Option<T> {
-        self.outside.is_none().then_some(value)
+        (self.seen == Seen::El2).then_some(value)
+    }
+
+    /// When it began and ended, in ticks, if whoever saw it had a clock.
+    pub fn times(&self) -> Option<[u64; 2]> {
+        let duration = match self.seen {
+            Seen::El2 => self.record.duration.into(),
+            Seen::Observer(_) => return None,
+            Seen::Host(traced) => traced.duration,
+        };
+        let start = self.record.start;
+        Some([start, start.wrapping_add(duration)])
+    }
+
+    /// Whether it used the registers, if that was to be seen.
+    pub fn used(&self) -> Option<bool> {
+        match self.seen {
+            Seen::Host(traced) => traced.used,
+            _ => Some(self.has(Flags::FP)),
+        }
     }
 
     /// The INTID of the interrupt that ended the window, 0 if none did.
     pub const fn intid(&self) -> Option<u16> {
-        intid(&self.record, self.outside.as_ref())
+        intid(&self.record, &self.seen)
     }
 
     /// Instructions at EL2 in the gap before, if they are known.
     pub fn el2_instructions(&self) -> Option<u32> {
-        match self.outside {
-            Some(outside) => outside.el2_instructions,
-            None => Some(self.record.el2_instructions),
+        match self.seen {
+            Seen::El2 => Some(self.record.el2_instructions),
+            Seen::Observer(outside) => outside.el2_instructions,
+            Seen::Host(_) => None,
         }
     }
 
@@ -128,10 +174,11 @@ pub struct Outside {
 }
 
 /// The INTID that ended a window, if it is known.
-const fn intid(record: &Record, outside: Option<&Outside>) -> Option<u16> {
-    match outside {
-        Some(outside) if !outside.is_intid_known => None,
-        _ => Some(record.intid),
+const fn intid(record: &Record, seen: &Seen) -> Option<u16> {
+    match seen {
+        Seen::El2 => Some(record.intid),
+        Seen::Observer(outside) if outside.is_intid_known => Some(record.intid),
+        Seen::Observer(_) | Seen::Host(_) => None,
     }
 }
 
@@ -139,7 +186,7 @@ const fn intid(record: &Record, outside: Option<&Outside>) -> Option<u16> {
 #[derive(Debug)]
 pub struct Enricher {
     vcpus: Vec<(Vcpu, Option<Before>)>,
-    instructions: [u64; MAX_CORES],
+    instructions: [u64; CORES],
 }
 
 impl Enricher {
@@ -147,20 +194,20 @@ impl Enricher {
     pub fn new(vcpus: &[Vcpu]) -> Self {
         Self {
             vcpus: vcpus.iter().map(|vcpu| (*vcpu, None)).collect(),
-            instructions: [0; MAX_CORES],
+            instructions: [0; CORES],
         }
+    }
+
+    /// Adds a vCPU that has not run.
+    pub fn add(&mut self, vcpu: Vcpu) {
+        self.vcpus.push((vcpu, None));
     }
 
     /// Returns the row of a core's next record.
     ///
     /// # Errors
     /// [`Error::Impossible`] where no hypervisor of this version can have written the record.
-    pub fn enrich(
-        &mut self,
-        core: usize,
-        record: &Record,
-        outside: Option<Outside>,
-    ) -> Result<Row> {
+    pub fn enrich(&mut self, core: usize, record: &Record, seen: Seen) -> Result<Row> {
         let instructions = self
             .instructions
             .get_mut(core)
@@ -175,7 +222,7 @@ impl Enricher {
         }
         let row = Row {
             record: *record,
-            outside,
+            seen,
             core: core as u8,
             vcpu: *vcpu,
             start_instructions: *instructions,
@@ -184,7 +231,7 @@ impl Enricher {
         *instructions += u64::from(record.guest_instructions);
         *before = Some(Before {
             exit: record.exit,
-            intid: intid(record, outside.as_ref()),
+            intid: intid(record, &seen),
             esr: record.esr,
         });
         Ok(row)
@@ -215,7 +262,9 @@ mod tests {
         let mut enricher = Enricher::new(&VCPUS);
         let steps = [(0, 0, 10), (0, 1, 20), (1, 1, 40), (0, 0, 80)];
         let rows = steps.map(|(core, vcpu, count)| {
-            let row = enricher.enrich(core, &record(vcpu, count), None).unwrap();
+            let row = enricher
+                .enrich(core, &record(vcpu, count), Seen::El2)
+                .unwrap();
             (row.start_instructions, row.before.map(|before| before.esr))
         });
         assert_eq!(rows, [(0, None), (10, None), (0, Some(20)), (30, Some(10))]);
@@ -234,12 +283,12 @@ mod tests {
                 "exit reason 11",
             ),
             (0, Record { vcpu: 2, ..good }, "vCPU 2, and there are 2"),
-            (MAX_CORES, good, "core 16"),
+            (CORES, good, "core 256"),
         ];
         for (core, record, sentence) in cases {
             let mut enricher = Enricher::new(&VCPUS);
             let error = enricher
-                .enrich(core, &record, None)
+                .enrich(core, &record, Seen::El2)
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(sentence), "{error}");
@@ -253,7 +302,7 @@ mod tests {
                 pstate,
                 ..Record::default()
             };
-            let row = Enricher::new(&VCPUS).enrich(0, &record, None).unwrap();
+            let row = Enricher::new(&VCPUS).enrich(0, &record, Seen::El2).unwrap();
             (row.el(), row.aarch32())
         };
         // EL0t, EL1t, EL1h, and AArch32's User, Supervisor and System modes.

@@ -287,11 +287,13 @@ pub const COLUMNS: &[Column] = &[
         "an interrupt was pending for the guest at the entry",
         |row| row.inside(row.has(Flags::INTERRUPT_PENDING)),
     ),
-    time("start_ticks", "CNTPCT_EL0 at the entry", |row| {
-        row.inside(row.record.start)
-    }),
-    time("end_ticks", "CNTPCT_EL0 at the exit", |row| {
-        row.inside(row.record.start.wrapping_add(row.record.duration.into()))
+    time(
+        "start_ticks",
+        "CNTPCT_EL0 at the entry, or a trace's clock",
+        |row| row.times().map(|[start, _]| start),
+    ),
+    time("end_ticks", "the same at the exit", |row| {
+        row.times().map(|[_, end]| end)
     }),
     rising(
         "start_instructions",
@@ -430,9 +432,11 @@ pub const COLUMNS: &[Column] = &[
         "CPTR_EL2 bits 31:0 at the entry",
         Value::MaybeNumber(ThirtyTwo, |row| Some(row.outside()?.cptr)),
     ),
-    flag("fp_used", "it used the FP/SIMD registers", |row| {
-        row.has(Flags::FP)
-    }),
+    maybe_flag(
+        "fp_used",
+        "it used the FP/SIMD registers; null if that was not to be seen",
+        Row::used,
+    ),
     flag("sve_used", "it used SVE", |row| row.has(Flags::SVE)),
     flag("za_used", "it used SME", |row| row.has(Flags::ZA)),
     coded(
@@ -459,16 +463,42 @@ pub(super) const SINCE_3: [&str; 6] = [
     "cptr",
 ];
 
+/// The columns that a trace of a KVM host fills.
+pub const TRACED: [&str; 14] = [
+    "vm",
+    "vcpu",
+    "vcpu_index",
+    "core",
+    "loaded",
+    "put",
+    "powered_on",
+    "start_ticks",
+    "end_ticks",
+    "exit_before",
+    "exit_after",
+    "pc",
+    "fp_used",
+    "host_uses",
+];
+
 /// The columns that a replay reads, and no others.
 pub const REPLAYED: [&str; 6] = ["vcpu", "core", "put", "powered_on", "fp_used", "host_uses"];
 
 /// Returns the columns that a replay reads.
 pub fn replayed_columns() -> &'static [Column] {
-    static REPLAYED_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| {
-        let is_replayed = |column: &&Column| REPLAYED.contains(&column.name);
-        COLUMNS.iter().filter(is_replayed).copied().collect()
-    });
+    static REPLAYED_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| only(&REPLAYED));
     &REPLAYED_COLUMNS
+}
+
+/// Returns the columns that a trace fills.
+pub fn traced_columns() -> &'static [Column] {
+    static TRACED_COLUMNS: LazyLock<Vec<Column>> = LazyLock::new(|| only(&TRACED));
+    &TRACED_COLUMNS
+}
+
+fn only(names: &[&str]) -> Vec<Column> {
+    let is_one = |column: &&Column| names.contains(&column.name);
+    COLUMNS.iter().filter(is_one).copied().collect()
 }
 
 #[cfg(test)]

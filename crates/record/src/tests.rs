@@ -16,7 +16,7 @@ use zerocopy::FromBytes;
 use super::{
     End, Error, Event, Metadata, NULL, Outside, RecordFile, RecordWriter, Result, Shape, Vcpu,
     generate, reseal,
-    row::{Enricher, Row},
+    row::{Enricher, Row, Seen},
     schema::{COLUMNS, Column, Value},
     seal,
 };
@@ -143,7 +143,7 @@ proptest! {
         let path = directory.path().join("file.parquet");
         write(&path, COLUMNS, row_group, &records).unwrap();
         let mut enricher = Enricher::new(&VCPUS);
-        let rows = records.iter().map(|(core, record)| enricher.enrich(*core, record, None).unwrap());
+        let rows = records.iter().map(|(core, record)| enricher.enrich(*core, record, Seen::El2).unwrap());
         let rows: Vec<_> = rows.collect();
         let file = RecordFile::open(&path).unwrap();
         prop_assert_eq!(file.windows(), records.len() as u64);
@@ -196,7 +196,7 @@ proptest! {
             RecordWriter::with_columns(file(&path), metadata(), COLUMNS, row_group).unwrap();
         for (core, record, outside) in &windows {
             writer.push_observed(*core, record, *outside).unwrap();
-            rows.push(enricher.enrich(*core, record, Some(*outside)).unwrap());
+            rows.push(enricher.enrich(*core, record, Seen::Observer(*outside)).unwrap());
         }
         writer.finish(End::default()).unwrap();
         let file = RecordFile::open(&path).unwrap();

@@ -1,13 +1,12 @@
 //! The windows of a record one after the other, with all that is shown of them, in memory that does not
 //! grow with the file.
 
-use trapcast_trace::report::MAX_CORES;
-
 use super::{
     Event,
     column::{Columns, NULL},
     error::Result,
     reader::RecordFile,
+    row::CORES,
 };
 
 /// One window, as `docs/records.md` has its columns.
@@ -29,7 +28,7 @@ pub struct Window {
     pub mark: bool,
     /// An interrupt was pending for the guest at the entry.
     pub interrupt_pending: bool,
-    /// CNTPCT_EL0 at the entry, in ticks. In an observer's record, which has no ticks, one stands for each
+    /// CNTPCT_EL0 at the entry, or the clock of a host's trace, in ticks. In an observer's record, which has no ticks, one stands for each
     /// instruction that is known to have been executed on the core before.
     pub start: u64,
     /// The same at the exit.
@@ -44,12 +43,12 @@ pub struct Window {
     pub intid: Option<u16>,
     /// Where the guest resumed.
     pub pc: u64,
-    /// The exception level at which it did.
-    pub el: u8,
+    /// The exception level at which it did, if it is known.
+    pub el: Option<u8>,
     /// Whether it did so in AArch32 state.
     pub aarch32: bool,
-    /// It used the FP/SIMD registers.
-    pub used: bool,
+    /// Whether it used the FP/SIMD registers, if that was to be seen.
+    pub used: Option<bool>,
     /// Instructions into the window at the first use.
     pub first_use: Option<u32>,
     /// Times that the hypervisor used the registers itself after it.
@@ -57,10 +56,10 @@ pub struct Window {
 }
 
 impl Window {
-    /// Returns what a replay needs of it.
+    /// Returns what a replay needs of it, as if one of which that is not known had not used the registers.
     pub fn event(&self) -> Event {
         let flags = [
-            (self.used, Event::USED),
+            (self.used == Some(true), Event::USED),
             (self.put, Event::PUT),
             (self.host_uses != 0, Event::HOST),
             (self.powered_on, Event::POWERED_ON),
@@ -107,7 +106,7 @@ const NAMES: [&str; 23] = [
 pub struct Windows<'a> {
     columns: Columns<'a, { NAMES.len() }>,
     /// Instructions of each core so far, where there are no ticks.
-    executed: [u64; MAX_CORES],
+    executed: [u64; CORES],
 }
 
 impl RecordFile {
@@ -119,7 +118,7 @@ impl RecordFile {
         let columns = self.columns(0..self.row_group_count(), NAMES)?;
         Ok(Windows {
             columns,
-            executed: [0; MAX_CORES],
+            executed: [0; CORES],
         })
     }
 }
@@ -142,7 +141,7 @@ impl Windows<'_> {
 }
 
 /// Returns the window of these values, which are in the order of [`NAMES`], and counts its core's instructions.
-fn window(values: [u64; NAMES.len()], executed: &mut [u64; MAX_CORES]) -> Window {
+fn window(values: [u64; NAMES.len()], executed: &mut [u64; CORES]) -> Window {
     let [
         vcpu,
         core,
@@ -196,9 +195,9 @@ fn window(values: [u64; NAMES.len()], executed: &mut [u64; MAX_CORES]) -> Window
         exit: exit as u8,
         intid: known(intid).map(|intid| intid as u16),
         pc,
-        el: el as u8,
-        aarch32: aarch32 != 0,
-        used: used != 0,
+        el: known(el).map(|el| el as u8),
+        aarch32: aarch32 == 1,
+        used: known(used).map(|used| used != 0),
         first_use: known(first_use),
         host_uses: host_uses as u16,
     }

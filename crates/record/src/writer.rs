@@ -11,9 +11,9 @@ use trapcast_trace::record::Record;
 use super::{
     encoder::Encoder,
     error::{Error, Result},
-    metadata::Metadata,
-    row::{Enricher, Outside, Row},
-    schema::{COLUMNS, Column},
+    metadata::{Metadata, Vcpu},
+    row::{Enricher, Outside, Row, Seen, Traced},
+    schema::{COLUMNS, Column, traced_columns},
     seal,
 };
 
@@ -63,6 +63,14 @@ impl<W: Output> RecordWriter<W> {
         Self::with_columns(output, metadata, COLUMNS, ROW_GROUP)
     }
 
+    /// Begins a record of what a trace of a host tells.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn of_trace(output: W, metadata: Metadata) -> Result<Self> {
+        Self::with_columns(output, metadata, traced_columns(), ROW_GROUP)
+    }
+
     /// As [`new`](Self::new), with other columns or smaller row groups.
     pub(super) fn with_columns(
         output: W,
@@ -90,7 +98,7 @@ impl<W: Output> RecordWriter<W> {
     /// [`Error::Unwritable`] where the output cannot be written.
     pub fn push(&mut self, core: usize, records: &[Record]) -> Result<()> {
         for record in records {
-            self.add(core, record, None)?;
+            self.add(core, record, Seen::El2)?;
         }
         Ok(())
     }
@@ -100,11 +108,30 @@ impl<W: Output> RecordWriter<W> {
     /// # Errors
     /// As [`push`](Self::push).
     pub fn push_observed(&mut self, core: usize, record: &Record, outside: Outside) -> Result<()> {
-        self.add(core, record, Some(outside))
+        self.add(core, record, Seen::Observer(outside))
     }
 
-    fn add(&mut self, core: usize, record: &Record, outside: Option<Outside>) -> Result<()> {
-        self.rows.push(self.enricher.enrich(core, record, outside)?);
+    /// Adds a window that a trace of a host tells of, in the order of its core and of all.
+    ///
+    /// # Errors
+    /// As [`push`](Self::push).
+    pub fn push_traced(&mut self, core: usize, record: &Record, traced: Traced) -> Result<()> {
+        self.add(core, record, Seen::Host(traced))
+    }
+
+    /// What the record says of itself, which is written at its end.
+    pub const fn metadata_mut(&mut self) -> &mut Metadata {
+        &mut self.metadata
+    }
+
+    /// Adds a vCPU, which has the next number.
+    pub fn add_vcpu(&mut self, vcpu: Vcpu) {
+        self.metadata.vcpus.push(vcpu);
+        self.enricher.add(vcpu);
+    }
+
+    fn add(&mut self, core: usize, record: &Record, seen: Seen) -> Result<()> {
+        self.rows.push(self.enricher.enrich(core, record, seen)?);
         self.windows += 1;
         if self.rows.len() == PARCEL {
             self.flush()?;

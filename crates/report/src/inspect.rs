@@ -40,6 +40,8 @@ pub struct Summary {
     pub el2_instructions: u64,
     /// Windows from an entry to its exit.
     pub entry_windows: WindowFigures,
+    /// Entry windows of which is not known whether they used the registers; no other figure has them.
+    pub unseen_windows: u64,
     /// Windows from load to put.
     pub load_windows: WindowFigures,
     /// Each vCPU that ran.
@@ -148,12 +150,20 @@ struct VcpuTally {
 /// Windows of one kind, and whether the last one used the registers.
 #[derive(Clone, Default)]
 struct Windows {
+    /// Of those of which that is known.
     report: WindowReport,
     last: Option<bool>,
+    /// The others.
+    unseen: u64,
 }
 
 impl Windows {
-    fn add(&mut self, used: bool) {
+    fn add(&mut self, used: Option<bool>) {
+        let Some(used) = used else {
+            self.unseen += 1;
+            self.last = None;
+            return;
+        };
         self.report.windows += 1;
         self.report.used += u64::from(used);
         if let Some(last) = self.last.replace(used) {
@@ -165,6 +175,8 @@ impl Windows {
 #[derive(Clone, Copy, Default)]
 struct ExitTally {
     windows: u64,
+    /// Of these, those of which is known whether they used the registers.
+    seen: u64,
     used: u64,
     next: u64,
     next_used: u64,
@@ -189,11 +201,12 @@ impl Tally {
         let vcpu = &mut self.vcpus[number];
         let exit = usize::from(window.exit);
         if let Some(before) = vcpu.exit.replace(exit) {
-            self.exits[before].next += 1;
-            self.exits[before].next_used += u64::from(window.used);
+            self.exits[before].next += u64::from(window.used.is_some());
+            self.exits[before].next_used += u64::from(window.used == Some(true));
         }
         self.exits[exit].windows += 1;
-        self.exits[exit].used += u64::from(window.used);
+        self.exits[exit].seen += u64::from(window.used.is_some());
+        self.exits[exit].used += u64::from(window.used == Some(true));
         if let Some(distance) = vcpu.add(window) {
             self.distances.add(distance);
         }
@@ -210,7 +223,8 @@ impl Tally {
     fn mark(&mut self, vm: u16) {
         let vcpus = self.vcpus.iter_mut().zip(&self.places);
         for (vcpu, _) in vcpus.filter(|(_, place)| place.vm == vm) {
-            vcpu.boot_windows.get_or_insert(vcpu.entry.report.windows);
+            vcpu.boot_windows
+                .get_or_insert(vcpu.entry.report.windows + vcpu.entry.unseen);
         }
     }
 
@@ -232,10 +246,11 @@ impl Tally {
             seconds: (frequency > 0).then(|| ticks as f64 / frequency as f64),
             guest_instructions: self.guest_instructions,
             el2_instructions: self.el2_instructions,
+            unseen_windows: self.vcpus.iter().map(|vcpu| vcpu.entry.unseen).sum(),
             entry_windows: sum(|vcpu| &vcpu.entry),
             load_windows: sum(|vcpu| &vcpu.load),
             vcpus: vcpus
-                .filter(|(_, vcpu)| vcpu.entry.report.windows > 0)
+                .filter(|(_, vcpu)| vcpu.entry.report.windows + vcpu.entry.unseen > 0)
                 .map(|(number, vcpu)| vcpu.summary(number, metadata.vcpus[number]))
                 .collect(),
             exits: self.exit_summaries(),
@@ -252,7 +267,7 @@ impl Tally {
             .map(|(name, exit)| ExitSummary {
                 exit: name,
                 windows: exit.windows,
-                used_share: share(exit.used, exit.windows),
+                used_share: share(exit.used, exit.seen),
                 next_used_share: share(exit.next_used, exit.next),
             })
             .collect()
@@ -264,9 +279,11 @@ impl VcpuTally {
     fn add(&mut self, window: &Window) -> Option<u64> {
         let used = window.used;
         self.entry.add(used);
+        // The registers are used within a load before windows of it are unseen.
+        let used = used == Some(true);
         self.load_used = used || self.load_used && !window.loaded;
         if window.put {
-            self.load.add(self.load_used);
+            self.load.add(Some(self.load_used));
             self.load_used = false;
         }
         self.preemptions += u64::from(window.preempted);

@@ -63,11 +63,11 @@ struct Details {
     window: u64,
     exit: &'static str,
     pc: String,
-    el: u8,
+    el: Option<u8>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     aarch32: bool,
     gate: &'static str,
-    used: bool,
+    used: Option<bool>,
     #[serde(rename = "first use", skip_serializing_if = "Option::is_none")]
     first_use: Option<u32>,
     instructions: u64,
@@ -215,7 +215,7 @@ impl Core {
             used: 0,
         });
         load.windows += 1;
-        load.used += u64::from(window.used);
+        load.used += u64::from(window.used == Some(true));
         if !window.put {
             return Ok(());
         }

@@ -13,6 +13,16 @@ if [ ! -c /dev/kvm ]; then
     poweroff -f
 fi
 echo "host: up"
+# What records the host, if something does: it is ended after the VMs, and what it wrote is printed.
+if [ -f /host/recorder ]; then
+    sh /host/recorder -s 100000 -o /tmp/trace 2>&1 &
+    recorder=$!
+    while [ ! -e /tmp/trace.part ] && [ -d "/proc/$recorder" ]; do
+        sleep 1
+    done
+    sleep 1
+fi
+vms=
 for directory in /vm/*; do
     vm=${directory#/vm/}
     (
@@ -24,6 +34,17 @@ for directory in /vm/*; do
         done
         echo "host: vm$vm: status $(cat "/tmp/status$vm")"
     ) &
+    vms="$vms $!"
 done
-wait
+wait $vms
+if [ -f /host/recorder ]; then
+    kill -TERM "$recorder" 2>/dev/null
+    wait "$recorder"
+    echo "host: recorder: status $?"
+    ls /sys/kernel/tracing/instances
+    cat /sys/kernel/tracing/kprobe_events
+    echo "host: trace begins"
+    [ ! -f /tmp/trace ] || gzip -c /tmp/trace | base64
+    echo "host: trace ends"
+fi
 poweroff -f

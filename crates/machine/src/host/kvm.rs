@@ -103,6 +103,16 @@ impl KvmHost {
     /// [`Error::Input`] where something is not downloaded or built, the core has no VHE and it is asked for, or
     /// this machine has too little memory.
     pub fn prepare(&self, paths: &Paths) -> Result<Prepared> {
+        self.prepare_recorded(paths, None)
+    }
+
+    /// As [`prepare`](Self::prepare), with a script that records what the host does while its VMs run. It is called
+    /// with `-s` and `-o` as `trapcast host-recorder`'s is; what it wrote is on the console, compressed and in base64,
+    /// between two lines that say so.
+    ///
+    /// # Errors
+    /// Those of [`prepare`](Self::prepare).
+    pub fn prepare_recorded(&self, paths: &Paths, recorder: Option<&str>) -> Result<Prepared> {
         some(&self.vms)?;
         if self.mode == Mode::Vhe {
             let refused = |_| {
@@ -114,7 +124,7 @@ impl KvmHost {
             self.cpu.vhe(Some(true)).map_err(refused)?;
         }
         let kernel = self.kernel.open(paths)?;
-        let initrd = self.initrd(paths)?;
+        let initrd = self.initrd(paths, recorder)?;
         let size = self.memory(&kernel, initrd.len() as u64)?;
         let (ram, initrd) = (
             MemoryFile::zeroed(size)?,
@@ -124,7 +134,7 @@ impl KvmHost {
         let mut arguments = board(self.cpu, self.cores, self.icount, &ram, size);
         arguments.extend(["-kernel".into(), kernel_file.path().into()]);
         arguments.extend(["-initrd".into(), initrd.path().into()]);
-        arguments.extend(["-append".into(), self.bootargs().into()]);
+        arguments.extend(["-append".into(), self.bootargs(recorder.is_some()).into()]);
         Ok(Prepared {
             arguments,
             kind: Kind::Kvm,
@@ -133,7 +143,8 @@ impl KvmHost {
         })
     }
 
-    fn bootargs(&self) -> String {
+    /// What the host's kernel is told; one that is traced prepares its tracers.
+    fn bootargs(&self, is_traced: bool) -> String {
         let mode = self.mode.bootargs();
         let mitigations = if self.mitigations {
             ""
@@ -141,7 +152,10 @@ impl KvmHost {
             "mitigations=off"
         };
         let words = format!("{BOOTARGS} {mode} {mitigations} patience={}", self.patience);
-        words.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+        let words = words
+            .split_ascii_whitespace()
+            .filter(|word| !(is_traced && word.starts_with("initcall_blacklist=")));
+        words.collect::<Vec<_>>().join(" ")
     }
 
     /// Bytes of RAM that the host needs: it holds its initrd twice while it unpacks it, and each VMM its guest's
@@ -162,7 +176,7 @@ impl KvmHost {
         Ok(size)
     }
 
-    fn initrd(&self, paths: &Paths) -> Result<Vec<u8>> {
+    fn initrd(&self, paths: &Paths, recorder: Option<&str>) -> Result<Vec<u8>> {
         let vmm = Userland::of(paths.hosts("vmm")?, "scripts/hosts.sh").closure(&[VMM])?;
         let mut archive = Archive::default();
         for directory in ["bin", "dev", "kernels", "vm"] {
@@ -177,6 +191,10 @@ impl KvmHost {
         archive.device("dev/null", 1, 3)?;
         archive.program("bin/busybox", &read(&paths.guest("busybox")?)?)?;
         archive.program("init", INIT.as_bytes())?;
+        if let Some(recorder) = recorder {
+            archive.directory("host")?;
+            archive.program("host/recorder", recorder.as_bytes())?;
+        }
         for (name, content) in &vmm {
             archive.program(name, content)?;
         }
@@ -269,8 +287,10 @@ mod tests {
 
     #[test]
     fn the_hosts_kernel_is_told_the_mode() {
-        assert!(!host(Mode::Vhe).bootargs().contains("kvm-arm.mode"));
-        let words = host(Mode::Protected).bootargs();
+        assert!(!host(Mode::Vhe).bootargs(false).contains("kvm-arm.mode"));
+        let words = host(Mode::Vhe).bootargs(true);
+        assert!(!words.contains("tracer_init_tracefs"), "{words}");
+        let words = host(Mode::Protected).bootargs(false);
         assert!(
             words.ends_with("kvm-arm.mode=protected mitigations=off patience=30"),
             "{words}"

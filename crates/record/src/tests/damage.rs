@@ -32,18 +32,18 @@ fn a_newer_format_and_metadata_that_lack_are_refused() {
     let (_directory, path) = small(10);
     forge(
         &path,
-        b"trapcast.format\x18\x013",
         b"trapcast.format\x18\x014",
+        b"trapcast.format\x18\x015",
     );
     let sentence = refusal(&path);
     assert!(
-        sentence.contains("newer trapcast (format 4; this one reads 3)"),
+        sentence.contains("newer trapcast (format 5; this one reads 4)"),
         "{sentence}"
     );
     let (_directory, path) = small(10);
     forge(
         &path,
-        b"trapcast.format\x18\x013",
+        b"trapcast.format\x18\x014",
         b"trapcast.format\x18\x011",
     );
     assert!(refusal(&path).contains("unknown format 1"));

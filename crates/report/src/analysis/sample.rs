@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::record::{self, NULL, RecordFile};
-use trapcast_tool::{error::Result, signals};
+use trapcast_tool::{
+    error::{Error, Result},
+    signals,
+};
 
 /// From which row of a file on the windows of a VM are its program's, by the VM's number.
 pub type WorkBegins = BTreeMap<u16, u64>;
@@ -81,6 +84,12 @@ pub fn read(
                 after,
                 first_use,
             ] = batch.map(|column| column[row]);
+            if used == NULL {
+                return Err(Error::input(format!(
+                    "{} has windows of which is not known whether they used the registers, and this needs each",
+                    file.path().display()
+                )));
+            }
             let begin = work_begins.get(&vcpus[vcpu as usize].vm);
             each(&Sample {
                 vcpu: vcpu as u16,

@@ -38,6 +38,13 @@ fn about(summary: &Summary) -> String {
     let time = summary
         .seconds
         .map_or("-".to_string(), |seconds| format!("{seconds:.3} s"));
+    let windows = match summary.unseen_windows {
+        0 => metadata.windows.to_string(),
+        unseen => format!(
+            "{}; of {unseen} it is not known whether they used the registers, and no figure has them",
+            metadata.windows
+        ),
+    };
     let lines = [
         (
             "file",
@@ -64,7 +71,7 @@ fn about(summary: &Summary) -> String {
             "guests",
             format!("{} VMs, {} vCPUs", metadata.vms, metadata.vcpus.len()),
         ),
-        ("windows", metadata.windows.to_string()),
+        ("windows", windows),
         (
             "waits",
             format!("{} times for room in a ring", metadata.waits),
@@ -72,7 +79,7 @@ fn about(summary: &Summary) -> String {
         (
             "time",
             match metadata.recorder {
-                Recorder::El2 => format!(
+                Recorder::El2 | Recorder::Host => format!(
                     "{time}, {} ticks of {} Hz",
                     summary.ticks, metadata.counter_frequency
                 ),
