@@ -12,6 +12,7 @@ use trapcast_machine::{
 use trapcast_record::{Metadata, RecordFile, Window};
 use trapcast_study::observing::Observer;
 use trapcast_tool::{error::Result, paths::Paths};
+use trapcast_trace::report::EXIT_NAMES;
 
 use crate::{
     LIMIT, PROGRAMS, kvm,
@@ -107,57 +108,112 @@ pub fn agree(paths: &Paths, kernel: Kernel, mode: Mode) -> Outcomes {
     })?;
     let traced = imported(&text)?;
     let observed = observer.seen()?;
-    let keys = |vcpu, pc, loaded, put| (vcpu, pc, loaded, put);
-    let seen: Vec<_> = observed
-        .windows
-        .iter()
-        .map(|window| keys(window.vcpu, window.seen.pc, window.loaded, window.put))
-        .collect();
-    let told: Vec<_> = traced
-        .iter()
-        .map(|window| keys(window.vcpu, window.pc, window.loaded, window.put))
-        .collect();
-    // KVM traces the PC before it steps over an instruction that it emulated.
-    let same = |seen: &(u16, u64, bool, bool), told: &(u16, u64, bool, bool)| {
-        seen.1.wrapping_sub(told.1) & !4 == 0
-            && (seen.0, seen.2, seen.3) == (told.0, told.2, told.3)
-    };
+    let seen: Vec<_> = observed.windows.iter().map(Key::of_observed).collect();
+    let told = entered(&traced, &seen);
     let differs = seen
         .iter()
         .zip(&told)
-        .position(|(seen, told)| !same(seen, told));
+        .position(|(seen, told)| !seen.is(told));
     check(differs.is_none() && seen.len() == told.len(), || {
-        let around = |keys: &[(u16, u64, bool, bool)]| {
-            let place = differs.unwrap_or(seen.len().min(told.len()));
-            let some = &keys[place.saturating_sub(4).min(keys.len())..(place + 4).min(keys.len())];
-            some.iter()
+        let place = differs.unwrap_or(seen.len().min(told.len()));
+        let around = |keys: &[Key]| {
+            let range = place.saturating_sub(4).min(keys.len())..(place + 4).min(keys.len());
+            keys[range]
+                .iter()
                 .map(|key| format!("{key:x?}\n"))
                 .collect::<String>()
         };
         format!(
-            "{} windows observed, {} traced; around the first that differs, {differs:?}:\n{}and\n{}",
+            "{} windows observed, {} of {} traced; around {place}:\n{}and\n{}",
             seen.len(),
             told.len(),
+            traced.len(),
             around(&seen),
             around(&told)
         )
     })?;
-    let (mut known, mut wrong) = (0, Vec::new());
-    for (number, (window, told)) in observed.windows.iter().zip(&traced).enumerate() {
-        if let Some(used) = told.used {
-            known += 1;
-            if used != window.used() {
-                wrong.push(number);
+    let uses = observed
+        .windows
+        .iter()
+        .map(|window| window.used())
+        .zip(&told);
+    let known = uses.clone().filter(|(_, told)| told.used.is_some()).count();
+    let wrong = uses
+        .filter(|(used, told)| told.used.is_some_and(|told| told != *used))
+        .count();
+    check(wrong == 0 && known > told.len() / 2, || {
+        format!("{known} windows known of {}, {wrong} wrong", told.len())
+    })
+}
+
+/// What both see of a window.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    vcpu: u16,
+    pc: u64,
+    loaded: bool,
+    put: bool,
+    used: Option<bool>,
+    /// Whether an interrupt ended it.
+    interrupted: bool,
+}
+
+impl Key {
+    fn of_observed(window: &trapcast_observe::Window) -> Self {
+        Self {
+            vcpu: window.vcpu,
+            pc: window.seen.pc,
+            loaded: window.loaded,
+            // From outside, a put shows by what runs next.
+            put: window.put || window.next.is_none(),
+            used: Some(window.used()),
+            interrupted: false,
+        }
+    }
+
+    fn of_traced(window: &Window) -> Self {
+        Self {
+            vcpu: window.vcpu,
+            pc: window.pc,
+            loaded: window.loaded,
+            put: window.put,
+            used: window.used,
+            interrupted: EXIT_NAMES[usize::from(window.exit)] == "interrupt",
+        }
+    }
+
+    /// Whether it resumes where another does; KVM traces the PC before it steps over an instruction that it emulated.
+    fn resumes_at(&self, told: &Self) -> bool {
+        self.vcpu == told.vcpu && self.pc.wrapping_sub(told.pc) & !4 == 0
+    }
+
+    fn is(&self, told: &Self) -> bool {
+        self.resumes_at(told) && (self.loaded, self.put) == (told.loaded, told.put)
+    }
+}
+
+/// The traced windows, without those that were none: KVM traces an entry before it looks whether an interrupt is
+/// pending, and then does not enter the guest. What it says of a load and a put there belongs to its neighbours.
+fn entered(traced: &[Window], seen: &[Key]) -> Vec<Key> {
+    let mut told: Vec<Key> = Vec::new();
+    let mut loaded = false;
+    for window in traced {
+        let mut key = Key::of_traced(window);
+        let is_loaded = loaded || key.loaded;
+        let is_this = |seen: &Key| seen.resumes_at(&key) && seen.loaded == is_loaded;
+        let is_seen = seen.get(told.len()).is_none_or(is_this);
+        match told.last_mut() {
+            Some(last) if !is_seen && (key.interrupted || last.interrupted) => {
+                last.put |= key.put;
+                loaded |= key.loaded;
+            }
+            _ => {
+                key.loaded |= std::mem::take(&mut loaded);
+                told.push(key);
             }
         }
     }
-    check(wrong.is_empty() && known > traced.len() / 2, || {
-        format!(
-            "{known} windows known of {}, {} wrong: {wrong:?}",
-            traced.len(),
-            wrong.len()
-        )
-    })
+    told
 }
 
 /// Protected KVM is refused on the host already.
