@@ -11,5 +11,5 @@ mod tests;
 pub use host::{Tally, Window};
 pub use import::{Error, Imported, import};
 
-/// A script for the host that records what [`import`] reads: sh and tracefs.
+/// A script for the host that records what [`import()`] reads: sh and tracefs.
 pub const RECORDER: &str = include_str!("../scripts/kvm-ftrace.sh");

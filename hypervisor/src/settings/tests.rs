@@ -154,8 +154,8 @@ fn sentences_say_what_is_wrong_and_what_to_write() {
     assert_eq!(
         sentence("vm0.scheme=lazy"),
         "the setting \"vm0.scheme=lazy\" is not understood: expected one of the schemes none, \
-         eager, per-entry, last-trap, until-put, counter, credit, owner, \
-         forecast"
+         eager, per-entry, last-trap, until-put, eager-until-put, kvm, counter, credit, owner, \
+         eager-owner, forecast"
     );
     // A command line must not send control characters to a console.
     assert!(sentence("\u{1b}[2J").contains("\\u{1b}[2J"));

@@ -99,7 +99,7 @@ pub fn core<'a>(observations: &[&'a Observation]) -> Option<&'a str> {
     Some(&first.cpu)
 }
 
-/// Compares Trapcast with the others in each measure that both have, on [`core()`]. A policy that does not switch the
+/// Compares Trapcast with the others in each measure that both have, on `core()`. A policy that does not switch the
 /// registers is left out.
 pub fn rivals(observations: &[&Observation]) -> Vec<Rival> {
     let cpu = core(observations);
