@@ -37,7 +37,7 @@ pub struct Columns<'a, const N: usize> {
 
 impl RecordFile {
     /// Returns columns of some row groups, of which nothing is read yet. All values are numbers: booleans
-    /// 0 or 1, kinds of exit indices into [`EXIT_NAMES`], and [`NULL`] where there is none. A column that
+    /// 0 or 1, kinds of exit indices into [`EXIT_NAMES`](trapcast_trace::report::EXIT_NAMES), and [`NULL`] where there is none. A column that
     /// the file may leave out, and does, is asked for in vain.
     ///
     /// # Errors
