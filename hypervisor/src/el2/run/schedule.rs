@@ -206,9 +206,9 @@ fn poll(core: &mut Core) {
 fn finish(core: &mut Core) -> ! {
     static ARRIVED: AtomicUsize = AtomicUsize::new(0);
     core.lap();
-    host_simd::check_canary(core);
     core.recorder.finish();
     core.shared.keeps(core.switch.owner());
+    host_simd::end(core);
     let others = shared::count() - 1;
     let before = ARRIVED.fetch_add(1, Ordering::AcqRel);
     if before == 0 {

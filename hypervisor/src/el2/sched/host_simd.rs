@@ -27,6 +27,23 @@ pub const CANARY: FpSimd = {
 /// `trapcast-fpsimd` that do so.
 pub fn with<T>(core: &mut Core, section: impl FnOnce() -> T) -> T {
     check_canary(core);
+    let result = borrowed(core, section);
+    core.report.host_uses += 1;
+    core.recorder.host_used();
+    result
+}
+
+/// The end of a run: the host takes its registers back from whoever has them, and looks what became of them. It is no use
+/// that counts.
+pub fn end(core: &mut Core) {
+    if core.switch.owner() != core.host {
+        borrowed(core, || ());
+    }
+    check_canary(core);
+}
+
+/// Saves the registers for their owner, runs `section`, and loads the host's.
+fn borrowed<T>(core: &mut Core, section: impl FnOnce() -> T) -> T {
     match core.switch.host_begin() {
         Some((owner, held)) => {
             core.unlock(held);
@@ -39,8 +56,6 @@ pub fn with<T>(core: &mut Core, section: impl FnOnce() -> T) -> T {
     let host = core.switch.host_end();
     // SAFETY: as above; the section's own values are of no use any more.
     unsafe { FpSimd::load(host.fp()) }
-    core.report.host_uses += 1;
-    core.recorder.host_used();
     result
 }
 
