@@ -288,7 +288,7 @@ fn what_is_no_record_is_refused_in_one_sentence() {
     forge("foreign", &[(b"trapcast.format", b"somebody.format")]);
     forge(
         "newer",
-        &[(b"trapcast.format\x18\x013", b"trapcast.format\x18\x014")],
+        &[(b"trapcast.format\x18\x014", b"trapcast.format\x18\x015")],
     );
     forge("without", &[(b"fp_used", b"fp_lost")]);
     // Two columns change their names.
@@ -310,9 +310,9 @@ fn what_is_no_record_is_refused_in_one_sentence() {
         ("foreign", "is a Parquet file, but no record of Trapcast"),
         (
             "newer",
-            "was written by a newer trapcast (format 4; this one reads 3)",
+            "was written by a newer trapcast (format 5; this one reads 4)",
         ),
-        ("without", "has no column fp_used (bool)"),
+        ("without", "has no column fp_used (bool or null)"),
         (
             "wrong_type",
             "has a column loaded of type uint32; a record's is bool",
