@@ -45,7 +45,7 @@ const DC_CISW: SystemRegister = SystemRegister::new(1, 0, 7, 14, 2);
 #[inline(never)]
 pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Next {
     if access.read {
-        let Some(value) = read(vcpu, access.register) else {
+        let Some(value) = read(vcpu, core, access.register) else {
             inject::undefined(vcpu);
             return Next::Again;
         };
@@ -66,7 +66,7 @@ pub fn access(vcpu: &mut Vcpu, core: &Core, access: SystemRegisterAccess) -> Nex
 pub fn access_aarch32(vcpu: &mut Vcpu, core: &Core, syndrome: Syndrome) {
     let access = CoprocessorAccess::new(syndrome);
     let done = if access.read {
-        let value = read(vcpu, access.register);
+        let value = read(vcpu, core, access.register);
         if let Some(value) = value {
             if access.reads_to_flags() {
                 let pstate = aarch32::with_flags(mrs!("spsr_el2"), value);
@@ -92,13 +92,13 @@ pub fn access_aarch32(vcpu: &mut Vcpu, core: &Core, syndrome: Syndrome) {
 }
 
 #[inline]
-fn read(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
+fn read(vcpu: &mut Vcpu, core: &Core, register: SystemRegister) -> Option<u64> {
     let id = vcpu.vm.id_registers.get(register);
-    id.or_else(|| read_other(vcpu, register))
+    id.or_else(|| read_other(vcpu, core, register))
 }
 
 #[inline(never)]
-fn read_other(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
+fn read_other(vcpu: &mut Vcpu, core: &Core, register: SystemRegister) -> Option<u64> {
     match register {
         ACTLR_EL1 | REVIDR_EL1 | AIDR_EL1 => Some(0),
         // No tightly coupled memory, and one TLB for instructions and data.
@@ -109,7 +109,7 @@ fn read_other(vcpu: &mut Vcpu, register: SystemRegister) -> Option<u64> {
         ICC_SRE_EL1 => Some(ICC_SRE_VALUE),
         CNTPCT_EL0 => Some(timer::now()),
         _ => match physical_timer::Register::decode(register) {
-            Some(register) => Some(vcpu.physical_timer.read(register, timer::now())),
+            Some(register) => Some(read_physical_timer(vcpu, core, register)),
             None => debug::read(&mut vcpu.debug, vcpu.aarch32, register),
         },
     }
@@ -144,6 +144,19 @@ fn write_other(vcpu: &mut Vcpu, core: &Core, register: SystemRegister, value: u6
         },
     }
     true
+}
+
+/// The line is what the guest reads of it: EL2's own timer, which would raise it, may fire late.
+fn read_physical_timer(vcpu: &mut Vcpu, core: &Core, register: physical_timer::Register) -> u64 {
+    let now = timer::now();
+    let value = vcpu.physical_timer.read(register, now);
+    if vcpu.physical_timer.deadline() <= now {
+        let high = vcpu.physical_timer.look(now);
+        change_vgic(vcpu, core, |vgic| {
+            vgic.set_level(vcpu.index, physical_timer::INTID, high)
+        });
+    }
+    value
 }
 
 fn write_physical_timer(
