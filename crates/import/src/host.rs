@@ -96,7 +96,8 @@ pub struct Tally {
 #[derive(Debug, Default)]
 pub struct Host {
     threads: HashMap<u32, Thread>,
-    numbers: HashMap<Key, u16>,
+    /// By vCPU and VM: another VM may get the memory of one that is gone.
+    numbers: HashMap<(Key, Key), u16>,
     vms: HashMap<Key, (u16, u16)>,
     vcpus: Vec<Vcpu>,
     waiting: VecDeque<Slot>,
@@ -298,22 +299,18 @@ impl Host {
 
     /// The number of a vCPU of a VM, by the order of their first entries; `None` if there are more than a record has.
     fn number(&mut self, (key, vm): (Key, Key)) -> Option<u16> {
-        match self.numbers.get(&key) {
-            Some(number) => Some(*number),
-            None => self.add(key, vm),
+        if let Some(number) = self.numbers.get(&(key, vm)) {
+            return Some(*number);
         }
-    }
-
-    fn add(&mut self, key: Key, vm: Key) -> Option<u16> {
         let number = u16::try_from(self.vcpus.len()).ok()?;
         let vms = u16::try_from(self.vms.len()).ok()?;
+        self.numbers.insert((key, vm), number);
         let (vm, index) = self.vms.entry(vm).or_insert((vms, 0));
         self.vcpus.push(Vcpu {
             vm: *vm,
             index: *index,
         });
         *index += 1;
-        self.numbers.insert(key, number);
         Some(number)
     }
 
@@ -322,20 +319,13 @@ impl Host {
         let is_late = entry.time < *entered;
         *entered = entry.time.max(*entered);
         let next = self.first + self.waiting.len() as u64;
-        let loaded = self
-            .threads
-            .get(&entry.thread)
-            .and_then(|thread| thread.load.as_ref());
-        let Some((vcpu, is_open)) = loaded.map(|load| (load.vcpu, load.open.is_some())) else {
+        let Some(vcpu) = load_of(&mut self.threads, entry).map(|load| load.vcpu) else {
             self.tally.entries_without_load += 1;
             return;
         };
         let number = self.number(vcpu);
-        let load = self
-            .threads
-            .get_mut(&entry.thread)
-            .and_then(|thread| thread.load.as_mut());
-        let (Some(number), Some(load), false, false) = (number, load, is_open, is_late) else {
+        let load = load_of(&mut self.threads, entry).filter(|load| load.open.is_none() && !is_late);
+        let (Some(number), Some(load)) = (number, load) else {
             // It is in the guest already, comes before what its CPU did last, or there are too many vCPUs.
             self.broken(entry.thread);
             self.tally.entries_without_load += 1;
@@ -370,11 +360,7 @@ impl Host {
 
     /// Notes whose the registers are after an exit, or that the kernel takes them.
     fn look(&mut self, entry: &Entry<'_>, step: Step) {
-        let Some(load) = self
-            .threads
-            .get_mut(&entry.thread)
-            .and_then(|thread| thread.load.as_mut())
-        else {
+        let Some(load) = load_of(&mut self.threads, entry) else {
             return;
         };
         match (step, &mut load.open) {
@@ -399,25 +385,17 @@ impl Host {
     }
 
     fn exit(&mut self, entry: &Entry<'_>, exit: Exit) {
-        let Some(load) = self
-            .threads
-            .get_mut(&entry.thread)
-            .and_then(|thread| thread.load.as_mut())
-        else {
+        let Some(load) = load_of(&mut self.threads, entry) else {
             return;
         };
-        let Some(open) = load.open.take() else {
+        // What was not entered, or where KVM did not look whose the registers are, or where the guest lost them to
+        // nobody. The window stays open, as what it was is not known.
+        let guest_owns = load.guest_owns;
+        let is_sound = |open: &mut Open| open.synced && (open.bound || !guest_owns);
+        let Some(open) = load.open.take_if(is_sound) else {
             return self.broken(entry.thread);
         };
-        let used = match (load.guest_owns, open.bound) {
-            (false, used) => Some(used),
-            (true, true) => None,
-            // Nobody took them.
-            (true, false) => return self.broken(entry.thread),
-        };
-        if !open.synced {
-            return self.broken(entry.thread);
-        }
+        let used = (!guest_owns).then_some(open.bound);
         load.guest_owns = open.bound && !open.taken;
         let slot = &mut self.waiting[(open.slot - self.first) as usize];
         slot.window.end = entry.time;
@@ -426,17 +404,13 @@ impl Host {
     }
 
     fn put(&mut self, entry: &Entry<'_>) {
-        let Some(load) = self
-            .threads
-            .get_mut(&entry.thread)
-            .and_then(|thread| thread.load.take())
-        else {
-            return;
-        };
-        if load.open.is_some() {
-            self.threads.entry(entry.thread).or_default().load = Some(load);
+        if load_of(&mut self.threads, entry).is_some_and(|load| load.open.is_some()) {
             return self.broken(entry.thread);
         }
+        let thread = self.threads.get_mut(&entry.thread);
+        let Some(load) = thread.and_then(|thread| thread.load.take()) else {
+            return;
+        };
         if load.windows == 0 {
             self.tally.empty_loads += 1;
             return;
@@ -524,4 +498,9 @@ impl Host {
         self.settle(&slots, State::Done);
         true
     }
+}
+
+/// The load that an event's thread is in, if it was seen from its start.
+fn load_of<'a>(threads: &'a mut HashMap<u32, Thread>, entry: &Entry<'_>) -> Option<&'a mut Load> {
+    threads.get_mut(&entry.thread)?.load.as_mut()
 }

@@ -266,6 +266,23 @@ fn what_is_not_seen_whole_is_left_out_and_counted() {
 }
 
 #[test]
+fn a_vm_in_the_memory_of_one_that_is_gone_is_another() {
+    let mut kvm = Kvm::default();
+    for vm in [1, 2] {
+        kvm.event(
+            7,
+            0,
+            &format!("load_fp: (kvm_arch_vcpu_load_fp+0x0/0x90) vcpu=0x70 vm=0x{vm}"),
+        );
+        kvm.window(7, 0, false);
+        kvm.put(7, 0);
+    }
+    let (windows, vcpus, _) = imported(kvm.text.as_bytes()).unwrap();
+    assert_eq!(vcpus, [Vcpu { vm: 0, index: 0 }, Vcpu { vm: 1, index: 0 }]);
+    assert_eq!((windows[0].vcpu, windows[1].vcpu), (0, 1));
+}
+
+#[test]
 fn a_file_that_is_cut_off_within_a_number_makes_up_no_vcpu() {
     let mut kvm = Kvm::default();
     kvm.line("# trapcast mode vhe");
