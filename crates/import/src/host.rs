@@ -93,8 +93,10 @@ pub struct Tally {
 }
 
 /// A KVM host.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Host {
+    /// How many windows may wait.
+    room: usize,
     threads: HashMap<u32, Thread>,
     /// By vCPU and VM: another VM may get the memory of one that is gone.
     numbers: HashMap<(Key, Key), u16>,
@@ -172,7 +174,29 @@ enum State {
     Dropped,
 }
 
+impl Default for Host {
+    fn default() -> Self {
+        Self::with_room(WAITING)
+    }
+}
+
 impl Host {
+    /// A host of which nothing is known, and so many windows wait at most.
+    pub fn with_room(room: usize) -> Self {
+        Self {
+            room,
+            threads: HashMap::new(),
+            numbers: HashMap::new(),
+            vms: HashMap::new(),
+            vcpus: Vec::new(),
+            waiting: VecDeque::new(),
+            first: 0,
+            entered: HashMap::new(),
+            seen: BTreeSet::new(),
+            tally: Tally::default(),
+        }
+    }
+
     /// Takes the next line of a trace.
     pub fn take(&mut self, line: &Line<'_>) {
         self.tally.lines += 1;
@@ -197,7 +221,7 @@ impl Host {
         loop {
             let front = self.waiting.front()?;
             if front.state == State::Waiting {
-                if self.waiting.len() <= WAITING {
+                if self.waiting.len() <= self.room {
                     return None;
                 }
                 let thread = front.thread;
@@ -319,12 +343,13 @@ impl Host {
         let is_late = entry.time < *entered;
         *entered = entry.time.max(*entered);
         let next = self.first + self.waiting.len() as u64;
-        let Some(vcpu) = load_of(&mut self.threads, entry).map(|load| load.vcpu) else {
+        let Some(vcpu) = load_of(&mut self.threads, entry.thread).map(|load| load.vcpu) else {
             self.tally.entries_without_load += 1;
             return;
         };
         let number = self.number(vcpu);
-        let load = load_of(&mut self.threads, entry).filter(|load| load.open.is_none() && !is_late);
+        let load =
+            load_of(&mut self.threads, entry.thread).filter(|load| load.open.is_none() && !is_late);
         let (Some(number), Some(load)) = (number, load) else {
             // It is in the guest already, comes before what its CPU did last, or there are too many vCPUs.
             self.broken(entry.thread);
@@ -360,7 +385,7 @@ impl Host {
 
     /// Notes whose the registers are after an exit, or that the kernel takes them.
     fn look(&mut self, entry: &Entry<'_>, step: Step) {
-        let Some(load) = load_of(&mut self.threads, entry) else {
+        let Some(load) = load_of(&mut self.threads, entry.thread) else {
             return;
         };
         match (step, &mut load.open) {
@@ -385,7 +410,7 @@ impl Host {
     }
 
     fn exit(&mut self, entry: &Entry<'_>, exit: Exit) {
-        let Some(load) = load_of(&mut self.threads, entry) else {
+        let Some(load) = load_of(&mut self.threads, entry.thread) else {
             return;
         };
         // What was not entered, or where KVM did not look whose the registers are, or where the guest lost them to
@@ -404,7 +429,7 @@ impl Host {
     }
 
     fn put(&mut self, entry: &Entry<'_>) {
-        if load_of(&mut self.threads, entry).is_some_and(|load| load.open.is_some()) {
+        if load_of(&mut self.threads, entry.thread).is_some_and(|load| load.open.is_some()) {
             return self.broken(entry.thread);
         }
         let thread = self.threads.get_mut(&entry.thread);
@@ -478,11 +503,7 @@ impl Host {
 
     /// Lets a thread's windows be written but its last ended and its open one; whether there were any.
     fn write_early(&mut self, thread: u32) -> bool {
-        let Some(load) = self
-            .threads
-            .get_mut(&thread)
-            .and_then(|thread| thread.load.as_mut())
-        else {
+        let Some(load) = load_of(&mut self.threads, thread) else {
             return false;
         };
         let kept = 1 + usize::from(load.open.is_some());
@@ -500,7 +521,7 @@ impl Host {
     }
 }
 
-/// The load that an event's thread is in, if it was seen from its start.
-fn load_of<'a>(threads: &'a mut HashMap<u32, Thread>, entry: &Entry<'_>) -> Option<&'a mut Load> {
-    threads.get_mut(&entry.thread)?.load.as_mut()
+/// The load that a thread is in, if it was seen from its start.
+fn load_of(threads: &mut HashMap<u32, Thread>, thread: u32) -> Option<&mut Load> {
+    threads.get_mut(&thread)?.load.as_mut()
 }

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use proptest::prelude::*;
 use trapcast_record::{Metadata, RecordFile, Vcpu, Window};
 
-use super::{Error, Imported, Tally, import};
+use super::{Error, Imported, Tally, host::Host, import, line};
 
 /// Writes what KVM traces.
 #[derive(Default)]
@@ -263,6 +263,33 @@ fn what_is_not_seen_whole_is_left_out_and_counted() {
         ..Tally::default()
     };
     assert_eq!(tally, expected);
+}
+
+#[test]
+fn a_load_that_is_written_before_it_ends_ends_with_what_is_known_of_it() {
+    let mut kvm = Kvm::default();
+    kvm.load(7, 0);
+    for _ in 0..9 {
+        kvm.window(7, 0, true);
+    }
+    // The guest loses the registers to nobody.
+    kvm.window(7, 0, false);
+    kvm.put(7, 0);
+    let mut host = Host::with_room(4);
+    let mut windows = Vec::new();
+    for text in kvm.text.lines() {
+        host.take(&line::parse(text));
+        windows.extend(std::iter::from_fn(|| host.next()));
+    }
+    assert_eq!(windows.len(), 9);
+    assert!(windows.iter().all(|window| window.end > window.start));
+    let puts = windows.iter().filter(|window| window.put).count();
+    assert!(puts == 1 && windows[8].put);
+    let tally = host.tally();
+    assert_eq!(
+        (tally.cut_loads, tally.broken_loads, tally.broken_windows),
+        (1, 0, 1)
+    );
 }
 
 #[test]
