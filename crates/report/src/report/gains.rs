@@ -17,7 +17,7 @@ use crate::{
         subject::{Sharing, Subject},
         verdict,
     },
-    chart::{Axis, Dot, Dots, Row, Scale, Series},
+    chart::{Axis, Dots, Row, Scale, Series},
 };
 
 const QUESTION: &str =
@@ -192,22 +192,10 @@ fn chart(material: &Material<'_>) -> Dots {
             let Some(left) = left(&subjects, machine) else {
                 continue;
             };
-            let dots = left
-                .into_iter()
-                .enumerate()
-                .filter_map(|(series, estimate)| {
-                    Some(Dot {
-                        series,
-                        value: estimate.value?,
-                        interval: estimate.ends(),
-                        hint: Percent.estimate(&estimate),
-                        ..Dot::default()
-                    })
-                });
             rows.push(Row {
                 heading: (number == 0).then(|| sharing.name().to_string()),
                 label: machine.name.clone(),
-                dots: dots.collect(),
+                dots: look::dots(left, Percent),
             });
         }
     }

@@ -2,9 +2,10 @@
 
 use trapcast_forecast::Scheme;
 
+use super::words::Format;
 use crate::{
-    analysis::costs::Of,
-    chart::{Colour, Dash, INK, Marker, Series},
+    analysis::{costs::Of, estimate::Estimate},
+    chart::{Colour, Dash, Dot, INK, Marker, Series},
 };
 
 /// Declares colours, and lists them.
@@ -105,4 +106,21 @@ pub fn pair(names: [&str; 2]) -> Vec<Series> {
             dash,
         })
         .collect()
+}
+
+/// Estimates side by side, one of each series, with their intervals.
+pub fn dots(estimates: impl IntoIterator<Item = Estimate>, format: Format) -> Vec<Dot> {
+    let dots = estimates
+        .into_iter()
+        .enumerate()
+        .filter_map(|(series, estimate)| {
+            Some(Dot {
+                series,
+                value: estimate.value?,
+                interval: estimate.ends(),
+                hint: format.estimate(&estimate),
+                ..Dot::default()
+            })
+        });
+    dots.collect()
 }

@@ -18,7 +18,7 @@ use crate::{
         machine::{Class, Machine},
         subject::{Sharing, Subject},
     },
-    chart::{Axis, Dot, Dots, Row, Scale},
+    chart::{Axis, Dots, Row, Scale},
 };
 
 const QUESTION: &str =
@@ -132,22 +132,10 @@ fn chart(material: &Material<'_>) -> Dots {
         let subjects = material.sharing(sharing);
         for (number, scheme) in correct().enumerate().filter(|_| !subjects.is_empty()) {
             let estimates = mean_wrong(&subjects, machine, scheme);
-            let dots = estimates
-                .into_iter()
-                .enumerate()
-                .filter_map(|(series, estimate)| {
-                    Some(Dot {
-                        series,
-                        value: estimate.value?,
-                        interval: estimate.ends(),
-                        hint: Plain.estimate(&estimate),
-                        ..Dot::default()
-                    })
-                });
             rows.push(Row {
                 heading: (number == 0).then(|| sharing.name().to_string()),
                 label: scheme.name().to_string(),
-                dots: dots.collect(),
+                dots: look::dots(estimates, Plain),
             });
         }
     }
