@@ -19,7 +19,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine, Vm, prepare_without_hypervisor},
     memory::MemoryFile,
     qemu::{Console, Qemu},
-    run::{self, Options},
+    run::{self, Options, Outcome},
     vectors::RegisterFiles,
 };
 use trapcast_study::workload::LINUX_BOOTARGS;
@@ -222,20 +222,31 @@ fn pmu(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
     judge(&outcome.console, &guests)
 }
 
+/// Runs a machine whose vCPUs are moved at random.
+fn disturbed(paths: &Paths, machine: &Machine) -> Result<Outcome, Failed> {
+    let options = Options::settings("disturb=1");
+    Ok(run::run_with(
+        &options,
+        machine,
+        &paths.hypervisor()?,
+        LIMIT,
+    )?)
+}
+
+/// The same, and some of them have to have moved.
+fn moved(paths: &Paths, machine: &Machine) -> Result<Outcome, Failed> {
+    let outcome = disturbed(paths, machine)?;
+    let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
+    check(moves > 0, || "nothing moved".into())?;
+    Ok(outcome)
+}
+
 /// The PMU's registers move with their vCPU.
 fn pmu_moves(paths: &Paths) -> Outcomes {
     let guests = [PMU[0], PMU[2], PMU[0], PMU[2], CHECKER];
     let mut machine = with_pmu(paths, Cpu::NeoverseN1, true, &guests)?;
     (machine.cores, machine.icount) = (3, false);
-    let outcome = run::run_with(
-        &Options::settings("disturb=1"),
-        &machine,
-        &paths.hypervisor()?,
-        LIMIT,
-    )?;
-    let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
-    check(moves > 0, || "nothing moved".into())?;
-    judge(&outcome.console, &guests)
+    judge(&moved(paths, &machine)?.console, &guests)
 }
 
 /// Linux has nothing to say of devices whose accesses are coherent, although the core's cache lines are long.
@@ -298,15 +309,7 @@ fn debug_moves(paths: &Paths) -> Outcomes {
     let guests = seeds.map(|words| Guest { words, ..DEBUG });
     let mut machine = machine(paths, Cpu::NeoverseN1, true, &guests)?;
     (machine.cores, machine.icount) = (3, false);
-    let outcome = run::run_with(
-        &Options::settings("disturb=1"),
-        &machine,
-        &paths.hypervisor()?,
-        LIMIT,
-    )?;
-    let moves: u64 = outcome.cores.iter().map(|core| core.moves).sum();
-    check(moves > 0, || "nothing moved".into())?;
-    judge(&outcome.console, &guests)
+    judge(&moved(paths, &machine)?.console, &guests)
 }
 
 /// One core with these guests.
@@ -385,12 +388,7 @@ fn linux_debugs(paths: &Paths, cpu: Cpu, vhe: bool) -> Outcomes {
     let mut machine = machine(paths, cpu, vhe, &[])?;
     machine.vms = vec![linux(paths, 2)?, linux(paths, 1)?];
     (machine.cores, machine.icount) = (2, false);
-    let outcome = run::run_with(
-        &Options::settings("disturb=1"),
-        &machine,
-        &paths.hypervisor()?,
-        LIMIT,
-    )?;
+    let outcome = disturbed(paths, &machine)?;
     judge_as(
         &outcome.console,
         &[Expected::LinuxProgram("linux-debug"); 2],
