@@ -3,7 +3,7 @@
 
 use trapcast_forecast::Scheme;
 
-/// Instructions of EL2 by which a scheme is dearer than `owner`, which decides nothing, on the same events.
+/// Instructions of EL2 by which a scheme costs more than `owner`, which decides nothing, on the same events.
 ///
 /// Written from what `cargo xtask bench` counts under QEMU on `neoverse-n1`; `docs/profiles.md` says how. The test
 /// `the_table_of_decisions_still_holds` measures it again.
