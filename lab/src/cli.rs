@@ -127,6 +127,7 @@ const REPLAY_EXAMPLES: &str = "\
 Examples:
   trapcast replay records/linux.parquet             every scheme under the profile measured-qemu
   trapcast replay records/*.parquet --profile all   and under every profile there is
+  trapcast replay records/linux-mix.parquet --work  costs of the work alone, without the boot
   trapcast replay records/linux.parquet --profile my-core.toml --scheme owner --json
 
 docs/profiles.md says how to write a profile.";
@@ -299,6 +300,9 @@ pub struct ReplayArgs {
     /// Records
     #[arg(required = true, value_name = "FILE")]
     pub files: Vec<PathBuf>,
+    /// Counts only the windows in which all VMs are at work, with schemes that have seen those before
+    #[arg(long)]
+    pub work: bool,
     /// Only this scheme; may be repeated, `all` is every one [default: all]
     #[arg(long, value_name = "NAME", value_parser = schemes)]
     pub scheme: Vec<Schemes>,
@@ -316,6 +320,9 @@ pub struct ReplayArgs {
 pub struct PlaneArgs {
     /// A record
     pub file: PathBuf,
+    /// Counts only the windows in which all VMs are at work
+    #[arg(long)]
+    pub work: bool,
     /// Prints JSON: every point of the grid
     #[arg(long)]
     pub json: bool,

@@ -12,7 +12,11 @@ use crate::{
     doctor, import, observe, study, timeline, top,
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
-use trapcast_report::{inspect, plane, profile_table, record, replaying, stored};
+use trapcast_report::{
+    inspect, plane, profile_table, record,
+    replaying::{self, Counted},
+    stored,
+};
 use trapcast_results::Scale;
 use trapcast_study::{
     recording,
@@ -212,7 +216,7 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
     };
     let profiles = trapcast_profile::selected(&arguments.profile)?;
     let replayed = parallel::in_parallel(&arguments.files, cores(), |file| {
-        replaying::replay_file(file, &schemes, &profiles)
+        replaying::replay_file(file, counted(arguments.work), &schemes, &profiles)
     })?;
     let replayed = replayed.into_iter().collect::<Result<Vec<_>>>()?;
     if arguments.json {
@@ -223,8 +227,14 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
     print(&(texts.join("\n") + &means))
 }
 
+/// Which windows a command counts.
+const fn counted(work: bool) -> Counted {
+    if work { Counted::Work } else { Counted::All }
+}
+
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {
-    let counts = replaying::plane_counts(&record::open(&arguments.file)?)?;
+    let record = record::open(&arguments.file)?;
+    let counts = replaying::plane_counts_of(&record, counted(arguments.work))?;
     let plane = plane::plane(&counts, trapcast_profile::built_in())?;
     if arguments.json {
         let text = serde_json::to_string(&plane).map_err(Error::run)?;

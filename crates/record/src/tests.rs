@@ -348,6 +348,46 @@ fn work_begins_behind_the_first_mark_of_a_vm() {
 }
 
 #[test]
+fn all_vms_are_at_work_behind_the_last_mark_until_the_first_one_ends() {
+    let directory = tempfile::tempdir().unwrap();
+    // By vCPU, of which 0 and 1 are VM 0's and 2 is VM 7's; a large letter marks.
+    let phase = |windows: &str| {
+        let path = directory.path().join(windows);
+        let records: Vec<_> = windows
+            .bytes()
+            .map(|letter| {
+                let flags = match letter.is_ascii_uppercase() {
+                    true => Flags::MARK,
+                    false => Flags::empty(),
+                };
+                let record = Record {
+                    vcpu: u16::from(letter.to_ascii_lowercase() - b'a'),
+                    flags: flags.bits(),
+                    ..Record::default()
+                };
+                (0, record)
+            })
+            .collect();
+        write(&path, COLUMNS, 3, &records).unwrap();
+        RecordFile::open(&path).unwrap().work_phase().unwrap()
+    };
+    for (windows, expected) in [
+        // Nobody marks; one VM does, or both, once or again; one is there from its first window on.
+        ("abcacb", 0..6),
+        ("abA", 3..3),
+        ("abAaabb", 3..7),
+        ("caAcCabBcab", 5..9),
+        ("acAcab", 3..4),
+        ("aaAaacca", 5..7),
+        // VM 7 has ended before VM 0 marks, or with it.
+        ("cCcaAa", 5..5),
+        ("cCaAca", 4..5),
+    ] {
+        assert_eq!(phase(windows), expected, "{windows}");
+    }
+}
+
+#[test]
 fn several_threads_may_read_one_file() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("file.parquet");

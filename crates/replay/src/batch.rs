@@ -64,6 +64,12 @@ impl Batch {
         Ok(())
     }
 
+    /// Returns the vCPUs that have run, each with the core on which it was seen last.
+    pub fn homes(&self) -> impl Iterator<Item = (u16, u8)> {
+        let homes = (0..).zip(&self.cores);
+        homes.filter_map(|(vcpu, home)| Some((vcpu, home.as_ref()?.0)))
+    }
+
     /// How many windows it has.
     pub fn windows(&self) -> usize {
         self.flags.len()

@@ -40,8 +40,10 @@ pub struct SchemeCounts {
     pub asked: u64,
     /// Times that it was told what became of a window.
     pub told: u64,
-    /// vCPUs whose registers are in a core at the end of the record.
+    /// vCPUs whose registers are in a core at the end.
     pub held: u64,
+    /// Those whose registers were in a core when counting began: none, but where only a part of a record is counted.
+    pub held_before: u64,
     /// Exchanges in which nothing was saved, as the registers were nobody's.
     pub without_save: u64,
     /// Exchanges in which nothing was loaded, so that the registers are nobody's.
@@ -68,6 +70,7 @@ impl SchemeCounts {
             asked: 0,
             told: 0,
             held: 0,
+            held_before: 0,
             without_save: 0,
             without_load: 0,
         }
@@ -79,9 +82,9 @@ impl SchemeCounts {
     }
 
     /// Times that the guest's registers were saved: once per load, except for those that are still
-    /// in a core.
+    /// in a core, and once for each that was there before.
     pub const fn saves(&self) -> u64 {
-        self.loads() - self.held
+        self.held_before + self.loads() - self.held
     }
 
     /// Times that the registers got another owner: that a register file was saved and another one loaded, or one
@@ -123,6 +126,7 @@ impl SchemeCounts {
         self.asked += other.asked * times;
         self.told += other.told * times;
         self.held += other.held * times;
+        self.held_before += other.held_before * times;
         self.without_save += other.without_save * times;
         self.without_load += other.without_load * times;
     }

@@ -1,5 +1,7 @@
 //! Why a record cannot be replayed.
 
+use std::path::PathBuf;
+
 /// Why a record cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -19,6 +21,15 @@ pub enum Error {
         core: u8,
         /// The core where it ran before.
         before: u8,
+    },
+    /// At no time are all VMs of the record at work.
+    #[error(
+        "{} has no windows in which all VMs are at work: one had ended before another marked the begin of its work",
+        path.display()
+    )]
+    NoWork {
+        /// The file.
+        path: PathBuf,
     },
     /// The caller said to stop.
     #[error("stopped")]

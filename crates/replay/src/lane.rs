@@ -60,6 +60,8 @@ pub(super) struct Lane<M> {
     vcpus: Vec<At>,
     /// By number of the core.
     cores: Vec<Core>,
+    /// vCPUs whose registers were in a core when counting began.
+    held_before: u64,
 }
 
 impl<M: Memory> Lane<M> {
@@ -68,6 +70,7 @@ impl<M: Memory> Lane<M> {
             table,
             vcpus: Vec::new(),
             cores: Vec::new(),
+            held_before: 0,
         }
     }
 
@@ -127,16 +130,26 @@ impl<M: Memory> Lane<M> {
         core.owner = owners[left.owner as usize];
     }
 
+    /// Returns how many vCPUs' registers are in a core.
+    fn held(&mut self) -> u64 {
+        (0..self.cores.len()).for_each(|core| self.settle(core));
+        self.cores.iter().filter(|core| core.is_held()).count() as u64
+    }
+
+    /// Forgets what was counted, and nothing else.
+    pub fn forget(&mut self) {
+        self.table.forget();
+        self.held_before = self.held();
+    }
+
     /// Returns what was counted.
     pub fn finish(mut self) -> SchemeCounts {
-        let mut held = 0;
-        for core in 0..self.cores.len() {
-            self.settle(core);
-            held += u64::from(self.cores[core].is_held());
+        let held = self.held();
+        SchemeCounts {
+            held,
+            held_before: self.held_before,
+            ..self.table.finish()
         }
-        let mut counts = self.table.finish();
-        counts.held = held;
-        counts
     }
 }
 
@@ -277,6 +290,11 @@ impl<F: Forecast, N: Fn(u16) -> F> Asked<F, N> {
             self.forecasters.push((self.make)(number));
         }
         self.lane.seat(run)
+    }
+
+    /// Forgets what was counted; no forecaster forgets anything.
+    pub(super) fn forget(&mut self) {
+        self.lane.forget();
     }
 
     /// Returns what was counted, over all vCPUs. Every forecaster has been told all that was to be told by

@@ -4,6 +4,7 @@
 //! the schemes of `trapcast-forecast`, over the windows of a record. A scheme sees of a window what that
 //! state machine shows it, and nothing else. Beside them it counts what the windows did, and for each
 //! cost profile the offline optimum. What it keeps does not grow with the number of windows.
+//! [`replay_work`] counts only where all VMs are at work.
 //!
 //! | part | what it does |
 //! |---|---|
@@ -42,7 +43,7 @@ pub use error::{Error, Result};
 pub use follow::{Cause, Follower, Owner, Step};
 pub use lane::Asked;
 pub use outcome::{OracleOutcome, Outcome, SchemeOutcome, Standing};
-pub use replay::{Replay, replay_record};
+pub use replay::{Replay, replay_record, replay_work};
 pub use trapcast_record::{Cancel, Event};
 pub use windows::Windows;
 

@@ -227,8 +227,8 @@ fn prune(ways: &mut Vec<Way>, costs: &Costs) {
 #[derive(Debug)]
 pub(super) struct Oracle {
     costs: Costs,
-    /// By number of the core.
-    cores: Vec<Walk>,
+    /// By number of the core, those that have run vCPUs.
+    cores: Vec<Option<Walk>>,
 }
 
 impl Oracle {
@@ -245,21 +245,38 @@ impl Oracle {
         for (run, flags) in batch.runs() {
             let index = usize::from(run.core);
             if self.cores.len() <= index {
-                let costs = self.costs;
-                self.cores.resize_with(index + 1, || Walk::new(costs));
+                self.cores.resize_with(index + 1, || None);
             }
-            if let Some(old) = run.moved_from {
-                self.cores[usize::from(old)].leave(run.vcpu);
+            if let Some(old) = run.moved_from
+                && let Some(walk) = &mut self.cores[usize::from(old)]
+            {
+                walk.leave(run.vcpu);
             }
-            self.cores[index].run(run, flags);
+            let walk = self.cores[index].get_or_insert_with(|| Walk::new(self.costs));
+            walk.run(run, flags);
+        }
+    }
+
+    /// Forgets what came before. From here on each core that has run vCPUs may be in any state that it can be in,
+    /// whatever it took to come there: it holds the host's registers, nobody's, or those of a vCPU that was there last. `homes`
+    /// says of each vCPU which core that was.
+    pub fn forget(&mut self, homes: impl Iterator<Item = (u16, u8)>) {
+        let mut owners = vec![vec![Owner::Host, Owner::Nobody]; self.cores.len()];
+        for (vcpu, core) in homes {
+            owners[usize::from(core)].push(Owner::Vcpu(vcpu));
+        }
+        for (core, owners) in self.cores.iter_mut().zip(owners) {
+            if let Some(walk) = core {
+                walk.begin_anew(owners);
+            }
         }
     }
 
     /// Returns the profile, and what the cheapest decisions move.
     pub fn finish(self) -> (Costs, Moves) {
         let mut moves = Moves::default();
-        for core in self.cores {
-            moves += core.finish();
+        for walk in self.cores.into_iter().flatten() {
+            moves += walk.finish();
         }
         (self.costs, moves)
     }

@@ -1,5 +1,7 @@
 //! All schemes, all oracles and the windows over one record, on one thread or several.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
 use trapcast_record::{Cancel, Event, RecordFile};
@@ -115,6 +117,15 @@ impl Replay {
         }
     }
 
+    /// Forgets what was counted, so that only what comes next counts. The schemes are as they are: they know what they
+    /// have learnt, and the registers stay where they left them. The oracle begins in whichever state
+    /// is best for it. Pairs of windows count that end from here on.
+    pub fn forget(&mut self) {
+        for (batch, parts) in &mut self.strands {
+            parts.iter_mut().for_each(|part| part.forget(batch));
+        }
+    }
+
     /// Returns what was counted.
     pub fn finish(self) -> Outcome {
         let mut outcome = Outcome::default();
@@ -177,6 +188,16 @@ impl Part {
         }
     }
 
+    /// Forgets what was counted. `batch` has the windows before.
+    fn forget(&mut self, batch: &Batch) {
+        match self {
+            Self::Rules(lanes) => lanes.iter_mut().for_each(|(_, lane)| lane.forget()),
+            Self::Remembering(some) => some.iter_mut().for_each(|one| one.lane.forget()),
+            Self::Oracle(oracle) => oracle.forget(batch.homes()),
+            Self::Windows(windows) => windows.forget(),
+        }
+    }
+
     /// Adds what was counted to `outcome`.
     fn finish(self, outcome: &mut Outcome) {
         match self {
@@ -227,8 +248,39 @@ pub fn replay_record(
     cancel: Cancel<'_>,
 ) -> Result<Outcome> {
     record.require_windows()?;
+    let replay = Replay::new(schemes, profiles);
+    replay_rows(record, 0..record.windows(), replay, cancel)
+}
+
+/// As [`replay_record`], but counts only the windows in which all VMs are at work
+/// ([`work_phase`](RecordFile::work_phase)). The schemes have seen the windows before; the oracle begins
+/// in whichever state is best for it ([`Replay::forget`]).
+///
+/// # Errors
+/// As [`replay_record`], and [`Error::NoWork`] where there are no such windows.
+pub fn replay_work(
+    record: &RecordFile,
+    schemes: &[Scheme],
+    profiles: &[Costs],
+    cancel: Cancel<'_>,
+) -> Result<Outcome> {
+    record.require_windows()?;
+    let rows = record.work_phase()?;
+    if rows.is_empty() {
+        let path = record.path().to_path_buf();
+        return Err(Error::NoWork { path });
+    }
+    replay_rows(record, rows, Replay::new(schemes, profiles), cancel)
+}
+
+/// Replays a record up to the end of `rows`, and counts from their start on.
+fn replay_rows(
+    record: &RecordFile,
+    rows: Range<u64>,
+    mut replay: Replay,
+    cancel: Cancel<'_>,
+) -> Result<Outcome> {
     let threads = rayon::current_num_threads();
-    let mut replay = Replay::new(schemes, profiles);
     let decode = |group: usize, mut events: Vec<Event>| {
         if cancel() {
             return Err(Error::Cancelled);
@@ -236,8 +288,14 @@ pub fn replay_record(
         record.read_events(group, &mut events)?;
         Ok(events)
     };
-    let mut groups = 0..record.row_group_count();
-    let mut decode_some = |room: Vec<Vec<Event>>| -> Result<Vec<Vec<Event>>> {
+    let starts = (0..record.row_group_count()).scan(0, |next, group| {
+        let start = *next;
+        *next += record.row_group_windows(group) as u64;
+        Some(start)
+    });
+    let starts: Vec<u64> = starts.take_while(|start| *start < rows.end).collect();
+    let mut groups = 0..starts.len();
+    let mut decode_some = |room: Vec<Vec<Event>>| -> Result<Vec<(u64, Vec<Event>)>> {
         let mut room = room.into_iter();
         let some: Vec<_> = groups
             .by_ref()
@@ -245,20 +303,39 @@ pub fn replay_record(
             .map(|group| (group, room.next().unwrap_or_default()))
             .collect();
         some.into_par_iter()
-            .map(|(group, events)| decode(group, events))
+            .map(|(group, events)| Ok((starts[group], decode(group, events)?)))
             .collect()
     };
     let mut decoded = decode_some(Vec::new())?;
     let mut room = Vec::new();
     while !decoded.is_empty() {
-        let mut add = || decoded.iter().try_for_each(|events| replay.add(events));
+        let mut add = || {
+            decoded
+                .iter()
+                .try_for_each(|(start, events)| add_rows(&mut replay, *start, events, &rows))
+        };
         let (added, next) = if threads == 1 {
             (add(), decode_some(room))
         } else {
             rayon::join(add, || decode_some(room))
         };
         added?;
-        room = std::mem::replace(&mut decoded, next?);
+        let used = std::mem::replace(&mut decoded, next?);
+        room = used.into_iter().map(|(_, events)| events).collect();
     }
     Ok(replay.finish())
+}
+
+/// Replays the windows of a row group that begins with row `start`, up to the end of `rows`. What was counted before
+/// those is forgotten.
+fn add_rows(replay: &mut Replay, start: u64, events: &[Event], rows: &Range<u64>) -> Result<()> {
+    let place = |row: u64| usize::try_from(row.saturating_sub(start)).unwrap_or(usize::MAX);
+    let events = &events[..place(rows.end).min(events.len())];
+    if (start..start + events.len() as u64).contains(&rows.start) {
+        let (before, counted) = events.split_at(place(rows.start));
+        replay.add(before)?;
+        replay.forget();
+        return replay.add(counted);
+    }
+    replay.add(events)
 }

@@ -220,6 +220,13 @@ impl<M: Memory> Table<M> {
         }
     }
 
+    /// Forgets what was counted.
+    pub fn forget(&mut self) {
+        self.add_up();
+        self.pending = 0;
+        self.counts = SchemeCounts::default();
+    }
+
     /// Returns what was counted.
     pub fn finish(mut self) -> SchemeCounts {
         self.add_up();

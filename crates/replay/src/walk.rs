@@ -11,18 +11,19 @@ use trapcast_record::Event;
 use super::{
     batch::{Run, WINDOW},
     cost::Moves,
-    oracle::{self, Place, Way},
+    oracle::{self, Owner, Place, Way},
 };
 
 /// Rows that a table holds. One that is full is begun anew. Tests have that happen often.
 const MAX_ROWS: usize = if cfg!(test) { 12 } else { 4096 };
 
 /// What moved on a way, and which of the ways at the last adding up it goes on: six counts of
-/// [`BITS`] bits, and a number of eight.
+/// [`BITS`] bits, and a number.
 type Sum = u128;
 
-/// Bits of a count in a [`Sum`].
-const BITS: u32 = 20;
+/// Bits of a count in a [`Sum`]. The number has twenty: a core may hold the registers of any vCPU, behind a gate that
+/// is open or closed.
+const BITS: u32 = 18;
 
 /// Where in a [`Sum`] the number of a way stands.
 const ORIGIN: u32 = 6 * BITS;
@@ -153,6 +154,21 @@ impl Walk {
             .map(|way| self.sums[way.from] + pack(&way.moves));
         self.sums = sums.collect();
         self.pending = 1;
+    }
+
+    /// Forgets what moved, and begins with the registers of any of `owners` in the core, the gate open or closed.
+    pub fn begin_anew(&mut self, owners: Vec<Owner>) {
+        self.make_room();
+        let seated = self.rows[self.current as usize].vcpu;
+        let places = owners.into_iter().flat_map(|owner| {
+            let place = |open| (Place { owner, open }, 0);
+            [true, false].map(place)
+        });
+        let ways: Ways = places.collect();
+        self.sums = vec![0; ways.len()];
+        self.moves = vec![Moves::default()];
+        self.pending = 0;
+        self.current = self.intern(seated, ways);
     }
 
     /// Goes on all ways at once.

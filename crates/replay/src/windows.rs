@@ -32,6 +32,12 @@ impl Windows {
             self.load.add(std::mem::take(&mut self.used_since_load));
         }
     }
+
+    /// Forgets what was counted, but not what the windows before did.
+    fn forget(&mut self) {
+        self.entry.forget();
+        self.load.forget();
+    }
 }
 
 impl AddAssign<&Self> for Windows {
@@ -69,6 +75,11 @@ impl WindowCount {
             let windows = &mut self.vcpus[index];
             flags.iter().for_each(|&flags| windows.add(flags));
         }
+    }
+
+    /// Forgets what was counted.
+    pub fn forget(&mut self) {
+        self.vcpus.iter_mut().for_each(Windows::forget);
     }
 
     /// Returns the windows of all vCPUs.

@@ -9,13 +9,23 @@ use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
 use crate::record::{self, RecordFile, is_stopped};
-use trapcast_replay::{Outcome, SchemeCounts, SchemeOutcome, Standing, replay_record};
+use trapcast_replay::{Outcome, SchemeCounts, SchemeOutcome, Standing, replay_record, replay_work};
 use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
 pub mod table;
 
 pub use table::{factor, geometric_mean, render, render_means, render_profile};
+
+/// Which windows of a record a replay counts.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    /// All of them.
+    All,
+    /// Those in which all VMs are at work.
+    Work,
+}
 
 /// What a replay of one file has found out.
 #[derive(Clone, Debug, Serialize)]
@@ -24,6 +34,8 @@ pub struct Replayed {
     pub file: PathBuf,
     /// What ran, as the file has it.
     pub workload: String,
+    /// Which of its windows were counted.
+    pub counted: Counted,
     /// Windows from an entry to its exit, under any scheme.
     pub entry_windows: WindowReport,
     /// Windows from the load of a vCPU to its put.
@@ -95,11 +107,16 @@ impl CostRow {
     }
 }
 
-/// Replays a file: `schemes` over all of its windows, with an oracle for each of `profiles`.
+/// Replays a file: `schemes` over its windows, with an oracle for each of `profiles`.
 ///
 /// # Errors
-/// Where the file cannot be read, is no record, or has no windows.
-pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Result<Replayed> {
+/// Where the file cannot be read, is no record, or has no such windows.
+pub fn replay_file(
+    file: &Path,
+    counted: Counted,
+    schemes: &[Scheme],
+    profiles: &[Profile],
+) -> Result<Replayed> {
     let record = record::open(file)?;
     // The better one of the fixed schemes is what others stand beside, asked for or not.
     let mut replayed = schemes.to_vec();
@@ -109,10 +126,11 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
         }
     }
     let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
-    let outcome = outcome(&record, &replayed, &costs)?;
+    let outcome = outcome_of(&record, counted, &replayed, &costs)?;
     Ok(Replayed {
         file: file.to_path_buf(),
         workload: record.metadata().workload.clone(),
+        counted,
         entry_windows: report(&outcome.windows.entry),
         load_windows: report(&outcome.windows.load),
         schemes: outcome
@@ -133,7 +151,24 @@ pub fn replay_file(file: &Path, schemes: &[Scheme], profiles: &[Profile]) -> Res
 /// # Errors
 /// Where the record cannot be read or has no windows; [`Stopped`](trapcast_tool::error::Error::Stopped) on Ctrl-C.
 pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> Result<Outcome> {
-    replay_record(record, schemes, profiles, &is_stopped).map_err(record::told)
+    outcome_of(record, Counted::All, schemes, profiles)
+}
+
+/// Replays a record, and counts some of its windows ([`replay_work`]).
+///
+/// # Errors
+/// As for [`outcome`], and where there are none of them.
+pub fn outcome_of(
+    record: &RecordFile,
+    counted: Counted,
+    schemes: &[Scheme],
+    profiles: &[Costs],
+) -> Result<Outcome> {
+    let replay = match counted {
+        Counted::All => replay_record,
+        Counted::Work => replay_work,
+    };
+    replay(record, schemes, profiles, &is_stopped).map_err(record::told)
 }
 
 /// What the plane over T and C is made of: every scheme's counts, and the oracle's exchanges where a
@@ -142,6 +177,14 @@ pub fn outcome(record: &RecordFile, schemes: &[Scheme], profiles: &[Costs]) -> R
 /// # Errors
 /// As for [`outcome`].
 pub fn plane_counts(record: &RecordFile) -> Result<plane::Counts> {
+    plane_counts_of(record, Counted::All)
+}
+
+/// The same of some windows of a record.
+///
+/// # Errors
+/// As for [`outcome_of`].
+pub fn plane_counts_of(record: &RecordFile, counted: Counted) -> Result<plane::Counts> {
     let exchanges_only = Costs {
         trap: 1,
         probe: 1,
@@ -149,7 +192,7 @@ pub fn plane_counts(record: &RecordFile) -> Result<plane::Counts> {
         load: 1,
         ..Costs::default()
     };
-    let outcome = outcome(record, &Scheme::RULES, &[exchanges_only])?;
+    let outcome = outcome_of(record, counted, &Scheme::RULES, &[exchanges_only])?;
     Ok(plane::Counts {
         schemes: outcome
             .schemes

@@ -24,6 +24,14 @@ impl Tally {
             self.pairs[usize::from(previous)][usize::from(used)] += 1;
         }
     }
+
+    /// Forgets what was counted, but not what the window before did.
+    pub fn forget(&mut self) {
+        *self = Self {
+            previous: self.previous,
+            ..Self::default()
+        };
+    }
 }
 
 /// What happened to the registers of one class above FP/SIMD.

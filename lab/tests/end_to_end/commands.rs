@@ -89,7 +89,12 @@ fn record_from_outside(paths: &Paths) -> Outcomes {
         format!("{:?}", summary.metadata)
     })?;
     let schemes = [Scheme::PerEntry];
-    let replayed = replaying::replay_file(&file, &schemes, trapcast_profile::built_in())?;
+    let replayed = replaying::replay_file(
+        &file,
+        replaying::Counted::All,
+        &schemes,
+        trapcast_profile::built_in(),
+    )?;
     check(
         replayed.schemes[0].counts.traps == summary.entry_windows.used,
         || format!("{replayed:?}"),

@@ -152,9 +152,27 @@ fn left(layer: &HashMap<State, u64>, vcpu: u16, costs: &Costs) -> HashMap<State,
 /// Returns what the cheapest decisions cost over a record of any length and number of cores, window
 /// by window over all states that a core can be in.
 pub fn cheapest_by_layers(events: &[Event], costs: &Costs) -> u64 {
+    cheapest_from(0, events, costs)
+}
+
+/// The same over the windows from one on, where each core that has run vCPUs begins in any state that it can be
+/// in.
+pub fn cheapest_from(from: usize, events: &[Event], costs: &Costs) -> u64 {
     let mut cores: HashMap<u8, HashMap<State, u64>> = HashMap::new();
     let mut homes = HashMap::new();
-    for &event in events {
+    let (before, counted) = events.split_at(from);
+    for event in before {
+        homes.insert(event.vcpu, event.core);
+        let layer = cores.entry(event.core).or_default();
+        for owner in [Host, Nobody] {
+            layer.extend([true, false].map(|open| ((owner, open), 0)));
+        }
+    }
+    for (&vcpu, core) in &homes {
+        let layer = cores.get_mut(core).unwrap();
+        layer.extend([true, false].map(|open| ((Guest(vcpu), open), 0)));
+    }
+    for &event in counted {
         if let Some(old) = homes.insert(event.vcpu, event.core)
             && old != event.core
             && let Some(layer) = cores.get_mut(&old)

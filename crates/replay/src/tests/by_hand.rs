@@ -6,7 +6,7 @@ use trapcast_switch::Tally;
 use super::*;
 
 /// Two vCPUs on one core: the registers are used, kept, wanted by the other one and by the host.
-const TRACE: [Event; 6] = [
+pub const TRACE: [Event; 6] = [
     Event::new(0, 0, USED),
     Event::new(0, 0, 0),
     Event::new(0, 0, USED | PUT),

@@ -8,7 +8,7 @@ use super::*;
 use crate::{Asked, Error, Windows, replay_record};
 
 /// A record of three vCPUs.
-fn generated(windows: u64) -> (tempfile::TempDir, RecordFile) {
+pub fn generated(windows: u64) -> (tempfile::TempDir, RecordFile) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("made.parquet");
     let mut options = std::fs::File::options();

@@ -4,7 +4,7 @@ use comfy_table::{Cell, CellAlignment, Table, presets};
 
 use trapcast_forecast::Scheme;
 
-use super::{CostRow, ProfileRow, Replayed};
+use super::{CostRow, Counted, ProfileRow, Replayed};
 
 /// Shows what a replay of one file has found out; at most 120 columns wide.
 pub fn render(replayed: &Replayed) -> String {
@@ -13,9 +13,13 @@ pub fn render(replayed: &Replayed) -> String {
         format!("{}, {share:.1} % used", windows.windows)
     };
     let mut text = format!(
-        "{}: {}\nwindows from entry to exit: {}; from load to put: {}\n{}\n",
+        "{}: {}{}\nwindows from entry to exit: {}; from load to put: {}\n{}\n",
         replayed.file.display(),
         replayed.workload,
+        match replayed.counted {
+            Counted::All => "",
+            Counted::Work => ", while all VMs are at work",
+        },
         windows(&replayed.entry_windows),
         windows(&replayed.load_windows),
         scheme_table(replayed)
