@@ -11,7 +11,7 @@ pub use args::{EXAMPLES, StudyArgs};
 use crate::commands::{cpu, extent, scale, workloads};
 use trapcast_report::{agreement, stored};
 use trapcast_results::Results;
-use trapcast_study::{Plan, finished, study, table, verify};
+use trapcast_study::{Plan, finished, study, table, verify, workload::Extent};
 use trapcast_tool::{
     error::{Error, Result},
     output,
@@ -76,6 +76,10 @@ fn plan(arguments: &StudyArgs, paths: &Paths) -> Result<Plan> {
         vhe: arguments.core.vhe(cpu(arguments.core))?,
         scale: scale(extent),
         slice: arguments.slice,
+        courses: arguments.courses.unwrap_or(match extent {
+            Extent::Quick => 1,
+            Extent::Full => 10,
+        }),
         jobs: arguments.jobs.map_or_else(cores, usize::from),
         directory: output.unwrap_or_else(|| paths.target().join("study")),
         others: arguments.full,

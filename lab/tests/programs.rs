@@ -15,7 +15,7 @@ use trapcast_machine::{
     image::Image,
     machine::{Cpu, Machine, Vm},
     memory::MemoryFile,
-    program::{Builder, PERL, Program, SHELL},
+    program::{Builder, Call, PERL, Program, SHELL},
     run::{self, LIMIT, Outcome},
     vectors::RegisterFiles,
 };
@@ -157,7 +157,7 @@ fn vm(paths: &Paths, program: &Program) -> Result<Vm, Failed> {
         kernel: Image::open(&paths.guest("Image")?)?,
         initrd_size: initrd.len() as u64,
         initrd: Some(Arc::new(MemoryFile::with_content(&initrd)?)),
-        bootargs: program.bootargs(1, workload::SEED),
+        bootargs: program.bootargs(&Call::new(1, workload::SEED)),
         memory: program.memory,
         vcpus: 1,
         scheme: Scheme::UntilPut,

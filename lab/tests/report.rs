@@ -128,6 +128,8 @@ fn report(directory: &Path) -> PathBuf {
     });
     let results = Results {
         format: FORMAT,
+        courses: 1,
+        further_courses: Vec::new(),
         versions: Versions {
             qemu: "QEMU <made> & \"quoted\"".to_string(),
             ..Versions::default()

@@ -163,13 +163,59 @@ pub const ALL: &[&Program] = &[
     &BOOT,
 ];
 
+/// Seeds that a shell and Python take as numbers.
+const SEEDS: u64 = 1 << 31;
+
+/// How a guest runs a program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Call {
+    /// How often each worker runs the script.
+    pub rounds: u32,
+    /// Chooses the input.
+    pub seed: u64,
+    /// Processes that run the script at a time.
+    pub workers: u32,
+    /// Milliseconds after the boot before which the work does not begin.
+    pub begin: u32,
+    /// Turns of an empty loop before the work begins.
+    pub offset: u32,
+    /// How many times longer than with two other guests on one core it may take.
+    pub patience: u32,
+}
+
+impl Call {
+    /// One worker that begins at once.
+    pub const fn new(rounds: u32, seed: u64) -> Self {
+        Self {
+            rounds,
+            seed,
+            workers: 1,
+            begin: 0,
+            offset: 0,
+            patience: 1,
+        }
+    }
+}
+
 impl Program {
-    /// Its kernel's command line, with words for the init: how often the script runs, the seed, and after
-    /// how many milliseconds to give up. Linux passes unknown words to the init as variables.
-    pub fn bootargs(&self, rounds: u32, seed: u64) -> String {
+    /// Its kernel's command line, with words for the init: how often the script runs, the seed, how many do so at a
+    /// time, when they begin, and after how many milliseconds to give up. Linux passes unknown words to the init as
+    /// variables.
+    pub fn bootargs(&self, call: &Call) -> String {
         let own = self.bootargs;
-        let patience = BOOT_PATIENCE + rounds * self.patience;
-        format!("{BOOTARGS} {own} rounds={rounds} seed={seed} patience={patience}")
-            .replace("  ", " ")
+        let Call {
+            rounds,
+            seed,
+            workers,
+            begin,
+            offset,
+            ..
+        } = call;
+        let seed = seed % SEEDS;
+        let patience = begin + call.patience * (BOOT_PATIENCE + rounds * self.patience);
+        format!(
+            "{BOOTARGS} {own} rounds={rounds} seed={seed} patience={patience} workers={workers} begin={begin} offset={offset}"
+        )
+        .replace("  ", " ")
     }
 }

@@ -31,6 +31,12 @@ pub struct Metadata {
     pub recorder: Recorder,
     /// The seed of what was random.
     pub seed: u64,
+    /// Which of a study's courses it took; the first in a record from before there were several.
+    #[serde(default)]
+    pub course: u32,
+    /// How long a vCPU could run while others waited, in microseconds, if not as the hypervisor has it.
+    #[serde(default)]
+    pub slice: Option<u32>,
     /// How long the workload was.
     pub scale: Value,
     /// Whether a Linux guest was among what ran; false in a record from before this was noted.
@@ -78,7 +84,7 @@ const COLUMNS_KEY: &str = "trapcast.columns";
 
 /// Every key and what it says, but for those of the seal: what `docs/records.md` lists.
 #[cfg(test)]
-pub const KEYS: [(&str, &str); 16] = [
+pub const KEYS: [(&str, &str); 18] = [
     (FORMAT_KEY, "version of this layout"),
     ("trapcast.workload", "what ran"),
     ("trapcast.scheme", "the scheme under which it was recorded"),
@@ -89,6 +95,14 @@ pub const KEYS: [(&str, &str); 16] = [
         "who saw the windows: the hypervisor itself (el2), an observer in QEMU (observer), or a trace of a host (host)",
     ),
     ("trapcast.seed", "the seed of what was random"),
+    (
+        "trapcast.course",
+        "which of a study's courses it took, from 0",
+    ),
+    (
+        "trapcast.slice",
+        "how long a vCPU could run while others waited, in microseconds; null if as the hypervisor has it",
+    ),
     ("trapcast.scale", "how long the workload was"),
     ("trapcast.linux", "whether a Linux guest was among what ran"),
     ("trapcast.versions", "QEMU, commit, compiler, kernel"),

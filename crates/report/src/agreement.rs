@@ -75,8 +75,8 @@ fn moved(outcome: &Outcome, scheme: Scheme) -> Moved {
     found.map_or(Moved::default(), |found| replayed(&found.total))
 }
 
-/// What a live run counted; wasted loads are seen in the observed run only.
-fn live(counts: &Counters, observed: &Counters) -> Moved {
+/// What a live run counted, whose own observed run has these counts; wasted loads are seen in the observed run only.
+pub fn live(counts: &Counters, observed: &Counters) -> Moved {
     Moved {
         traps: counts.traps,
         probes: counts.probes,

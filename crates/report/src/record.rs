@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
+use trapcast_forecast::Scheme;
 use trapcast_trace::record::Record;
 
 pub use trapcast_record::{
@@ -14,6 +15,14 @@ use trapcast_tool::{
     output::{self, Output, cannot_write},
     signals,
 };
+
+/// The name of the record that a study leaves of a workload's run under a scheme, in this course.
+pub fn name(workload: &str, scheme: Scheme, course: u32) -> String {
+    match course {
+        0 => format!("{workload}.{scheme}.parquet"),
+        _ => format!("{workload}.{scheme}.course-{course}.parquet"),
+    }
+}
 
 /// Opens a record.
 ///

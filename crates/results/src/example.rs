@@ -6,8 +6,9 @@ use trapcast_trace::report::{ClassReport, CoreReport};
 use zerocopy::FromZeros;
 
 use crate::{
-    Agreement, Counters, FORMAT, Figures, Integrity, Moved, ProfileCosts, Replay, Results,
-    RunCounters, RunTiming, Scale, SchemeResult, Timing, VcpuCounters, Verdict, Versions, plane,
+    Agreement, Counters, CourseResult, FORMAT, Figures, Integrity, Moved, ProfileCosts, Replay,
+    Results, RunCounters, RunTiming, Scale, SchemeResult, Timing, VcpuCounters, Verdict, Versions,
+    plane,
 };
 
 /// Results in which every field has a value of its own.
@@ -49,6 +50,16 @@ pub fn results() -> Results {
         vhe: true,
         scale: Scale::QUICK,
         slice: Some(1000),
+        courses: 2,
+        further_courses: vec![CourseResult {
+            workload: "linux".to_string(),
+            course: 1,
+            slice: Some(1007),
+            seed: 11,
+            integrity: Integrity::default(),
+            entries: 3,
+            moved,
+        }],
         results: vec![SchemeResult {
             workload: "linux".to_string(),
             scheme: Scheme::LastTrap,

@@ -29,6 +29,6 @@ pub use error::{Error, Result};
 pub use figures::{Figures, Latency, WindowFigures, WindowKind};
 pub use integrity::{Integrity, Verdict};
 pub use results::{
-    FORMAT, NOT_PROMPT, ProfileCosts, Replay, Results, RunCounters, RunTiming, Scale, SchemeResult,
-    Timing, VcpuCounters, Versions,
+    CourseResult, FORMAT, NOT_PROMPT, ProfileCosts, Replay, Results, RunCounters, RunTiming, Scale,
+    SchemeResult, Timing, VcpuCounters, Versions,
 };

@@ -8,12 +8,12 @@ use trapcast_forecast::Scheme;
 use trapcast_profile::Unit;
 use trapcast_trace::report::CoreReport;
 
-use crate::{Agreement, Counters, Error, Figures, Integrity, Result, by_name, plane};
+use crate::{Agreement, Counters, Error, Figures, Integrity, Moved, Result, by_name, plane};
 
 /// Version of the file's layout.
-pub const FORMAT: u32 = 5;
+pub const FORMAT: u32 = 6;
 
-/// The oldest that is still read: it lacks what decisions cost, and schemes that there were not yet.
+/// The oldest that is still read: it lacks courses, what decisions cost, and schemes that there were not yet.
 const OLDEST: u32 = 4;
 
 /// A whole study.
@@ -31,8 +31,15 @@ pub struct Results {
     pub scale: Scale,
     /// How long a vCPU could run while others waited, in microseconds, if that was asked for.
     pub slice: Option<u32>,
+    /// How many courses each workload of Linux guests took: one in files before format 6. Their records lie beside
+    /// those of the first.
+    #[serde(default = "one")]
+    pub courses: u32,
     /// One per workload and scheme that ran.
     pub results: Vec<SchemeResult>,
+    /// One per workload and course but the first, of those that ran; none in files before format 6.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub further_courses: Vec<CourseResult>,
     /// What every scheme costs over one record of each workload.
     pub replays: Vec<Replay>,
     /// Runs that failed: what and why.
@@ -107,6 +114,25 @@ pub struct SchemeResult {
     pub observed: Option<RunCounters>,
     /// How replays of records agree with these runs.
     pub agreement: Option<Agreement>,
+}
+
+/// A course that a workload took besides the first: its observed run under [`Scheme::Owner`].
+#[derive(Clone, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct CourseResult {
+    /// The workload's name.
+    pub workload: String,
+    /// The course's number, from 1.
+    pub course: u32,
+    /// How long a vCPU could run while others waited, in microseconds, if not as the hypervisor has it.
+    pub slice: Option<u32>,
+    /// The seed of its first guest's input.
+    pub seed: u64,
+    /// Whether the registers were kept apart.
+    pub integrity: Integrity,
+    /// Entries into guests.
+    pub entries: u64,
+    /// Traps, loads and saves of the guests' registers.
+    pub moved: Moved,
 }
 
 /// What every scheme costs over the record of one run, whatever that run's own scheme was.
@@ -224,6 +250,10 @@ impl Results {
         rows.flat_map(|row| [&mut row.plain, &mut row.observed])
             .flatten()
     }
+}
+
+const fn one() -> u32 {
+    1
 }
 
 /// What the file of any version says of itself.

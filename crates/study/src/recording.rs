@@ -10,7 +10,7 @@ use trapcast_forecast::Scheme;
 
 use crate::{
     versions,
-    workload::{Images, Workload},
+    workload::{Course, Images, Workload},
 };
 use trapcast_machine::{
     console,
@@ -116,6 +116,8 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
             linux: workload.runs_linux(),
             scheme: plan.scheme,
             scale: plan.scale,
+            course: Course::FIRST,
+            slice: plan.slice.or(workload.slice),
             seed: plan.seed,
             versions: &versions,
         };
@@ -159,6 +161,10 @@ pub struct About<'a> {
     pub scheme: Scheme,
     /// How long the workload is.
     pub scale: Scale,
+    /// The course that it takes.
+    pub course: Course,
+    /// How long a vCPU may run while others wait, in microseconds, if not as the hypervisor has it.
+    pub slice: Option<u32>,
     /// The seed of what is random in it.
     pub seed: u64,
     /// What it runs on.
@@ -224,6 +230,8 @@ fn metadata(about: &About<'_>, machine: &Machine) -> Result<Metadata> {
         vhe: machine.vhe,
         linux: about.linux,
         seed: about.seed,
+        course: about.course.number(),
+        slice: about.slice,
         scale: serde_json::to_value(about.scale).map_err(Error::run)?,
         versions: serde_json::to_value(about.versions).map_err(Error::run)?,
         vcpus: vcpus.collect(),

@@ -33,6 +33,7 @@ use trapcast_machine::{
     machine::{Cpu, Machine},
     run::{self, LIMIT, Options},
 };
+use trapcast_report::agreement;
 use trapcast_results::{FORMAT, Results, Scale, SchemeResult, Versions};
 use trapcast_tool::{
     error::{Error, Result},
@@ -61,6 +62,8 @@ pub struct Plan {
     /// Where the records of the observed runs go, in `records`, and what each run has found out, in
     /// `runs`. A run that is found there and had the same inputs is not done again.
     pub directory: PathBuf,
+    /// How many courses each workload of Linux guests takes under [`COURSES_UNDER`].
+    pub courses: u32,
     /// Whether workloads of Linux guests run on KVM and on Xen, too.
     pub others: bool,
     /// Whether to do all runs, whatever is found in the directory.
@@ -116,6 +119,9 @@ pub fn study(plan: &Plan, paths: &Paths) -> Result<Results> {
     results.timing.seconds = started.elapsed().as_secs_f64();
     Ok(results)
 }
+
+/// The scheme under which the courses of a workload are observed: it moves least.
+pub const COURSES_UNDER: Scheme = agreement::REFERENCE;
 
 /// Settings of the hypervisor in plain runs besides: it keeps how long interrupts were masked.
 const PLAIN_SETTINGS: &str = "latency=on";
@@ -205,10 +211,9 @@ impl Study<'_> {
     }
 
     /// Whether all runs of a workload are among these.
-    fn has_all_runs(&self, workload: &Workload, outcomes: &Outcomes) -> bool {
-        let prefix = format!("{}/", workload.name);
-        let runs = outcomes.keys().filter(|name| name.starts_with(&prefix));
-        runs.count() == 2 * self.plan.schemes.len()
+    fn has_all_runs(&self, workload: &'static Workload, outcomes: &Outcomes) -> bool {
+        let mut runs = job::of_workload(self.plan, workload).into_iter();
+        runs.all(|job| outcomes.contains_key(&job.name()))
     }
 
     /// Does some of the work. So replays come between the runs, and how long they take is known early.
@@ -276,7 +281,9 @@ impl Study<'_> {
                 linux: job.workload.runs_linux(),
                 scheme: job.scheme,
                 scale: self.plan.scale,
-                seed: SEED,
+                course: job.course,
+                slice: machine.slice,
+                seed: job.course.seed(SEED),
                 versions: self.versions,
             };
             let file = self.store.record(job);
@@ -302,6 +309,7 @@ impl Study<'_> {
         let mut replayed: BTreeMap<_, _> = replays.into_iter().collect();
         let (mut failures, mut not_exact) = (Vec::new(), Vec::new());
         let (mut results, mut replays) = (Vec::new(), Vec::new());
+        let mut further_courses = Vec::new();
         for &workload in &plan.workloads {
             let mut rows = self.rows(workload, outcomes, &mut failures);
             if let Some(Replays { agreements, replay }) = replayed.remove(workload.name) {
@@ -309,6 +317,9 @@ impl Study<'_> {
                 replays.extend(replay);
             }
             results.extend(rows);
+            for job in job::of_workload(plan, workload) {
+                further_courses.extend(judge::course(plan, &job, outcomes, &mut failures));
+            }
         }
         failures.extend(not_exact);
         Results {
@@ -318,7 +329,9 @@ impl Study<'_> {
             vhe: plan.vhe,
             scale: plan.scale,
             slice: plan.slice,
+            courses: plan.courses,
             results,
+            further_courses,
             replays,
             failures,
             timing: judge::timing(outcomes),
@@ -347,6 +360,7 @@ mod tests {
             vhe: true,
             scale: Scale::QUICK,
             slice: None,
+            courses: 1,
             jobs: 2,
             directory: PathBuf::new(),
             others: false,

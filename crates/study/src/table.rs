@@ -192,6 +192,8 @@ mod tests {
             vhe: true,
             scale: Scale::QUICK,
             slice: None,
+            courses: 1,
+            further_courses: Vec::new(),
             results: vec![
                 result("linux", Scheme::PerEntry, true),
                 result("linux", Scheme::None, false),

@@ -1,5 +1,6 @@
 //! What can be run: the guests of a study, by name.
 
+mod course;
 mod made;
 mod programs;
 
@@ -7,13 +8,14 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use trapcast_forecast::Scheme;
 
+pub use self::course::{Course, MOST_COURSES};
 use trapcast_machine::{
     console::Expected,
     image::Image,
     initrd::{self, Task},
     machine::Vm,
     memory::MemoryFile,
-    program::{self, Program},
+    program::{self, Call, Program},
     vectors::RegisterFiles,
 };
 use trapcast_results::Scale;
@@ -44,7 +46,35 @@ enum Guest {
     /// The same with two vCPUs, and the short script whatever the scale.
     LinuxSmp,
     /// Linux with Debian's programs.
-    Program(&'static Program),
+    Program(Runs),
+}
+
+/// How a guest runs a program.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+struct Runs {
+    program: &'static Program,
+    /// The guest's vCPUs, and workers that run the script at a time.
+    vcpus: u32,
+    /// Rounds for twelve rounds of the scale, so that guests beside each other work for about as long.
+    of_twelve: u32,
+}
+
+impl Runs {
+    const fn once(program: &'static Program) -> Self {
+        Self::of(program, 1, 12)
+    }
+
+    const fn of(program: &'static Program, vcpus: u32, of_twelve: u32) -> Self {
+        Self {
+            program,
+            vcpus,
+            of_twelve,
+        }
+    }
+
+    const fn rounds(&self, scale: Scale) -> u32 {
+        (scale.program_rounds * self.of_twelve).div_ceil(12)
+    }
 }
 
 impl Guest {
@@ -107,6 +137,8 @@ pub struct Workload {
     pub cores: u32,
     /// How long a vCPU may run while others wait, in microseconds, if not as the hypervisor has it.
     pub slice: Option<u32>,
+    /// Milliseconds after the boot before which none of its guests begins to work.
+    begin: u32,
     /// The smallest study that it is part of.
     pub extent: Extent,
     /// Whether the scheme `none` must be caught on it: several users of the registers share a core.
@@ -138,6 +170,7 @@ const PLAIN: Workload = Workload {
     guests: &[],
     cores: 1,
     slice: None,
+    begin: 0,
     extent: Extent::Quick,
     must_catch_none: false,
 };
@@ -172,7 +205,10 @@ impl Workload {
             Guest::Checker(_) => 10 + scale.windows / 200,
             Guest::LinuxSmp => 200,
             Guest::Linux => 50 + 50 * u64::from(scale.linux_rounds),
-            Guest::Program(_) => 100 + 100 * u64::from(scale.program_rounds),
+            Guest::Program(runs) => {
+                let rounds = runs.rounds(scale) * runs.vcpus;
+                100 + 100 * u64::from(rounds)
+            }
         };
         self.guests.iter().map(weight).sum()
     }
@@ -187,6 +223,24 @@ impl Workload {
     pub fn is_linux(&self) -> bool {
         let is_bare = |guest: &Guest| matches!(guest, Guest::Checker(_));
         !self.guests.iter().any(is_bare)
+    }
+
+    /// Whether a study looks at several courses of it: of those that are to stand for what guests do. The boot has no
+    /// input, and nothing beside it.
+    pub fn has_courses(&self) -> bool {
+        let is_boot =
+            |guest: &Guest| matches!(guest, Guest::Program(runs) if *runs.program == program::BOOT);
+        self.is_linux() && !self.guests.iter().all(is_boot)
+    }
+
+    /// vCPUs that all of its guests have together.
+    fn vcpus(&self) -> u32 {
+        let vcpus = |guest: &Guest| match guest {
+            Guest::Checker(_) | Guest::Linux => 1,
+            Guest::LinuxSmp => 2,
+            Guest::Program(runs) => runs.vcpus,
+        };
+        self.guests.iter().map(vcpus).sum()
     }
 
     /// The lines that each VM has to print.
@@ -249,25 +303,49 @@ impl Images {
         Self { seed, ..self }
     }
 
-    /// The VMs of a workload.
+    /// The VMs of a workload, in its first course.
     ///
     /// # Panics
     /// On a workload that the images were not loaded for.
     pub fn vms(&self, workload: &Workload, scheme: Scheme, observe: bool, scale: Scale) -> Vec<Vm> {
+        self.vms_in(Course::FIRST, workload, scheme, observe, scale)
+    }
+
+    /// The VMs of a workload in this course.
+    ///
+    /// # Panics
+    /// On a workload that the images were not loaded for.
+    pub fn vms_in(
+        &self,
+        course: Course,
+        workload: &Workload,
+        scheme: Scheme,
+        observe: bool,
+        scale: Scale,
+    ) -> Vec<Vm> {
         // Two guests with one seed would leave the same patterns in the registers.
-        let seeds = self.seed..;
+        let seeds = course.seed(self.seed)..;
+        // On several cores QEMU's time passes with the instructions of all, also of those that wait.
+        let patience = workload.vcpus().max(workload.cores).div_ceil(3);
         let mut vms = Vec::new();
-        for (guest, seed) in workload.guests.iter().zip(seeds) {
+        for (vm, (guest, seed)) in workload.guests.iter().zip(seeds).enumerate() {
+            let call = Call {
+                begin: workload.begin,
+                offset: course.offset(vm),
+                patience,
+                ..Call::new(scale.program_rounds, seed)
+            };
             vms.push(Vm {
                 scheme,
                 observe,
-                ..self.vm(guest, seed, scale)
+                ..self.vm(guest, &call, scale)
             });
         }
         vms
     }
 
-    fn vm(&self, guest: &Guest, seed: u64, scale: Scale) -> Vm {
+    fn vm(&self, guest: &Guest, call: &Call, scale: Scale) -> Vm {
+        let Call { seed, offset, .. } = *call;
         let common = |kernel: &Image| Vm {
             kernel: kernel.clone(),
             initrd: None,
@@ -292,19 +370,27 @@ impl Images {
                 let linux = if smp { &self.linux_smp } else { &self.linux };
                 let (kernel, initrd, size) = linux.as_ref().expect("loaded for this workload");
                 Vm {
+                    bootargs: format!("{LINUX_BOOTARGS} seed={seed} offset={offset}"),
                     initrd: Some(Arc::clone(initrd)),
                     initrd_size: *size,
                     vcpus: if smp { 2 } else { 1 },
                     ..common(kernel)
                 }
             }
-            Guest::Program(program) => {
+            Guest::Program(runs) => {
+                let Runs { program, vcpus, .. } = *runs;
                 let (kernel, initrd, size) = &self.programs[program.name];
+                let call = Call {
+                    rounds: runs.rounds(scale),
+                    workers: vcpus,
+                    ..*call
+                };
                 Vm {
                     initrd: Some(Arc::clone(initrd)),
                     initrd_size: *size,
-                    bootargs: program.bootargs(scale.program_rounds, seed),
+                    bootargs: program.bootargs(&call),
                     memory: program.memory,
+                    vcpus,
                     ..common(kernel)
                 }
             }
@@ -320,7 +406,7 @@ fn programs<'a>(
 ) -> Result<BTreeMap<&'static str, Linux>> {
     let mut programs = BTreeMap::new();
     for guest in guests {
-        if let Guest::Program(program) = guest
+        if let Guest::Program(Runs { program, .. }) = guest
             && !programs.contains_key(program.name)
         {
             let image = program::Builder::new(paths)?.image(program)?;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use trapcast_forecast::Scheme;
 
+use trapcast_study::workload::MOST_COURSES;
+
 use crate::cli::CoreArgs;
 
 /// What its help ends with.
@@ -35,6 +37,9 @@ pub struct StudyArgs {
     /// How long a vCPU may run while others wait [default: 10000, or as the workload has it]
     #[arg(long, value_name = "MICROSECONDS", value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
     pub slice: Option<u32>,
+    /// Courses of each workload of Linux guests: slice, offsets and input moved by about a percent [default: 1, 10 with --full]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(MOST_COURSES)))]
+    pub courses: Option<u32>,
     /// The core
     #[command(flatten)]
     pub core: CoreArgs,
@@ -49,7 +54,7 @@ pub struct StudyArgs {
     pub fresh: bool,
     /// Runs a stored study again and names what differs: a results.json or its directory
     #[arg(long, value_name = "DIR|FILE", conflicts_with_all = [
-        "full", "workload", "scheme", "slice", "cpu", "vhe", "output", "fresh", "json",
+        "full", "workload", "scheme", "slice", "courses", "cpu", "vhe", "output", "fresh", "json",
     ])]
     pub verify: Option<PathBuf>,
     /// Prints results.json instead of the table

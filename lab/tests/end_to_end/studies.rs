@@ -36,6 +36,7 @@ fn small_study(paths: &Paths, directory: &Path) -> Result<serde_json::Value, Fai
         vhe: true,
         scale: SCALE,
         slice: None,
+        courses: 1,
         jobs: 2,
         directory: directory.to_path_buf(),
         others: false,

@@ -1,5 +1,6 @@
-# GCC's cc1: optimises a little program.
-cat >tree.c <<'C'
+# GCC's cc1: optimises a little program, behind a comment whose text the seed chooses.
+(echo '/*'; seq $((seed % 1000)) $((seed % 1000 + $(about 200))); echo '*/') >tree.c
+cat >>tree.c <<'C'
 struct node { struct node *left, *right; int key; double value; };
 static struct node *rotate(struct node *a) { struct node *b = a->left; a->left = b->right; b->right = a; return b; }
 double sum(struct node *t) { return t ? t->value + sum(t->left) + sum(t->right) : 0; }

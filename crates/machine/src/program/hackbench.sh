@@ -1,5 +1,6 @@
 # hackbench: processes that send messages to each other over sockets, and threads over pipes.
-hackbench -g 1 -f 4 -l 100 -s 100 >/dev/null
+messages=$(about 100)
+hackbench -g 1 -f 4 -l $messages -s $messages >/dev/null
 check sockets 0 $?
-hackbench -p -T -g 1 -f 4 -l 100 -s 100 >/dev/null
+hackbench -p -T -g 1 -f 4 -l $messages -s $messages >/dev/null
 check pipes 0 $?

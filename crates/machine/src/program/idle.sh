@@ -1,2 +1,2 @@
 # Nothing, for a second of the guest's time.
-usleep 1000000
+usleep $(about 1000000)

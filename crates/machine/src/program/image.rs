@@ -18,9 +18,25 @@ use trapcast_tool::{error::Result, output, paths::Paths};
 const INIT: &str = include_str!("init.sh");
 
 /// Programs of busybox that inits and scripts call.
-const BUSYBOX: [&str; 17] = [
-    "cat", "cut", "grep", "head", "ifconfig", "ls", "md5sum", "mkdir", "mount", "poweroff", "rm",
-    "seq", "sh", "sleep", "tail", "tr", "usleep",
+const BUSYBOX: [&str; 18] = [
+    "cat",
+    "cut",
+    "grep",
+    "head",
+    "ifconfig",
+    "ls",
+    "md5sum",
+    "mkdir",
+    "mount",
+    "poweroff",
+    "rm",
+    "seq",
+    "sh",
+    "sha256sum",
+    "sleep",
+    "tail",
+    "tr",
+    "usleep",
 ];
 
 /// Devices that programs open: name, type and permissions, major and minor number.

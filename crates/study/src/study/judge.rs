@@ -13,9 +13,9 @@ use super::{
     kept::{Finding, Store},
     replays,
 };
-use crate::workload::Workload;
+use crate::workload::{Course, SEED, Workload};
 use trapcast_report::agreement;
-use trapcast_results::{Agreement, Figures, Integrity, Replay, SchemeResult, Timing};
+use trapcast_results::{Agreement, CourseResult, Figures, Integrity, Replay, SchemeResult, Timing};
 use trapcast_tool::error::Result;
 
 /// What became of each run, by its name.
@@ -46,6 +46,7 @@ pub(super) fn judge(
             workload,
             scheme,
             observe,
+            course: Course::FIRST,
         };
         let name = job.name();
         match &outcomes[&name] {
@@ -66,7 +67,7 @@ pub(super) fn judge(
     });
     integrity.judge(scheme, workload.must_catch_none);
     if integrity.verdict.is_failure() {
-        failures.push(sentence(workload, scheme, &integrity));
+        failures.push(sentence(&format!("{}/{scheme}", workload.name), &integrity));
     }
     let figures = match findings {
         [Some(plain), Some(observed)] => {
@@ -88,6 +89,39 @@ pub(super) fn judge(
     }
 }
 
+/// What became of a run in a further course. Nothing of a run that failed, or of another one.
+pub(super) fn course(
+    plan: &Plan,
+    job: &Job,
+    outcomes: &Outcomes,
+    failures: &mut Vec<String>,
+) -> Option<CourseResult> {
+    if job.course == Course::FIRST {
+        return None;
+    }
+    let name = job.name();
+    let finding = outcomes[&name]
+        .as_ref()
+        .map_err(|error| failures.push(format!("{name}: {error}")))
+        .ok()?;
+    let mut integrity = Integrity::default();
+    add(&mut integrity, finding);
+    integrity.judge(job.scheme, false);
+    if integrity.verdict.is_failure() {
+        failures.push(sentence(&name, &integrity));
+    }
+    let counters = &finding.counters.total;
+    Some(CourseResult {
+        workload: job.workload.name.to_string(),
+        course: job.course.number(),
+        slice: job.slice(plan),
+        seed: job.course.seed(SEED),
+        integrity,
+        entries: counters.entries,
+        moved: agreement::live(counters, counters),
+    })
+}
+
 /// Adds what one run found.
 fn add(integrity: &mut Integrity, finding: &Finding) {
     integrity.guest_mismatches += finding.console.guest_mismatches;
@@ -96,10 +130,9 @@ fn add(integrity: &mut Integrity, finding: &Finding) {
     integrity.failures.extend(failures);
 }
 
-fn sentence(workload: &Workload, scheme: Scheme, integrity: &Integrity) -> String {
+fn sentence(run: &str, integrity: &Integrity) -> String {
     format!(
-        "{}/{scheme}: integrity {:?}: {} mismatches in guests, {} in the host{}",
-        workload.name,
+        "{run}: integrity {:?}: {} mismatches in guests, {} in the host{}",
         integrity.verdict,
         integrity.guest_mismatches,
         integrity.host_mismatches,
@@ -144,6 +177,7 @@ pub(super) fn replay(
                 workload,
                 scheme,
                 observe: true,
+                course: Course::FIRST,
             };
             (scheme, store.record(&job))
         })

@@ -204,13 +204,14 @@ mod tests {
     use trapcast_forecast::Scheme;
 
     use super::*;
-    use crate::workload;
+    use crate::workload::{self, Course};
 
     fn job(observe: bool) -> Job {
         Job {
             workload: workload::find("never").unwrap(),
             scheme: Scheme::Owner,
             observe,
+            course: Course::FIRST,
         }
     }
 

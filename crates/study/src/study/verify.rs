@@ -67,6 +67,7 @@ pub fn plan(stored: &Results, jobs: usize, directory: PathBuf) -> Result<Plan> {
         vhe: stored.vhe,
         scale: stored.scale,
         slice: stored.slice,
+        courses: stored.courses,
         jobs,
         directory,
         others: false,
@@ -172,6 +173,10 @@ fn row(path: &str, stored: &Results) -> String {
     if let Some(result) = index(".results").and_then(|index| stored.results.get(index)) {
         return format!(" ({}/{})", result.workload, result.scheme);
     }
+    let course = index(".further_courses").and_then(|index| stored.further_courses.get(index));
+    if let Some(course) = course {
+        return format!(" ({}/course-{})", course.workload, course.course);
+    }
     match index(".replays").and_then(|index| stored.replays.get(index)) {
         Some(replay) => format!(" ({})", replay.workload),
         None => String::new(),
@@ -196,6 +201,7 @@ mod tests {
         found["results"][0]["plain"]["total"]["traps"] = json!(9);
         found["results"][0]["figures"]["accuracy"] = json!(0.3);
         found["failures"] = json!([]);
+        found["further_courses"][0]["moved"]["traps"] = json!(2);
         let differences = compare(&stored, &found);
         assert_eq!(differences.versions[0].path, ".versions.qemu");
         let text = render(&differences, &results());
@@ -205,8 +211,9 @@ mod tests {
             [
                 "The versions differ, which is the likely reason of all that follows:",
                 "  .versions.qemu: stored \"\", found \"QEMU emulator version 10.0.0\"",
-                "3 values differ:",
+                "4 values differ:",
                 "  .failures[0]: stored \"linux/last-trap: it broke\", found nothing",
+                "  .further_courses[0].moved.traps (linux/course-1): stored 1, found 2",
                 "  .results[0].figures.accuracy (linux/last-trap): stored 0.30000000000000004, found 0.3",
                 "  .results[0].plain.total.traps (linux/last-trap): stored 0, found 9",
             ]
@@ -226,6 +233,7 @@ mod tests {
         let plan = plan(&results(), 3, PathBuf::new()).unwrap();
         assert_eq!(plan.workloads, [workload::find("linux").unwrap()]);
         assert_eq!((plan.cpu, plan.slice, plan.jobs), (Cpu::Max, Some(1000), 3));
+        assert_eq!(plan.courses, 2);
         let mut cut = results();
         cut.results.clear();
         assert!(super::plan(&cut, 1, PathBuf::new()).is_err());
