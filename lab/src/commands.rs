@@ -234,13 +234,17 @@ const fn counted(work: bool) -> Counted {
 
 fn show_plane(arguments: &PlaneArgs) -> Result<()> {
     let record = record::open(&arguments.file)?;
-    let counts = replaying::plane_counts_of(&record, counted(arguments.work))?;
-    let plane = plane::plane(&counts, trapcast_profile::built_in())?;
+    let (unused, used) = replaying::plane_bounds(&record, counted(arguments.work))?;
+    let plane = |counts| plane::plane(counts, trapcast_profile::built_in());
+    let planes = plane::Between {
+        unused: plane(&unused)?,
+        all_used: used.as_ref().map(plane).transpose()?,
+    };
     if arguments.json {
-        let text = serde_json::to_string(&plane).map_err(Error::run)?;
+        let text = serde_json::to_string(&planes).map_err(Error::run)?;
         print(&format!("{text}\n"))
     } else {
-        print(&plane::render(&plane))
+        print(&planes.render())
     }
 }
 

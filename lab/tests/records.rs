@@ -365,3 +365,53 @@ fn what_cannot_be_recorded_is_refused() {
     assert!(told.contains("trapcast-el2: run make build"), "{told}");
     assert_eq!(files(path), [""; 0]);
 }
+
+#[test]
+fn a_record_in_which_not_all_was_seen_is_replayed_by_its_bounds() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path();
+    // In each of two loads the guest uses the registers in its second window, and owns them in its third.
+    let mut trace = String::new();
+    let mut time = 0;
+    let mut event = |what: &str| {
+        time += 1;
+        trace += &format!(" CPU 0/KVM-7 (  100) [000] d..1. 1.{time:06}: {what}\n");
+    };
+    for _ in 0..2 {
+        event("load_fp: (kvm_arch_vcpu_load_fp+0x0/0x90) vcpu=0x70 vm=0xf0");
+        for owns in [false, true, true] {
+            event("kvm_entry: PC: 0xffff800010a2c5b0");
+            event("ctxsync_fp: (kvm_arch_vcpu_ctxsync_fp+0x0/0x90)");
+            if owns {
+                event("bind: (fpsimd_bind_state_to_cpu+0x0/0x50)");
+            }
+            event("kvm_exit: TRAP: HSR_EC: 0x0001 (WFx), PC: 0xffff800010a2c5b0");
+        }
+        event("put_fp: (kvm_arch_vcpu_put_fp+0x0/0x90)");
+    }
+    fs::write(path.join("trace.txt"), trace).unwrap();
+    let imported = trapcast(path, &["import", "trace.txt", "-o", "host.parquet"]);
+    assert!(imported.status.success(), "{imported:?}");
+
+    let replayed = &json(path, &["replay", "host.parquet", "--json"])[0];
+    assert_eq!(replayed["unseen_windows"], 2);
+    let traps = |figures: &Value, scheme: &str| {
+        let mut rows = figures["schemes"].as_array().unwrap().iter();
+        let row = rows.find(|row| row["scheme"] == scheme).unwrap();
+        row["counts"]["traps"].as_u64().unwrap()
+    };
+    for (scheme, unused, used) in [("per-entry", 2, 4), ("until-put", 2, 2), ("owner", 1, 1)] {
+        assert_eq!(traps(replayed, scheme), unused, "{scheme}");
+        assert_eq!(traps(&replayed["all_used"], scheme), used, "{scheme}");
+    }
+    let work = &json(path, &["replay", "host.parquet", "--work", "--json"])[0];
+    assert_eq!(work["counted"], "work");
+    assert_eq!(work["schemes"], replayed["schemes"]);
+
+    let shown = text(path, &["replay", "host.parquet"]);
+    for wanted in ["33.3-66.7 % used", "whether 2 windows", "2-4"] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    let shown = text(path, &["plane", "host.parquet", "--work"]);
+    assert!(shown.contains("Not all windows were seen"), "{shown}");
+}

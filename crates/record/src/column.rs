@@ -73,6 +73,50 @@ impl RecordFile {
     /// # Panics
     /// If there is no such row group.
     pub fn read_events(&self, row_group: usize, events: &mut Vec<Event>) -> Result<()> {
+        self.read_some_events(row_group, events, |used| self.all_seen(used))
+    }
+
+    /// The same of any record: a window of which is not known whether it used the registers is
+    /// [`UNSEEN`](Event::UNSEEN).
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::Error::Damaged) where the file is.
+    ///
+    /// # Panics
+    /// If there is no such row group.
+    pub fn read_events_unseen(&self, row_group: usize, events: &mut Vec<Event>) -> Result<()> {
+        self.read_some_events(row_group, events, |_| Ok(()))
+    }
+
+    /// Returns of how many windows is not known whether they used the registers.
+    ///
+    /// # Errors
+    /// [`Damaged`](crate::Error::Damaged) where the file is.
+    pub fn unseen_windows(&self) -> Result<u64> {
+        let place = place_of("fp_used");
+        let in_footer = |group| {
+            let about = self.chunk_about(group, place).ok()?;
+            about.statistics()?.null_count_opt()
+        };
+        let groups = 0..self.row_group_count();
+        if let Some(unseen) = groups.clone().map(in_footer).sum() {
+            return Ok(unseen);
+        }
+        let mut columns = self.columns(groups, ["fp_used"])?;
+        let mut unseen = 0;
+        while let Some([used]) = columns.next()? {
+            unseen += used.iter().filter(|used| **used == NULL).count() as u64;
+        }
+        Ok(unseen)
+    }
+
+    /// Reads the windows of a row group that `check` finds good, by what is known of their uses.
+    fn read_some_events(
+        &self,
+        row_group: usize,
+        events: &mut Vec<Event>,
+        check: impl Fn(&[u64]) -> Result<()>,
+    ) -> Result<()> {
         let [vcpu, core, put, powered_on, used, host] = REPLAYED;
         events.clear();
         events.reserve(self.row_group_windows(row_group));
@@ -81,7 +125,7 @@ impl RecordFile {
         if !is_there("pc") || !is_there("interrupt_pending") {
             let mut columns = self.columns(groups, REPLAYED)?;
             while let Some(batch) = columns.next()? {
-                self.all_seen(batch[4])?;
+                check(batch[4])?;
                 extend(events, batch, |_| (0, 0));
             }
             return Ok(());
@@ -98,7 +142,7 @@ impl RecordFile {
         ];
         let mut columns = self.columns(groups, names)?;
         while let Some([vcpu, core, put, powered_on, used, host, pc, pending]) = columns.next()? {
-            self.all_seen(used)?;
+            check(used)?;
             let batch = [vcpu, core, put, powered_on, used, host];
             extend(events, batch, |row| (pc[row], pending[row]));
         }
@@ -131,12 +175,12 @@ fn extend(
     let (used, host) = (&used[..rows], &host[..rows]);
     events.extend((0..rows).map(|row| {
         let (pc, pending) = resume(row);
-        // Booleans are 0 or 1, and each flag is a bit of its own.
-        let flags = used[row] * u64::from(Event::USED)
+        // Booleans are 0 or 1, and each flag is a bit of its own, or null.
+        let flags = u64::from(used[row] == 1) * u64::from(Event::USED)
+            + u64::from(used[row] == NULL) * u64::from(Event::UNSEEN)
             + put[row] * u64::from(Event::PUT)
             + u64::from(host[row] != 0) * u64::from(Event::HOST)
             + powered_on[row] * u64::from(Event::POWERED_ON)
-            // It may be null.
             + u64::from(pending == 1) * u64::from(Event::PENDING);
         Event {
             pc,

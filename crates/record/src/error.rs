@@ -58,7 +58,7 @@ pub enum Error {
     },
     /// Of some of its windows is not known whether they used the registers.
     #[error(
-        "{} has windows of which is not known whether they used the registers, and a replay needs each: \
+        "{} has windows of which is not known whether they used the registers, and this needs each: \
          `trapcast inspect` shows the others",
         path.display()
     )]

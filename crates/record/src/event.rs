@@ -30,6 +30,9 @@ impl Event {
     /// An interrupt was pending for the guest at the entry.
     pub const PENDING: u8 = 1 << 4;
 
+    /// It is not known whether the window used the registers; [`USED`](Self::USED) is not set then.
+    pub const UNSEEN: u8 = 1 << 5;
+
     /// Returns the window of a vCPU on a core, of which is not known where it resumed.
     #[inline]
     pub const fn new(vcpu: u16, core: u8, flags: u8) -> Self {

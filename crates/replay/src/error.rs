@@ -31,6 +31,17 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// Of a window is not known whether it used the registers, nor is any before it in the same load known to have.
+    #[error(
+        "vCPU {vcpu} has a window on core {core} of which is not known whether it used the registers, and none is known to \
+         have used them before it in the same load: what a replay counts has no bounds"
+    )]
+    Unbounded {
+        /// The vCPU, by its number over all VMs.
+        vcpu: u16,
+        /// The core.
+        core: u8,
+    },
     /// The caller said to stop.
     #[error("stopped")]
     Cancelled,

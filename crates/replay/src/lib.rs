@@ -17,6 +17,7 @@
 //! | `oracle`, `walk` | the cheapest decisions, and the same as a table |
 //! | `cost` | what counts cost |
 //! | `replay` | all of it, on one thread or several |
+//! | `unseen` | the same twice, where not all of a record was to be seen |
 //!
 //! No function here prints, and those that take long are told by their caller whether to go on.
 
@@ -33,7 +34,7 @@ mod replay;
 mod table;
 #[cfg(test)]
 mod tests;
-
+mod unseen;
 mod walk;
 mod windows;
 
@@ -43,8 +44,9 @@ pub use error::{Error, Result};
 pub use follow::{Cause, Follower, Owner, Step};
 pub use lane::Asked;
 pub use outcome::{OracleOutcome, Outcome, SchemeOutcome, Standing};
-pub use replay::{Replay, replay_record, replay_work};
+pub use replay::{Counted, Replay, replay_record, replay_work};
 pub use trapcast_record::{Cancel, Event};
+pub use unseen::{Bounds, is_bounded, replay_bounds};
 pub use windows::Windows;
 
 /// The README's example, as a test.

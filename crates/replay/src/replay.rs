@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
+use serde::Serialize;
 use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
 use trapcast_record::{Cancel, Event, RecordFile};
 
@@ -43,6 +44,40 @@ enum Part {
     Remembering(Vec<Remembering>),
     Oracle(Oracle),
     Windows(WindowCount),
+}
+
+/// Which windows of a record are counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Counted {
+    /// All of them.
+    All,
+    /// Those in which all VMs are at work ([`work_phase`](RecordFile::work_phase)).
+    Work,
+}
+
+/// What takes the windows of a record.
+pub(super) trait Sink: Send {
+    /// Whether it has to know of each whether it used the registers.
+    const SEES_ALL: bool;
+
+    /// Takes the windows that come next.
+    fn add(&mut self, events: &[Event]) -> Result<()>;
+
+    /// Forgets what was counted.
+    fn forget(&mut self);
+}
+
+impl Sink for Replay {
+    const SEES_ALL: bool = true;
+
+    fn add(&mut self, events: &[Event]) -> Result<()> {
+        self.add(events)
+    }
+
+    fn forget(&mut self) {
+        self.forget();
+    }
 }
 
 /// A replay of some schemes over one record.
@@ -247,9 +282,7 @@ pub fn replay_record(
     profiles: &[Costs],
     cancel: Cancel<'_>,
 ) -> Result<Outcome> {
-    record.require_windows()?;
-    let replay = Replay::new(schemes, profiles);
-    replay_rows(record, 0..record.windows(), replay, cancel)
+    replay_counted(record, Counted::All, schemes, profiles, cancel)
 }
 
 /// As [`replay_record`], but counts only the windows in which all VMs are at work
@@ -264,28 +297,51 @@ pub fn replay_work(
     profiles: &[Costs],
     cancel: Cancel<'_>,
 ) -> Result<Outcome> {
+    replay_counted(record, Counted::Work, schemes, profiles, cancel)
+}
+
+fn replay_counted(
+    record: &RecordFile,
+    counted: Counted,
+    schemes: &[Scheme],
+    profiles: &[Costs],
+    cancel: Cancel<'_>,
+) -> Result<Outcome> {
+    let mut replay = Replay::new(schemes, profiles);
+    replay_rows(record, rows(record, counted)?, &mut replay, cancel)?;
+    Ok(replay.finish())
+}
+
+/// Returns which rows of a record are counted: at least one.
+pub(super) fn rows(record: &RecordFile, counted: Counted) -> Result<Range<u64>> {
     record.require_windows()?;
-    let rows = record.work_phase()?;
+    let rows = match counted {
+        Counted::All => 0..record.windows(),
+        Counted::Work => record.work_phase()?,
+    };
     if rows.is_empty() {
         let path = record.path().to_path_buf();
         return Err(Error::NoWork { path });
     }
-    replay_rows(record, rows, Replay::new(schemes, profiles), cancel)
+    Ok(rows)
 }
 
 /// Replays a record up to the end of `rows`, and counts from their start on.
-fn replay_rows(
+pub(super) fn replay_rows<S: Sink>(
     record: &RecordFile,
     rows: Range<u64>,
-    mut replay: Replay,
+    replay: &mut S,
     cancel: Cancel<'_>,
-) -> Result<Outcome> {
+) -> Result<()> {
     let threads = rayon::current_num_threads();
     let decode = |group: usize, mut events: Vec<Event>| {
         if cancel() {
             return Err(Error::Cancelled);
         }
-        record.read_events(group, &mut events)?;
+        match S::SEES_ALL {
+            true => record.read_events(group, &mut events)?,
+            false => record.read_events_unseen(group, &mut events)?,
+        }
         Ok(events)
     };
     let starts = (0..record.row_group_count()).scan(0, |next, group| {
@@ -312,7 +368,7 @@ fn replay_rows(
         let mut add = || {
             decoded
                 .iter()
-                .try_for_each(|(start, events)| add_rows(&mut replay, *start, events, &rows))
+                .try_for_each(|(start, events)| add_rows(replay, *start, events, &rows))
         };
         let (added, next) = if threads == 1 {
             (add(), decode_some(room))
@@ -323,12 +379,17 @@ fn replay_rows(
         let used = std::mem::replace(&mut decoded, next?);
         room = used.into_iter().map(|(_, events)| events).collect();
     }
-    Ok(replay.finish())
+    Ok(())
 }
 
 /// Replays the windows of a row group that begins with row `start`, up to the end of `rows`. What was counted before
 /// those is forgotten.
-fn add_rows(replay: &mut Replay, start: u64, events: &[Event], rows: &Range<u64>) -> Result<()> {
+fn add_rows<S: Sink>(
+    replay: &mut S,
+    start: u64,
+    events: &[Event],
+    rows: &Range<u64>,
+) -> Result<()> {
     let place = |row: u64| usize::try_from(row.saturating_sub(start)).unwrap_or(usize::MAX);
     let events = &events[..place(rows.end).min(events.len())];
     if (start..start + events.len() as u64).contains(&rows.start) {

@@ -5,6 +5,7 @@ mod by_hand;
 mod properties;
 mod records;
 mod run;
+mod unseen;
 mod work;
 
 use trapcast_forecast::{Costs, Scheme};

@@ -63,6 +63,38 @@ pub struct Plane {
     pub profiles: Vec<Place>,
 }
 
+/// The plane of a record of which not all need have been seen.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Between {
+    /// As if no unseen window had used the registers.
+    #[serde(flatten)]
+    pub unused: Plane,
+    /// As if all of them had; nothing where there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub all_used: Option<Plane>,
+}
+
+impl Between {
+    /// Shows it: one plane where the same scheme is the cheapest at each point either way, else both.
+    pub fn render(&self) -> String {
+        let unused = render(&self.unused);
+        match &self.all_used {
+            None => unused,
+            Some(used) if used.cheapest == self.unused.cheapest => {
+                format!("{unused}\n{IS_SAME}\n")
+            }
+            Some(used) => format!("{IF_UNUSED}\n{unused}\n{IF_USED}\n{}", render(used)),
+        }
+    }
+}
+
+const IS_SAME: &str = "\
+Not all windows were seen to use the registers or not. This is as if none of the unseen ones had; if all had,
+the same schemes would be the cheapest.";
+const IF_UNUSED: &str =
+    "Not all windows were seen to use the registers or not. As if none of the unseen ones had:";
+const IF_USED: &str = "As if all of them had:";
+
 /// A line C = `ratio` * T, at which the cheapest scheme changes.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Border {

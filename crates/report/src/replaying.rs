@@ -9,23 +9,17 @@ use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
 use crate::record::{self, RecordFile, is_stopped};
-use trapcast_replay::{Outcome, SchemeCounts, SchemeOutcome, Standing, replay_record, replay_work};
+use trapcast_replay::{
+    Outcome, SchemeCounts, SchemeOutcome, Standing, ratio, replay_bounds, replay_record,
+    replay_work,
+};
 use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
 pub mod table;
 
 pub use table::{factor, geometric_mean, render, render_means, render_profile};
-
-/// Which windows of a record a replay counts.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Counted {
-    /// All of them.
-    All,
-    /// Those in which all VMs are at work.
-    Work,
-}
+pub use trapcast_replay::Counted;
 
 /// What a replay of one file has found out.
 #[derive(Clone, Debug, Serialize)]
@@ -36,6 +30,19 @@ pub struct Replayed {
     pub workload: String,
     /// Which of its windows were counted.
     pub counted: Counted,
+    /// How many windows are unseen: of those is not known whether they used the registers.
+    pub unseen_windows: u64,
+    /// What was found, as if none of the unseen windows had used the registers.
+    #[serde(flatten)]
+    pub figures: Figures,
+    /// The same as if all of them had; nothing where there are none. What a scheme counts and costs lies between
+    /// both, but for `last-trap` ([`is_bounded`](trapcast_replay::is_bounded)).
+    pub all_used: Option<Figures>,
+}
+
+/// What a replay has found out.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figures {
     /// Windows from an entry to its exit, under any scheme.
     pub entry_windows: WindowReport,
     /// Windows from the load of a vCPU to its put.
@@ -70,6 +77,8 @@ pub struct ProfileRow {
     pub unit: &'static str,
     /// The offline optimum.
     pub oracle: u64,
+    /// The better one of `eager` and `per-entry`.
+    pub better_fixed: Option<u64>,
     /// Each scheme.
     pub schemes: Vec<CostRow>,
 }
@@ -126,11 +135,28 @@ pub fn replay_file(
         }
     }
     let costs: Vec<Costs> = profiles.iter().map(|profile| profile.fp).collect();
-    let outcome = outcome_of(&record, counted, &replayed, &costs)?;
+    let bounds = replay_bounds(&record, counted, &replayed, &costs, &is_stopped);
+    let bounds = bounds.map_err(record::told)?;
+    let (mut figures, mut all_used) = (
+        figures(&bounds.unused, schemes, profiles),
+        bounds.used.map(|used| figures(&used, schemes, profiles)),
+    );
+    if let Some(all_used) = &mut all_used {
+        widen(&mut figures, all_used);
+    }
     Ok(Replayed {
         file: file.to_path_buf(),
         workload: record.metadata().workload.clone(),
         counted,
+        unseen_windows: bounds.unseen,
+        figures,
+        all_used,
+    })
+}
+
+/// What came of `schemes` under each profile.
+fn figures(outcome: &Outcome, schemes: &[Scheme], profiles: &[Profile]) -> Figures {
+    Figures {
         entry_windows: report(&outcome.windows.entry),
         load_windows: report(&outcome.windows.load),
         schemes: outcome
@@ -141,9 +167,24 @@ pub fn replay_file(
             .collect(),
         profiles: profiles
             .iter()
-            .map(|profile| costs_of(&outcome, schemes, profile))
+            .map(|profile| costs_of(outcome, schemes, profile))
             .collect(),
-    })
+    }
+}
+
+/// Sees to it that what a scheme costs over the better one of `eager` and `per-entry` lies between what `low` and `high`
+/// say, whichever windows used the registers: the one and the other need not be highest for the same ones.
+fn widen(low: &mut Figures, high: &mut Figures) {
+    for (low, high) in low.profiles.iter_mut().zip(&mut high.profiles) {
+        let (least, most) = (low.better_fixed, high.better_fixed);
+        for (low, high) in low.schemes.iter_mut().zip(&mut high.schemes) {
+            // It is one of the two.
+            if low.scheme != Scheme::PerEntry.name() && low.over_fixed.is_some() {
+                low.over_fixed = most.and_then(|most| ratio(low.cost, most));
+                high.over_fixed = least.and_then(|least| ratio(high.cost, least));
+            }
+        }
+    }
 }
 
 /// Replays a record in one pass, row group by row group.
@@ -185,15 +226,37 @@ pub fn plane_counts(record: &RecordFile) -> Result<plane::Counts> {
 /// # Errors
 /// As for [`outcome_of`].
 pub fn plane_counts_of(record: &RecordFile, counted: Counted) -> Result<plane::Counts> {
-    let exchanges_only = Costs {
-        trap: 1,
-        probe: 1,
-        save: 1,
-        load: 1,
-        ..Costs::default()
-    };
-    let outcome = outcome_of(record, counted, &Scheme::RULES, &[exchanges_only])?;
-    Ok(plane::Counts {
+    let outcome = outcome_of(record, counted, &Scheme::RULES, &[EXCHANGES_ONLY])?;
+    Ok(counts_of(&outcome))
+}
+
+/// The same of a record of which not all need have been seen: as if no unseen window had used the registers, and, if
+/// there are such, as if all had.
+///
+/// # Errors
+/// As for [`outcome_of`].
+pub fn plane_bounds(
+    record: &RecordFile,
+    counted: Counted,
+) -> Result<(plane::Counts, Option<plane::Counts>)> {
+    let schemes = &Scheme::RULES;
+    let bounds = replay_bounds(record, counted, schemes, &[EXCHANGES_ONLY], &is_stopped);
+    let bounds = bounds.map_err(record::told)?;
+    let used = bounds.used.as_ref().map(counts_of);
+    Ok((counts_of(&bounds.unused), used))
+}
+
+/// Where a write of the gate costs nothing.
+const EXCHANGES_ONLY: Costs = Costs {
+    trap: 1,
+    probe: 1,
+    save: 1,
+    load: 1,
+    ..Costs::FREE
+};
+
+fn counts_of(outcome: &Outcome) -> plane::Counts {
+    plane::Counts {
         schemes: outcome
             .schemes
             .iter()
@@ -207,7 +270,7 @@ pub fn plane_counts_of(record: &RecordFile, counted: Counted) -> Result<plane::C
             .oracles
             .first()
             .map_or(0, |oracle| oracle.moves.exchanges() as u64),
-    })
+    }
 }
 
 /// A tally as results have it.
@@ -259,6 +322,7 @@ fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> Profile
         profile: profile.label(),
         unit: profile.unit.name(),
         oracle: oracle.cost(),
+        better_fixed: outcome.fixed_cost(&profile.fp),
         schemes: schemes.collect(),
     }
 }

@@ -96,7 +96,7 @@ fn record_from_outside(paths: &Paths) -> Outcomes {
         trapcast_profile::built_in(),
     )?;
     check(
-        replayed.schemes[0].counts.traps == summary.entry_windows.used,
+        replayed.figures.schemes[0].counts.traps == summary.entry_windows.used,
         || format!("{replayed:?}"),
     )
 }
