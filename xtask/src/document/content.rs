@@ -155,6 +155,7 @@ fn profile_row(costs: &ProfileCosts) -> ProfileRow {
         profile: costs.profile.clone(),
         unit: costs.unit.name(),
         oracle: costs.oracle,
+        better_fixed: fixed,
         schemes: Scheme::ALL
             .into_iter()
             .filter_map(|scheme| {
