@@ -62,7 +62,7 @@ pub struct Plan {
     /// Where the records of the observed runs go, in `records`, and what each run has found out, in
     /// `runs`. A run that is found there and had the same inputs is not done again.
     pub directory: PathBuf,
-    /// How many courses each workload of Linux guests takes under [`COURSES_UNDER`].
+    /// How many courses each workload of Linux guests takes under `COURSES_UNDER`.
     pub courses: u32,
     /// Whether workloads of Linux guests run on KVM and on Xen, too.
     pub others: bool,
