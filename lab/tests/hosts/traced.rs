@@ -193,7 +193,8 @@ impl Key {
 }
 
 /// The traced windows, without those that were none: KVM traces an entry before it looks whether an interrupt is
-/// pending, and then does not enter the guest. What it says of a load and a put there belongs to its neighbours.
+/// pending, and then does not enter the guest. What it says of a load and a put there belongs to its neighbours; so does
+/// a use, where the guest was entered at that PC the next time.
 fn entered(traced: &[Window], seen: &[Key]) -> Vec<Key> {
     let mut told: Vec<Key> = Vec::new();
     let mut loaded = false;
@@ -205,6 +206,9 @@ fn entered(traced: &[Window], seen: &[Key]) -> Vec<Key> {
         match told.last_mut() {
             Some(last) if !is_seen && (key.interrupted || last.interrupted) => {
                 last.put |= key.put;
+                if last.resumes_at(&key) && key.used == Some(true) {
+                    last.used = key.used;
+                }
                 loaded |= key.loaded;
             }
             _ => {
