@@ -129,6 +129,7 @@ struct Known {
     pstate: u32,
     esr: u32,
     used: bool,
+    marks: bool,
     space: (u64, u16, u32, u16),
 }
 
@@ -141,6 +142,7 @@ impl Known {
             pstate: record.pstate,
             esr: record.esr,
             used: record.flags & Flags::FP.bits() != 0,
+            marks: record.flags & Flags::MARK.bits() != 0,
             space: (record.ttbr0, record.asid, record.contextidr, record.cpacr),
         }
     }

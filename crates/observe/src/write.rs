@@ -39,6 +39,7 @@ impl Window {
             (Flags::FP, self.used()),
             (Flags::SVE, seen.has(Seen::SVE)),
             (Flags::ZA, seen.has(Seen::SME)),
+            (Flags::MARK, seen.has(Seen::MARK)),
             // What begins with its first entry was turned on before it.
             (Flags::POWERED_ON, self.is_first),
         ];

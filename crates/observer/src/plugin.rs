@@ -22,7 +22,7 @@ use crate::{
     instruction::{Class, Instruction},
     output::Output,
     qemu::{self, Block, Counter, Plugin, Register},
-    state::{Gates, Hcr, asid, leads_below, vmid},
+    state::{Gates, Hcr, asid, is_mark, is_synchronous, leads_below, stored_register, vmid},
     window::{Core, Counts, Entry, Exit},
 };
 
@@ -65,6 +65,7 @@ registers! {
     ttbr1: "TTBR1_EL1",
     tcr: "TCR_EL1",
     contextidr: "CONTEXTIDR_EL1",
+    far: "FAR_EL2",
 }
 
 /// Where all cores are on one thread, QEMU 10.0 compiles the number of the core that translates a block into it,
@@ -404,9 +405,16 @@ impl Observer {
     /// A guest is left.
     fn exits(&self, core: usize, registers: &Registers, vector: u16) {
         let ttbr0 = registers.ttbr0.read();
+        let esr = registers.esr.read() as u32;
+        let marks = is_synchronous(vector)
+            && stored_register(esr).is_some_and(|register| {
+                let register = registers.general.get(usize::from(register));
+                is_mark(registers.far.read(), register.map_or(0, |register| register.read()))
+            });
         let exit = Exit {
             vector,
-            esr: registers.esr.read() as u32,
+            esr,
+            marks,
             pc: registers.elr.read(),
             ttbr0,
             asid: asid(registers.tcr.read(), ttbr0, registers.ttbr1.read()),

@@ -3,6 +3,8 @@
 //!
 //! Source: Arm ARM (DDI 0487), chapter D24.
 
+use trapcast_trace::record::MARK;
+
 use crate::instruction::Class;
 
 /// HCR_EL2.VM: stage 2 is on.
@@ -54,6 +56,33 @@ pub const fn leads_below(spsr: u64) -> bool {
 pub const fn asid(tcr: u64, ttbr0: u64, ttbr1: u64) -> u16 {
     let holder = if tcr & TCR_A1 != 0 { ttbr1 } else { ttbr0 };
     (holder >> 48) as u16
+}
+
+/// Whether a vector of this offset is entered by a synchronous exception.
+pub const fn is_synchronous(vector: u16) -> bool {
+    vector & 0x180 == 0
+}
+
+/// The number of the register that was to be stored, 31 for zero, where ESR_EL2 is that of a store which stage 2 kept
+/// from its address and whose syndrome says all of it: how a device is emulated. See ISS encoding for an exception from
+/// a Data Abort.
+pub const fn stored_register(esr: u32) -> Option<u8> {
+    const DATA_ABORT: u32 = 0x24;
+    const ISV: u32 = 1 << 24;
+    const S1PTW: u32 = 1 << 7;
+    const WNR: u32 = 1 << 6;
+    let is_store = esr >> 26 == DATA_ABORT && esr & (ISV | WNR | S1PTW) == ISV | WNR;
+    if is_store {
+        Some((esr >> 16 & 0x1f) as u8)
+    } else {
+        None
+    }
+}
+
+/// Whether a store of a value by FAR_EL2 says to a UART that the guest's work begins. A UART's data register is the first
+/// of its page: UARTDR of a PL011 or SBSA UART.
+pub const fn is_mark(far: u64, value: u64) -> bool {
+    far & 0xfff == 0 && value as u32 == MARK as u32
 }
 
 /// The registers that open or close FP/SIMD, SVE and SME.
@@ -114,6 +143,28 @@ mod tests {
         let not_below = [0x8, 0x9, 0x3c9, 0xc, 0xd, 0x1a, 0x16];
         assert!(below.into_iter().all(leads_below));
         assert!(!not_below.into_iter().any(leads_below));
+    }
+
+    #[test]
+    fn a_mark_is_a_store_of_stx_to_the_data_register_of_a_uart() {
+        // A data abort of a word that X3 was to be stored from: ISV, SAS = 2, SRT = 3, WnR, a translation fault.
+        const STORE: u32 = 0x24 << 26 | 1 << 25 | 1 << 24 | 2 << 22 | 3 << 16 | 1 << 6 | 0x07;
+        assert_eq!(stored_register(STORE), Some(3));
+        let others = [
+            STORE & !(1 << 6),
+            STORE & !(1 << 24),
+            STORE | 1 << 7,
+            STORE | 1 << 26,
+            0,
+        ];
+        assert_eq!(others.map(stored_register), [None; 5]);
+        assert!(is_mark(0xffff_8000_0800_0000, MARK.into()));
+        // A register's upper half is not stored as a word.
+        assert!(is_mark(0, 1 << 32 | u64::from(MARK)));
+        assert!(!is_mark(0x0900_0004, MARK.into()));
+        assert!(!is_mark(0x0900_0000, b'2'.into()));
+        assert!(is_synchronous(0x400) && is_synchronous(0x600));
+        assert!(!is_synchronous(0x480) && !is_synchronous(0x680));
     }
 
     #[test]

@@ -52,6 +52,8 @@ pub struct Exit {
     pub contextidr: u32,
     /// CPACR_EL1.
     pub cpacr: u32,
+    /// Whether it is a store that says that the guest's work begins.
+    pub marks: bool,
 }
 
 /// Classes of exceptions by which a guest is trapped at an instruction that it then executes: ESR_EL2.EC.
@@ -175,6 +177,9 @@ impl Core {
         seen.asid = exit.asid;
         seen.contextidr = exit.contextidr;
         seen.cpacr = exit.cpacr;
+        if exit.marks {
+            seen.flags |= Seen::MARK.bits();
+        }
         open.left = counts;
         self.marks = Seen::empty();
         self.phase = Phase::Gap(open);

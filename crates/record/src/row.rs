@@ -77,6 +77,11 @@ impl Row {
         }
     }
 
+    /// What the hypervisor and an observer know, and a trace does not tell.
+    pub fn inside_or_observed<T>(&self, value: T) -> Option<T> {
+        (!matches!(self.seen, Seen::Host(_))).then_some(value)
+    }
+
     /// What the hypervisor knows and nobody else does.
     pub fn inside<T>(&self, value: T) -> Option<T> {
         (self.seen == Seen::El2).then_some(value)
@@ -150,7 +155,7 @@ impl Row {
 
 /// What an observer sees of a window and the hypervisor does not write.
 ///
-/// It does not see what the hypervisor knows: ticks, marks and pending interrupts are null in a record of its
+/// It does not see what the hypervisor knows: ticks and pending interrupts are null in a record of its
 /// windows.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Outside {

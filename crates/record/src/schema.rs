@@ -280,7 +280,7 @@ pub const COLUMNS: &[Column] = &[
     maybe_flag(
         "mark",
         "the guest said in it that its work begins with the next window",
-        |row| row.inside(row.has(Flags::MARK)),
+        |row| row.inside_or_observed(row.has(Flags::MARK)),
     ),
     maybe_flag(
         "interrupt_pending",

@@ -205,7 +205,7 @@ proptest! {
                 let read = read_column(&file, group, column.name).unwrap();
                 prop_assert_eq!(read, expected(column, rows), "{}", column.name);
             }
-            for unseen in ["start_ticks", "end_ticks", "mark", "interrupt_pending"] {
+            for unseen in ["start_ticks", "end_ticks", "interrupt_pending"] {
                 let read = read_column(&file, group, unseen).unwrap();
                 prop_assert!(read.iter().all(|value| *value == NULL), "{}", unseen);
             }

@@ -12,7 +12,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 pub const MAGIC: u64 = u64::from_le_bytes(*b"TRAPSEEN");
 
 /// Version of the layout. A reader refuses any other.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// [`ObservedWindow::first_use`] of a window that did not use the registers.
 pub const NEVER: u64 = u64::MAX;
@@ -71,6 +71,9 @@ bitflags! {
         const GAP_AFTER = 1 << 7;
         /// EL0 of the host, or its EL1, executed an FP/SIMD, SVE or SME instruction in the gap after it.
         const HOST_FP = 1 << 8;
+        /// The guest stored [`MARK`](crate::record::MARK) at the start of a page where nothing is mapped: it said so
+        /// to a UART, whose data register is there.
+        const MARK = 1 << 9;
     }
 }
 
