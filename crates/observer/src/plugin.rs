@@ -409,7 +409,10 @@ impl Observer {
         let marks = is_synchronous(vector)
             && stored_register(esr).is_some_and(|register| {
                 let register = registers.general.get(usize::from(register));
-                is_mark(registers.far.read(), register.map_or(0, |register| register.read()))
+                is_mark(
+                    registers.far.read(),
+                    register.map_or(0, |register| register.read()),
+                )
             });
         let exit = Exit {
             vector,
