@@ -123,6 +123,9 @@ pub struct Verdict {
     pub switches: Gaps,
     /// Gaps after which the same vCPU was entered without a load.
     pub returns: Gaps,
+    /// Gaps at the end of loads that used the registers.
+    #[serde(default)]
+    pub puts: Gaps,
     /// Sentences for people.
     pub evidence: Vec<String>,
 }
@@ -157,6 +160,7 @@ struct Tally {
     users: HashMap<u16, Vec<u16>>,
     switches: Vec<u64>,
     returns: Vec<u64>,
+    puts: Vec<u64>,
 }
 
 /// A load under way.
@@ -213,6 +217,7 @@ impl Tally {
             load.trapped = true;
         }
         load.moved |= window.seen.hypervisor_fp > 0;
+        let load = *load;
         self.hold(window, used);
         if used {
             let users = self.users.entry(window.seen.core).or_default();
@@ -225,6 +230,9 @@ impl Tally {
                 (false, _) => self.switches.push(window.seen.hypervisor_fp),
                 (true, false) => self.returns.push(window.seen.hypervisor_fp),
                 (true, true) => {}
+            }
+            if load.used && (next.vcpu != window.vcpu || next.loaded) {
+                self.puts.push(window.seen.hypervisor_fp);
             }
         }
     }
@@ -259,6 +267,7 @@ impl Tally {
             unprotected_entries: self.unprotected,
             switches: Gaps::of(self.switches),
             returns: Gaps::of(self.returns),
+            puts: Gaps::of(self.puts),
             evidence: Vec::new(),
         };
         verdict.policy = verdict.judge();
@@ -295,7 +304,12 @@ impl Verdict {
             () if !nearly_none(self.trapped_again_unmoved, self.used_again_unmoved) => {
                 Policy::Mixed
             }
-            () if nearly_all(self.trapped_loads, loads) => Policy::UntilPut,
+            // An owner of many traps in each of its loads, too, but has nothing saved when it is put.
+            () if nearly_all(self.trapped_loads, loads)
+                && (self.puts.gaps == 0 || !nearly_none(self.puts.with_fp, self.puts.gaps)) =>
+            {
+                Policy::UntilPut
+            }
             // Where nothing moves at a switch without a trap, the registers stayed with their owner.
             () if self.switches.is_never() || self.moves_only_when_trapped() => Policy::Owner,
             () => Policy::Mixed,

@@ -77,6 +77,15 @@ fn registers_that_stay_with_their_owner_trap_in_few_loads() {
 }
 
 #[test]
+fn registers_that_stay_with_their_owner_may_trap_in_all_loads() {
+    // Three vCPUs take turns, and each finds another's registers.
+    let of = |vcpu| [(vcpu, true, 0), (vcpu, false, 0)];
+    assert_eq!(judge(&[of(1), of(2), of(3)].concat()), Policy::Owner);
+    let of = |vcpu| [(vcpu, true, 0), (vcpu, false, 17)];
+    assert_eq!(judge(&[of(1), of(2), of(3)].concat()), Policy::UntilPut);
+}
+
+#[test]
 fn what_cannot_be_told_is_not_told() {
     // One vCPU alone, whose registers nobody moves.
     assert_eq!(judge(&[(1, false, 0)]), Policy::Unknown);
