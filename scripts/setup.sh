@@ -8,7 +8,7 @@
 # missing.
 #
 # usage: scripts/setup.sh [--tests]
-#   --tests   also installs what the tests look at the report with
+#   --tests   also installs what the tests look at the report with, and what makes Python's environments
 # environment:
 #   TRAPCAST_EL2_RUST   "rustup" or "debian": take this way and no other, for both
 set -euo pipefail
@@ -53,6 +53,7 @@ need flock util-linux
 if [ "${1:-}" = --tests ]; then
     need chromium chromium
     need rsvg-convert librsvg2-bin
+    python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
     [ -e /usr/share/fonts/truetype/dejavu/DejaVuSans.ttf ] || missing+=(fonts-dejavu-core)
 fi
 [ -e /usr/include/stdlib.h ] || missing+=(libc6-dev)
