@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest hosts build el2 lab study document hypervisors bench torture check test soak fuzz clean
+.PHONY: help setup guest hosts build el2 lab study recompute document hypervisors bench torture check test soak fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -36,6 +36,11 @@ lab: setup
 
 study: build $(if $(FULL),hosts,guest) ## Runs workloads under every scheme; FULL=1: all, and longer, on KVM and Xen too; FRESH=1: not resumed
 	$(LAB) study $(if $(FULL),--full) $(if $(FRESH),--fresh)
+
+recompute: lab ## Computes a study's numbers again from its records, by DuckDB and Python; STUDY=DIR takes another study
+	@scripts/setup.sh --tests
+	@scripts/python.sh
+	target/python/bin/python scripts/recompute $(STUDY)
 
 document: lab ## Writes what README and docs say of the study from its kept results; CHECK=1 checks it
 	$(XTASK) document $(if $(CHECK),--check)

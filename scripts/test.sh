@@ -78,6 +78,7 @@ if [ -n "$check" ]; then
     step units units
 else
     step setup scripts/setup.sh --tests
+    step python scripts/python.sh
     step guest make --no-print-directory hosts
     step lint cargo clippy --workspace --all-targets -- -D warnings
     step documents env RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --document-private-items

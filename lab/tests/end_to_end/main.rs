@@ -8,6 +8,7 @@ mod cores;
 mod latency;
 mod looking;
 mod outside;
+mod recompute;
 mod refusals;
 mod repeats;
 mod runs;
@@ -45,6 +46,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     latency::trials(&mut add);
     repeats::trials(&mut add);
     outside::trials(&mut add);
+    recompute::trials(&mut add);
     refusals::trials(&mut add);
     commands::trials(&mut add);
     typing::trials(&mut add);
