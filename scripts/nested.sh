@@ -9,8 +9,10 @@
 #   Image, vmm    the kernel, and a tree of QEMU for arm64 with its libraries
 #   initrd        that of L0, with L1's in it
 #
-# usage: scripts/nested.sh [VERSION]
-#   VERSION       of the kernel, such as 7.3.4 [default: the newest]
+# usage: scripts/nested.sh [VERSION [PROGRAM]]
+#   VERSION       of the kernel, such as 7.3.4, or newest [default: newest]
+#   PROGRAM       a program of the study, such as openssl, that Linux runs as L2 in place of our bench. It has to have run
+#                 on Trapcast before: trapcast record PROGRAM
 # environment:
 #   TRAPCAST_TRIXIE   where Debian 13 is [default: http://deb.debian.org/debian]
 set -euo pipefail
@@ -22,7 +24,9 @@ export TRAPCAST_DEBIAN="${TRAPCAST_TRIXIE:-http://deb.debian.org/debian} trixie"
 . "$root/scripts/packages.sh"
 
 arch=arm64
-version=${1:-}
+version=${1:-newest}
+[ "$version" != newest ] || version=
+program=${2:-}
 busybox=$root/target/guest/busybox
 bench=$root/target/el2/aarch64-unknown-none-softfloat/release/bench
 for file in "$busybox" "$bench"; do
@@ -121,13 +125,22 @@ vmm="qemu-system-aarch64 -accel kvm -cpu host -smp 1 -nographic -nodefaults -no-
 board="virt,gic-version=3,dtb-randomness=off,its=off"
 
 command -v readelf >/dev/null || fail "readelf is missing: apt-get install binutils"
+if [ -n "$program" ]; then
+    image=$(find "$root/target/guest/images" -name "$program-*.cpio" 2>/dev/null | head -n 1)
+    [ -n "$image" ] || fail "no image of $program in target/guest/images: target/debug/trapcast record $program"
+    l2="-m 160M -kernel /guest -initrd /program -append 'console=ttyAMA0 rdinit=/init panic=-1 quiet cma=0 \
+cryptomgr.notests rounds=1 seed=1 patience=100000 workers=1 begin=0 offset=0'"
+    l2_files=(guest="$root/target/guest/Image" program="$image")
+else
+    l2="-m 16384k -kernel /guest -append 'only=entry-exit-used rounds=100 count=off'"
+    l2_files=(guest="$bench")
+fi
 begin_downloads
 [ "$(cat "$store/version" 2>/dev/null)" = "${version:-newest}" ] || download
 printf usr/lib/aarch64-linux-gnu >"$store/lib"
 say "building the initrds"
-archive 1 "$vmm -M $board -m 16384k -kernel /guest -append 'only=entry-exit-used rounds=100 count=off'" \
-    guest="$bench" >"$store/initrd1"
-archive 0 "$vmm -M $board,virtualization=on -m 640M -kernel /kernel -initrd /initrd1 -append '$words'" \
+archive 1 "$vmm -M $board $l2" "${l2_files[@]}" >"$store/initrd1"
+archive 0 "$vmm -M $board,virtualization=on -m 768M -kernel /kernel -initrd /initrd1 -append '$words'" \
     kernel="$store/Image" initrd1="$store/initrd1" >"$store/initrd.part"
 mv "$store/initrd.part" "$store/initrd"
 rm -f "$store"/init[01] "$store/initrd1" "$store/lib"
