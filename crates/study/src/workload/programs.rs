@@ -98,8 +98,8 @@ pub(super) const ALL: &[Workload] = &[
         "mix-idle",
         "Python beside an idle Linux that keeps its tick",
         &[
-            Guest::Program(Runs::once(&PYTHON)),
-            Guest::Program(Runs::once(&IDLE)),
+            Guest::Program(Runs::of(&PYTHON, 1, 17)),
+            Guest::Program(Runs::of(&IDLE, 1, 1)),
         ],
         10_000,
         Extent::Full,
@@ -108,9 +108,9 @@ pub(super) const ALL: &[Workload] = &[
         "mix-three",
         "OpenSSL, SQLite and Redis on one core, in slices of 4 ms",
         &[
-            Guest::Program(Runs::once(&OPENSSL)),
-            Guest::Program(Runs::once(&SQLITE)),
-            Guest::Program(Runs::once(&REDIS)),
+            Guest::Program(Runs::of(&OPENSSL, 1, 6)),
+            Guest::Program(Runs::of(&SQLITE, 1, 48)),
+            Guest::Program(Runs::of(&REDIS, 1, 6)),
         ],
         4_000,
         Extent::Full,
@@ -120,7 +120,7 @@ pub(super) const ALL: &[Workload] = &[
         "OpenSSL on two vCPUs, on two cores",
         2,
         0,
-        &[Guest::Program(Runs::of(&OPENSSL, 2, 2))],
+        &[Guest::Program(Runs::of(&OPENSSL, 2, 4))],
     ),
     cores(
         "openssl-redis-on-2",
@@ -138,7 +138,7 @@ pub(super) const ALL: &[Workload] = &[
         2,
         700,
         &[
-            Guest::Program(Runs::of(&HACKBENCH, 2, 3)),
+            Guest::Program(Runs::of(&HACKBENCH, 2, 9)),
             Guest::Program(Runs::of(&GCC, 2, 2)),
         ],
     ),
@@ -146,12 +146,12 @@ pub(super) const ALL: &[Workload] = &[
         "four-vms-on-2",
         "OpenSSL, SQLite, Redis and a shell that counts, on two cores, in slices of 3 ms",
         2,
-        1400,
+        1900,
         &[
-            Guest::Program(Runs::of(&OPENSSL, 1, 4)),
-            Guest::Program(Runs::of(&SQLITE, 1, 16)),
-            Guest::Program(Runs::of(&REDIS, 1, 2)),
-            Guest::Program(Runs::of(&SHELL, 1, 12)),
+            Guest::Program(Runs::of(&OPENSSL, 1, 7)),
+            Guest::Program(Runs::of(&SQLITE, 1, 24)),
+            Guest::Program(Runs::of(&REDIS, 1, 3)),
+            Guest::Program(Runs::of(&SHELL, 1, 27)),
         ],
     ),
     cores(
@@ -159,23 +159,24 @@ pub(super) const ALL: &[Workload] = &[
         "stress-ng on four vCPUs, on four cores",
         4,
         0,
-        &[Guest::Program(Runs::of(&STRESS_FP, 4, 3))],
+        &[Guest::Program(Runs::of(&STRESS_FP, 4, 5))],
     ),
     cores(
         "openssl-hackbench-on-4",
         "OpenSSL on four vCPUs beside hackbench on four, on four cores, in slices of 3 ms",
         4,
-        1250,
+        1600,
         &[
             Guest::Program(Runs::of(&OPENSSL, 4, 1)),
-            Guest::Program(Runs::of(&HACKBENCH, 4, 2)),
+            Guest::Program(Runs::of(&HACKBENCH, 4, 5)),
         ],
     ),
 ];
 
+// So many rounds that guests beside each other end at about the same time.
 const SIMD_BESIDE_NONE: &[Guest] = &[
-    Guest::Program(Runs::once(&OPENSSL)),
-    Guest::Program(Runs::once(&SHELL)),
+    Guest::Program(Runs::of(&OPENSSL, 1, 8)),
+    Guest::Program(Runs::of(&SHELL, 1, 32)),
 ];
 
 /// A program alone; the workload has its name.
