@@ -85,6 +85,9 @@ pub enum Command {
     /// Runs every scheme over records, with the code that runs at EL2, beside the offline optimum
     #[command(after_help = REPLAY_EXAMPLES)]
     Replay(ReplayArgs),
+    /// Adds up what replays of several records have found out, in any order
+    #[command(after_help = MERGE_EXAMPLES)]
+    Merge(MergeArgs),
     /// Shows which scheme is cheapest for any cost of a trap and of a switch, on a record
     #[command(after_help = PLANE_EXAMPLES)]
     Plane(PlaneArgs),
@@ -131,6 +134,14 @@ Examples:
   trapcast replay records/linux.parquet --profile my-core.toml --scheme owner --json
 
 docs/profiles.md says how to write a profile.";
+
+const MERGE_EXAMPLES: &str = "\
+Examples:
+  trapcast replay host-1.parquet --json > 1.json    on one machine
+  trapcast merge 1.json 2.json                      the same of both hosts: counts add, costs follow from them
+  cat results/*.json | trapcast merge - --json      of any number; what it prints can be merged again
+
+docs/hosts.md says how to spread replays over many machines.";
 
 const PLANE_EXAMPLES: &str = "\
 Examples:
@@ -310,6 +321,17 @@ pub struct ReplayArgs {
     /// in, see trapcast profiles
     #[arg(long, value_name = "NAME|FILE", default_value = "measured-qemu")]
     pub profile: Vec<String>,
+    /// Prints JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trapcast merge`.
+#[derive(Debug, Args)]
+pub struct MergeArgs {
+    /// What trapcast replay --json or trapcast merge --json has printed; - is standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub files: Vec<PathBuf>,
     /// Prints JSON
     #[arg(long)]
     pub json: bool,

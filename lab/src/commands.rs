@@ -1,20 +1,22 @@
 //! The commands of `trapcast`, from arguments to what is printed.
 
+use std::path::Path;
+
 use serde::Serialize;
 use trapcast_forecast::Scheme;
 
 use crate::{
     boot::{self, Boot},
     cli::{
-        BootArgs, Cli, Command, CoreArgs, InspectArgs, PlaneArgs, RecordArgs, ReplayArgs,
-        ReportArgs, Switch,
+        BootArgs, Cli, Command, CoreArgs, InspectArgs, MergeArgs, PlaneArgs, RecordArgs,
+        ReplayArgs, ReportArgs, Switch,
     },
     doctor, import, observe, study, timeline, top,
 };
 use trapcast_machine::{machine::Cpu, vectors::RegisterFiles};
 use trapcast_report::{
     inspect, plane, profile_table, record,
-    replaying::{self, Counted},
+    replaying::{self, Counted, merge::Sum},
     stored,
 };
 use trapcast_results::Scale;
@@ -24,6 +26,7 @@ use trapcast_study::{
 };
 use trapcast_tool::{
     error::{Error, Result},
+    input,
     parallel::{self, cores},
     paths::Paths,
     print::{print, print_json},
@@ -50,6 +53,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Import(arguments) => import::run(&arguments),
         Command::Inspect(arguments) => inspect(&arguments),
         Command::Replay(arguments) => replay(&arguments),
+        Command::Merge(arguments) => merge(&arguments),
         Command::Plane(arguments) => show_plane(&arguments),
         Command::Timeline(arguments) => print(&timeline::run(&arguments)?),
         Command::Profiles(arguments) => profiles(arguments.json),
@@ -225,6 +229,36 @@ fn replay(arguments: &ReplayArgs) -> Result<()> {
     let texts: Vec<String> = replayed.iter().map(replaying::render).collect();
     let means = replaying::render_means(&replayed).unwrap_or_default();
     print(&(texts.join("\n") + &means))
+}
+
+/// The most bytes of a file of results: those of thousands of replays under every profile.
+const MOST_BYTES: u64 = 512 << 20;
+
+fn merge(arguments: &MergeArgs) -> Result<()> {
+    let mut all: Option<Sum> = None;
+    for file in &arguments.files {
+        let path = match file.to_str() {
+            Some("-") => Path::new("/dev/stdin"),
+            _ => file,
+        };
+        for sum in Sum::parse(&input::read("results", path, MOST_BYTES)?, path)? {
+            match &mut all {
+                None => all = Some(sum),
+                Some(all) => all.add(&sum).map_err(|why| {
+                    Error::input(format!(
+                        "{} and what was read before do not add up: {why}",
+                        path.display()
+                    ))
+                })?,
+            }
+        }
+    }
+    let all = all.ok_or_else(|| Error::input("there is nothing to merge"))?;
+    let merged = all.merged().map_err(Error::input)?;
+    if arguments.json {
+        return print_json(&merged);
+    }
+    print(&replaying::render_merged(&merged))
 }
 
 /// Which windows a command counts.

@@ -415,3 +415,46 @@ fn a_record_in_which_not_all_was_seen_is_replayed_by_its_bounds() {
     let shown = text(path, &["plane", "host.parquet", "--work"]);
     assert!(shown.contains("Not all windows were seen"), "{shown}");
 }
+
+#[test]
+fn results_of_replays_add_up_in_any_order() {
+    let directory = records();
+    let path = directory.path();
+    for name in ["a", "b"] {
+        let record = format!("{name}.parquet");
+        let result = printed(path, &["replay", &record, "--profile", "all", "--json"]);
+        fs::write(path.join(format!("{name}.json")), result).unwrap();
+    }
+    let together = printed(
+        path,
+        &[
+            "replay",
+            "a.parquet",
+            "b.parquet",
+            "--profile",
+            "all",
+            "--json",
+        ],
+    );
+    fs::write(path.join("both.json"), together).unwrap();
+    let merged = json(path, &["merge", "b.json", "a.json", "--json"]);
+    assert_eq!(merged, json(path, &["merge", "both.json", "--json"]));
+    assert_eq!(merged["records"], 2);
+    assert_eq!(merged["entry_windows"]["windows"], 40_000);
+
+    let shown = text(path, &["merge", "a.json", "b.json"]);
+    assert!(shown.starts_with("2 records\n"), "{shown}");
+
+    let other = printed(path, &["replay", "a.parquet", "--json"]);
+    fs::write(path.join("other.json"), other).unwrap();
+    let told = refused(path, &["merge", "a.json", "other.json"]);
+    assert!(
+        told.contains("other.json and what was read before"),
+        "{told}"
+    );
+    fs::write(path.join("empty.json"), "[]").unwrap();
+    assert_eq!(
+        refused(path, &["merge", "empty.json"]),
+        "there is nothing to merge"
+    );
+}

@@ -53,6 +53,8 @@ fn every_command_blames_its_input_alike() {
         "inspect text",
         "replay missing",
         "replay text",
+        "merge missing",
+        "merge text",
         "plane missing",
         "plane text",
         "timeline missing",

@@ -2,10 +2,11 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::Costs;
 
 /// What costs something in switching registers.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct Moves {
     /// Traps of a closed gate by a guest whose registers were elsewhere.
     pub traps: u64,

@@ -2,13 +2,13 @@
 
 use std::ops::AddAssign;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_switch::Counts;
 
 use super::cost::Moves;
 
 /// What happened to the vCPUs of a record under one scheme.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, PartialEq, Serialize)]
 pub struct SchemeCounts {
     /// Entries into the guest.
     pub entries: u64,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::{Costs, Forecaster, Prices, Resume, Rule, Scheme};
 use trapcast_record::{Cancel, Event, RecordFile};
 
@@ -47,7 +47,7 @@ enum Part {
 }
 
 /// Which windows of a record are counted.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Counted {
     /// All of them.

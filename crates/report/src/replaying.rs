@@ -1,24 +1,25 @@
-//! `trapcast replay` and `trapcast plane`: records replayed, and what came of it as tables and JSON.
+//! `trapcast replay`, `trapcast merge` and `trapcast plane`: records replayed, and what came of it as tables and JSON.
 
 use std::path::{Path, PathBuf};
 use trapcast_profile::{Decision, Profile};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::{Costs, Scheme};
 use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
 use crate::record::{self, RecordFile, is_stopped};
 use trapcast_replay::{
-    Outcome, SchemeCounts, SchemeOutcome, Standing, ratio, replay_bounds, replay_record,
+    Moves, Outcome, SchemeCounts, SchemeOutcome, Standing, ratio, replay_bounds, replay_record,
     replay_work,
 };
 use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
+pub mod merge;
 pub mod table;
 
-pub use table::{factor, geometric_mean, render, render_means, render_profile};
+pub use table::{factor, geometric_mean, render, render_means, render_merged, render_profile};
 pub use trapcast_replay::Counted;
 
 /// What a replay of one file has found out.
@@ -49,6 +50,9 @@ pub struct Figures {
     pub load_windows: WindowReport,
     /// What each scheme did.
     pub schemes: Vec<SchemeRow>,
+    /// What `eager` and `per-entry` did where they were not asked for, as others stand beside them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub beside: Vec<SchemeRow>,
     /// What that costs, one per profile.
     pub profiles: Vec<ProfileRow>,
 }
@@ -79,8 +83,77 @@ pub struct ProfileRow {
     pub oracle: u64,
     /// The better one of `eager` and `per-entry`.
     pub better_fixed: Option<u64>,
+    /// What all this follows from, with the counts; nothing where only the costs were kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<Basis>,
     /// Each scheme.
     pub schemes: Vec<CostRow>,
+}
+
+/// What costs on a machine follow from, besides the counts of schemes.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+pub struct Basis {
+    /// What each move costs.
+    pub costs: Prices,
+    /// Instructions that a core retires in a hundred cycles, of those that decide.
+    #[serde(rename = "instructions_per_100_cycles")]
+    pub rate: u32,
+    /// What the offline optimum moves.
+    pub oracle: Moves,
+}
+
+/// [`Costs`] as JSON has them.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
+#[allow(missing_docs, reason = "they are those of Costs")]
+pub struct Prices {
+    pub trap: u32,
+    pub probe: u32,
+    pub save: u32,
+    pub load: u32,
+    pub gate: u32,
+    pub isb: u32,
+}
+
+impl From<Costs> for Prices {
+    fn from(costs: Costs) -> Self {
+        let Costs {
+            trap,
+            probe,
+            save,
+            load,
+            gate,
+            isb,
+        } = costs;
+        Self {
+            trap,
+            probe,
+            save,
+            load,
+            gate,
+            isb,
+        }
+    }
+}
+
+impl From<Prices> for Costs {
+    fn from(prices: Prices) -> Self {
+        let Prices {
+            trap,
+            probe,
+            save,
+            load,
+            gate,
+            isb,
+        } = prices;
+        Self {
+            trap,
+            probe,
+            save,
+            load,
+            gate,
+            isb,
+        }
+    }
 }
 
 /// What one scheme costs on one machine.
@@ -156,15 +229,19 @@ pub fn replay_file(
 
 /// What came of `schemes` under each profile.
 fn figures(outcome: &Outcome, schemes: &[Scheme], profiles: &[Profile]) -> Figures {
+    let (asked, beside) = outcome
+        .schemes
+        .iter()
+        .partition::<Vec<_>, _>(|found| schemes.contains(&found.scheme));
+    let rows = |found: Vec<&SchemeOutcome>| {
+        let rows = found.into_iter().map(|found| row(found, profiles));
+        rows.collect()
+    };
     Figures {
         entry_windows: report(&outcome.windows.entry),
         load_windows: report(&outcome.windows.load),
-        schemes: outcome
-            .schemes
-            .iter()
-            .filter(|found| schemes.contains(&found.scheme))
-            .map(|found| row(found, profiles))
-            .collect(),
+        schemes: rows(asked),
+        beside: rows(beside),
         profiles: profiles
             .iter()
             .map(|profile| costs_of(outcome, schemes, profile))
@@ -323,6 +400,11 @@ fn costs_of(outcome: &Outcome, schemes: &[Scheme], profile: &Profile) -> Profile
         unit: profile.unit.name(),
         oracle: oracle.cost(),
         better_fixed: outcome.fixed_cost(&profile.fp),
+        basis: Some(Basis {
+            costs: profile.fp.into(),
+            rate: profile.instructions_per_100_cycles,
+            oracle: oracle.moves,
+        }),
         schemes: schemes.collect(),
     }
 }

@@ -156,6 +156,7 @@ fn profile_row(costs: &ProfileCosts) -> ProfileRow {
         unit: costs.unit.name(),
         oracle: costs.oracle,
         better_fixed: fixed,
+        basis: None,
         schemes: Scheme::ALL
             .into_iter()
             .filter_map(|scheme| {

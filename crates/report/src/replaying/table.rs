@@ -6,12 +6,39 @@ use trapcast_forecast::Scheme;
 use trapcast_replay::is_bounded;
 use trapcast_trace::report::WindowReport;
 
-use super::{CostRow, Counted, Figures, ProfileRow, Replayed, SchemeRow};
+use super::{CostRow, Counted, Figures, ProfileRow, Replayed, SchemeRow, merge::Merged};
 
 /// Shows what a replay of one file has found out; at most 120 columns wide, but for ranges under several profiles.
 pub fn render(replayed: &Replayed) -> String {
-    let low = &replayed.figures;
-    let high = replayed.all_used.as_ref().unwrap_or(low);
+    let (low, high) = (&replayed.figures, replayed.all_used.as_ref());
+    let heading = format!("{}: {}", replayed.file.display(), replayed.workload);
+    render_figures(
+        &heading,
+        replayed.counted,
+        replayed.unseen_windows,
+        low,
+        high,
+    )
+}
+
+/// Shows what came of several, likewise.
+pub fn render_merged(merged: &Merged) -> String {
+    let (low, high) = (&merged.figures, merged.all_used.as_ref());
+    let heading = match merged.records {
+        1 => "1 record".to_string(),
+        records => format!("{records} records"),
+    };
+    render_figures(&heading, merged.counted, merged.unseen_windows, low, high)
+}
+
+fn render_figures(
+    heading: &str,
+    counted: Counted,
+    unseen_windows: u64,
+    low: &Figures,
+    high: Option<&Figures>,
+) -> String {
+    let high = high.unwrap_or(low);
     let windows = |of: fn(&Figures) -> &WindowReport| {
         let share = |figures| {
             let WindowReport { used, windows, .. } = of(figures);
@@ -21,10 +48,8 @@ pub fn render(replayed: &Replayed) -> String {
         format!("{}, {used} % used", of(low).windows)
     };
     let mut text = format!(
-        "{}: {}{}\nwindows from entry to exit: {}; from load to put: {}\n{}\n",
-        replayed.file.display(),
-        replayed.workload,
-        match replayed.counted {
+        "{heading}{}\nwindows from entry to exit: {}; from load to put: {}\n{}\n",
+        match counted {
             Counted::All => "",
             Counted::Work => ", while all VMs are at work",
         },
@@ -32,11 +57,10 @@ pub fn render(replayed: &Replayed) -> String {
         windows(|figures| &figures.load_windows),
         scheme_table(low, high)
     );
-    if replayed.unseen_windows != 0 {
+    if unseen_windows != 0 {
         text += &format!(
-            "whether {} windows used the registers was not to be seen. a-b: between these, whichever did; a~b: if none of \
-             them did,\nand if all did, and it may be more or less than both\n",
-            replayed.unseen_windows
+            "whether {unseen_windows} windows used the registers was not to be seen. a-b: between these, whichever did; a~b: if none of \
+             them did,\nand if all did, and it may be more or less than both\n"
         );
     }
     match (low.profiles.as_slice(), high.profiles.as_slice()) {
