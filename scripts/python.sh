@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Makes target/python, a virtual environment with the Python packages that scripts/python.txt pins by hash.
 #
-# What recomputes the study's numbers runs there: `make recompute`. Safe to run again: it does nothing if the environment
+# What recomputes the study's numbers runs there (`make recompute`), and the test of what docs/hosts.md says of many hosts. Safe to run again: it does nothing if the environment
 # is of that very list and still starts. The packages come from where this machine's pip gets its own.
 #
 # usage: scripts/python.sh
@@ -15,7 +15,7 @@ say() { printf 'python: %s\n' "$*"; }
 fail() { printf 'python: error: %s\n' "$*" >&2; exit 1; }
 
 # An environment counts as made if the list that it was made of is in it, which is put there last.
-if cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import duckdb, numpy, pyarrow' 2>/dev/null; then
+if cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import distributed, duckdb, numpy, pyarrow' 2>/dev/null; then
     exit 0
 fi
 
@@ -28,10 +28,10 @@ mkdir -p "$root/target"
 # Two tests may want it at once.
 exec 9>"$root/target/.python.lock"
 flock 9
-if cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import duckdb, numpy, pyarrow' 2>/dev/null; then
+if cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import distributed, duckdb, numpy, pyarrow' 2>/dev/null; then
     exit 0
 fi
-say "installing DuckDB, NumPy and pyarrow into target/python"
+say "installing Dask, DuckDB, NumPy and pyarrow into target/python"
 rm -rf "$place"
 python3 -m venv "$place" || fail "python3 could not make target/python; its message stands above"
 "$place/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps --only-binary :all: --require-hashes -r "$list" ||

@@ -5,6 +5,7 @@
 
 mod commands;
 mod cores;
+mod fleet;
 mod latency;
 mod looking;
 mod outside;
@@ -46,6 +47,7 @@ fn trials(paths: &Arc<Paths>) -> Vec<Trial> {
     latency::trials(&mut add);
     repeats::trials(&mut add);
     outside::trials(&mut add);
+    fleet::trials(&mut add);
     recompute::trials(&mut add);
     refusals::trials(&mut add);
     commands::trials(&mut add);
