@@ -19,6 +19,15 @@ from comparison import Comparison
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def compare_lab(comparison: Comparison, trapcast: Path, ours: replays.Costs, profiles: dict, decisions: dict) -> None:
+    """Compares with what the lab's replay says of the same rows of the record."""
+    path = ours.record.path
+    replayed = replays.lab(trapcast, path, len(ours.rows) < len(ours.record))
+    comparison.holds(f"{path} is a record to the lab", replayed is not None)
+    if replayed:
+        replays.compare(comparison, ours, replayed, profiles, decisions)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="recompute", description=__doc__.splitlines()[0])
     parser.add_argument("study", nargs="?", type=Path, default=ROOT / "target/study", help="a study's directory [target/study]")
@@ -37,14 +46,18 @@ def main() -> int:
         workload = replay["workload"]
         if arguments.workload and workload not in arguments.workload:
             continue
-        path = arguments.study / "records" / f"{workload}.{replay['record']}.parquet"
-        record = records.read(path)
+        directory = arguments.study / "records"
+        record = records.read(directory / f"{workload}.{replay['record']}.parquet")
         costs[workload] = replays.compute(record, all_machines, range(len(record)))
         replays.compare_kept(comparison, costs[workload], replay, profiles, decisions)
-        replayed = replays.lab(arguments.trapcast, path)
-        comparison.holds(f"{path} is a record to the lab", replayed is not None)
-        if replayed:
-            replays.compare(comparison, costs[workload], replayed, profiles, decisions)
+        compare_lab(comparison, arguments.trapcast, costs[workload], profiles, decisions)
+        further = [directory / f"{workload}.{replay['record']}.course-{n}.parquet" for n in range(1, results["courses"])]
+        # A course that failed has left no record.
+        for course in [record, *(records.read(path) for path in further if path.exists())]:
+            work = course.work_phase()
+            if work and (len(work) < len(course) or course is not record):
+                ours = replays.compute(course, all_machines, work)
+                compare_lab(comparison, arguments.trapcast, ours, profiles, decisions)
     report.compare_use(comparison, arguments.study, costs)
     report.compare_costs(comparison, arguments.study, costs, all_machines, decisions)
 

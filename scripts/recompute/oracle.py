@@ -19,16 +19,17 @@ NEVER = numpy.int64(1) << 60
 class Path:
     """The cheapest ways of one core to each of its states: whose registers it holds, and whether the gate is open."""
 
-    def __init__(self, guests: list[int], costs: "Costs", free: bool) -> None:
+    def __init__(self, guests: list[int], costs: "Costs", free: set[int] | None) -> None:
         # An owner's place in the table: the host, nobody, then the guests that run on this core.
         self.place = {guest: number for number, guest in enumerate(guests, start=2)}
         self.costs = costs
         shape = (len(guests) + 2, 2, len(costs.gate))
         self.cheapest = numpy.full(shape, NEVER)
-        if free:
-            self.cheapest[:] = 0
-        else:
+        if free is None:
             self.cheapest[HOST, CLOSED] = 0
+        else:
+            for owner in [HOST, NOBODY, *(self.place[guest] for guest in free)]:
+                self.cheapest[owner] = 0
 
     def opened(self) -> numpy.ndarray:
         """The cheapest ways to each owner with the gate open, opened by EL2 where it was closed."""
@@ -96,18 +97,21 @@ class Costs:
 
 def cheapest(record: Record, profiles: list[Profile], counted: range) -> list[int]:
     """What the oracle pays for the rows of `counted`, under each profile. Where these do not begin with the record, it
-    begins in whichever state is best for it."""
+    begins in whichever state is best for it: each core with the host's registers, nobody's, or those of a vCPU that ran there
+    last, its gate open or closed."""
     costs = Costs(profiles)
-    free = counted.start > 0
+    ran_on = dict(zip(record.vcpu[: counted.start], record.core[: counted.start]))
     guests: dict[int, list[int]] = {}
     for vcpu, core in sorted(set(zip(record.vcpu[counted.start : counted.stop], record.core[counted.start : counted.stop]))):
         guests.setdefault(core, []).append(vcpu)
-    paths = {core: Path(on_it, costs, free) for core, on_it in guests.items()}
-    ran_on: dict[int, int] = {}
+    paths = {}
+    for core, on_it in guests.items():
+        held = {guest for guest in on_it if ran_on.get(guest) == core} if counted.start else None
+        paths[core] = Path(on_it, costs, held)
     for row in counted:
         vcpu, core = record.vcpu[row], record.core[row]
         before = ran_on.get(vcpu, core)
-        if before != core or record.powered_on[row]:
+        if (before != core or record.powered_on[row]) and before in paths:
             paths[before].leave(vcpu)
         ran_on[vcpu] = core
         paths[core].window(vcpu, record.used[row], record.host_uses[row] > 0)

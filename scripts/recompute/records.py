@@ -29,6 +29,20 @@ class Record:
     def __len__(self) -> int:
         return len(self.vm)
 
+    def work_phase(self) -> range:
+        """The rows in which all VMs are at work: from behind the last VM's first mark, or the first row of one that never
+        marks, to the last row of the VM that ends first. All of them where none marks."""
+        rows: dict[int, list[int]] = {}
+        marks: dict[int, int] = {}
+        for row, (vm, mark) in enumerate(zip(self.vm, self.mark)):
+            rows.setdefault(vm, []).append(row)
+            if mark:
+                marks.setdefault(vm, row)
+        if not marks:
+            return range(len(self))
+        begin = max(marks[vm] + 1 if vm in marks else of_vm[0] for vm, of_vm in rows.items())
+        return range(begin, min(of_vm[-1] for of_vm in rows.values()) + 1)
+
     def sharing(self) -> str:
         """How the vCPUs of the record share cores, in the report's words."""
         if len(set(self.core)) > 1:

@@ -19,24 +19,30 @@ class Costs:
     """What a record costs: by profile the oracle's cost, and by profile and scheme what it moves and what it decides."""
 
     record: Record
-    entries: int
+    rows: range
     counts: dict[str, Counter]
     oracle: dict[str, int]
+
+    @property
+    def name(self) -> str:
+        """The record, and whether only a part of it is meant."""
+        part = "" if len(self.rows) == len(self.record) else ", the work alone"
+        return self.record.path.stem + part
 
 
 def compute(record: Record, profiles: dict[str, Profile], counted: range) -> Costs:
     """Every scheme that docs/schemes.md defines to the last count, and the oracle, over the rows of `counted`."""
     return Costs(
         record,
-        len(counted),
+        counted,
         {scheme: schemes.simulate(scheme, record, counted) for scheme in schemes.ALL},
         dict(zip(profiles, oracle.cheapest(record, list(profiles.values()), counted))),
     )
 
 
-def lab(trapcast: Path, record: Path) -> dict | None:
-    """What the lab's replay says of a record, under every profile; None if it refuses the record, and says why."""
-    command = [trapcast, "replay", "--json", "--profile", "all", record]
+def lab(trapcast: Path, record: Path, work: bool) -> dict | None:
+    """What the lab's replay says of a record, or of its work alone, under every profile; None if it refuses it, and says why."""
+    command = [trapcast, "replay", "--json", "--profile", "all", record, *(["--work"] if work else [])]
     output = subprocess.run(command, stdout=subprocess.PIPE)
     return json.loads(output.stdout)[0] if output.returncode == 0 else None
 
@@ -50,9 +56,9 @@ def compare(
 ) -> None:
     """Compares counts, costs and the oracle. Of `forecast`, whose decisions are not computed here, what its counts cost, and
     that they are not cheaper than the oracle."""
-    name = ours.record.workload
+    name = ours.name
     for kind in ["entry", "load"]:
-        whole = use.shares(ours.record.path, kind, "all")
+        whole = use.shares(ours.record.path, kind, ours.rows)
         windows = theirs[f"{kind}_windows"]
         comparison.same(f"{name}: {kind} windows", whole["windows"], windows["windows"])
         comparison.same(f"{name}: used {kind} windows", whole["used"], windows["used"])

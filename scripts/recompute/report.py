@@ -30,7 +30,8 @@ def compare_use(comparison: Comparison, study: Path, costs: dict[str, Costs]) ->
             workload, kind = row["workload"], row["windows_of"]
             if workload not in costs:
                 continue
-            ours = use.shares(costs[workload].record.path, kind, row.get("phase", "work"))
+            record = costs[workload].record
+            ours = use.shares(record.path, kind, range(len(record)), together=row.get("phase") == "all")
             for name in names:
                 comparison.same(f"{table}.csv: {workload}, {kind} windows, {name}", ours[name], number(row[name]))
 
@@ -45,7 +46,7 @@ def per_thousand(
         counts = costs.counts[scheme]
         deciding = machine.decisions(counts["asked"], counts["told"], *decisions[scheme])
         cost = machine.cost(counts) + deciding
-    return cost / costs.entries * 1000
+    return cost / len(costs.rows) * 1000
 
 
 def compare_costs(

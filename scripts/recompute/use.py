@@ -5,9 +5,9 @@ from pathlib import Path
 
 import duckdb
 
-# One row per window of a kind: vCPU, the row that ends it, use, and whether it is in the phase that is asked about. A load
+# One row per window of a kind: vCPU, the row that ends it, use, and what went before, of those that end in the rows that are asked about. A load
 # window runs from a row that was loaded to the next that was put; one that is not put by the end of the record is none. A
-# window is work if the row that ends it is. The window before one of work is one of the vCPU's, of work or not.
+# window is work if the row that ends it is; in the report that is the work of its own VM. The window before one of work is one of the vCPU's, of work or not.
 WINDOWS = """
 WITH all_rows AS (
     SELECT vm, vcpu, file_row_number AS row, loaded, put, fp_used AS used, mark
@@ -25,7 +25,7 @@ WITH all_rows AS (
     SELECT *, lag(used) OVER (PARTITION BY vcpu ORDER BY row) AS before FROM whole
 ), windows AS (
     SELECT vcpu, used, before FROM followed LEFT JOIN marks USING (vm)
-    WHERE $phase = 'all' OR row > coalesce(last_of_boot, -1)
+    WHERE row BETWEEN $first AND $last AND ($together OR row > coalesce(last_of_boot, -1))
 )
 """
 
@@ -42,7 +42,9 @@ SELECT
 """
 
 
-def shares(record: Path, kind: str, phase: str) -> dict[str, float | int | None]:
-    """How many windows of a kind there are in a phase, how many used the registers, and how the last one forecasts."""
-    result = duckdb.execute(WINDOWS + SHARES, {"file": str(record), "kind": kind, "phase": phase})
+def shares(record: Path, kind: str, rows: range, together: bool = True) -> dict[str, float | int | None]:
+    """How many windows of a kind end in some rows, how many of them used the registers, and how the last one forecasts. Unless
+    all VMs are looked at `together`, those of each VM begin behind its own first mark."""
+    asked = {"file": str(record), "kind": kind, "first": rows.start, "last": rows.stop - 1, "together": together}
+    result = duckdb.execute(WINDOWS + SHARES, asked)
     return dict(zip([column[0] for column in result.description], result.fetchone()))

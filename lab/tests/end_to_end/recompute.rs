@@ -88,7 +88,9 @@ fn recomputed(paths: &Paths) -> Outcomes {
     for workload in WORKLOADS {
         command.args(["--workload", workload]);
     }
-    command.args(["--scheme", "owner", "-o"]).arg(study);
+    command
+        .args(["--scheme", "owner", "--courses", "2", "-o"])
+        .arg(study);
     let output = command.output()?;
     check(output.status.success(), || {
         String::from_utf8_lossy(&output.stderr).into_owned()
