@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup guest hosts build el2 lab study recompute document hypervisors bench torture check test soak fuzz clean
+.PHONY: help setup guest hosts build el2 lab study recompute document hypervisors bench torture check test publish-check soak fuzz clean
 
 EL2_CARGO := target/el2-cargo
 EL2_BUILD := $(EL2_CARGO) build --release --target-dir target/el2
@@ -11,7 +11,7 @@ LAB := target/debug/trapcast
 XTASK := target/debug/xtask
 
 help: ## Lists the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
 
 setup: ## Installs what is missing: QEMU, Rust for EL2 and for AArch32
 	@scripts/setup.sh
@@ -59,6 +59,9 @@ check: ## Style, lints, documents and unit tests: what needs no QEMU and no gues
 
 test: ## Runs every test: style, lints, documents, units, end to end under QEMU
 	@scripts/test.sh
+
+publish-check: ## Checks the crates that others take, from their packages, in an empty project
+	@scripts/publish-check.sh
 
 soak: ## All mixtures of the models, torture, other hypervisors, fuzzing: hours, or about SECONDS=600 for each
 	@scripts/soak.sh $(SECONDS)

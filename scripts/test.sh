@@ -85,6 +85,7 @@ else
     step units cargo test --no-fail-fast --workspace --exclude trapcast --exclude xtask
     step build make --no-print-directory build
     step lint-el2 el2_clippy
+    step packages scripts/publish-check.sh
     step end-to-end cargo test --no-fail-fast -p trapcast -p xtask
 fi
 

@@ -7,7 +7,7 @@ use crate::prices::{CEILING, UNIT};
 const BOUND: i32 = 256 * UNIT;
 
 /// What the accounts' decisions would have cost, in all windows that were seen, more than the same
-/// decision each time; zero at least. `docs/forecast.md` has the bound that follows.
+/// decision each time; zero at least. [`docs/forecast.md`](https://github.com/trapcast/trapcast/blob/main/docs/forecast.md) has the bound that follows.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub(crate) struct Floor {
     /// More than to load always.

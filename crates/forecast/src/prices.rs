@@ -18,7 +18,7 @@ pub(crate) const MOST: u16 = (1 << 13) - 1;
 ///
 /// A guest that uses registers that were left out traps: `T = trap + gate + isb`. Loading them for a
 /// guest that does not use them wastes an exchange, and another one when the previous owner needs
-/// its own: `W = 2 (save + load)`. `docs/forecast.md` derives all that follows from these two.
+/// its own: `W = 2 (save + load)`. [`docs/forecast.md`](https://github.com/trapcast/trapcast/blob/main/docs/forecast.md) derives all that follows from these two.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub struct Prices {
     /// T, where the larger of T and W is [`UNIT`].

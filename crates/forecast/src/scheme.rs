@@ -5,7 +5,7 @@ use core::{fmt, str::FromStr};
 
 /// A rule for switching a guest's FP/SIMD registers.
 ///
-/// `docs/schemes.md` has each rule event by event, and where it was used.
+/// [`docs/schemes.md`](https://github.com/trapcast/trapcast/blob/main/docs/schemes.md) has each rule event by event, and where it was used.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 #[repr(u32)]
 pub enum Scheme {

@@ -117,9 +117,7 @@ impl RegisterFile {
     pub fn bytes(&self, opening: Opening) -> usize {
         const STATUS: usize = 8;
         let mut matrix = 0;
-        if opening.sme
-            && let Above::Sme(area) = self.above
-        {
+        if let Some(area) = self.sme(opening) {
             // SAFETY: the area is this file's.
             let mut file = unsafe { area.file() };
             matrix = file.za().map_or(0, <[u8]>::len) + file.zt0().map_or(0, <[u8]>::len);
@@ -140,6 +138,14 @@ impl RegisterFile {
             _ => FPSIMD_BYTES,
         };
         vectors + matrix
+    }
+
+    /// The area with SME's registers, if they are among those of `opening`.
+    fn sme(&self, opening: Opening) -> Option<SmeArea> {
+        match self.above {
+            Above::Sme(area) if opening.sme => Some(area),
+            _ => None,
+        }
     }
 
     /// Where the vectors outside streaming mode and the predicates are kept.
@@ -212,26 +218,15 @@ impl RegisterFile {
         // changes ZA alone here.
         unsafe {
             let file = this.as_ref();
-            if opening.sve
-                && !held.sve
-                && let Some(vectors) = file.vectors()
-            {
+            let vectors = file.vectors().filter(|_| opening.sve && !held.sve);
+            if let Some(vectors) = vectors {
                 vectors.widen();
             }
-            if !held.sme
-                && let Some(area) = file.sme(opening)
-            {
+            let matrix = file.sme(opening).filter(|_| !held.sme);
+            if let Some(area) = matrix {
                 area.load_svcr();
                 area.load_matrix();
             }
-        }
-    }
-
-    /// The area with SME's registers, if they are among those of `opening`.
-    fn sme(&self, opening: Opening) -> Option<SmeArea> {
-        match self.above {
-            Above::Sme(area) if opening.sme => Some(area),
-            _ => None,
         }
     }
 

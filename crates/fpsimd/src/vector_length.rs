@@ -16,7 +16,7 @@ impl VectorLength {
 
     /// Returns the length of so many bits, or `None` if there is no such length.
     pub const fn from_bits(bits: usize) -> Option<Self> {
-        if bits.is_multiple_of(128) && bits >= 128 && bits <= 2048 {
+        if bits % 128 == 0 && bits >= 128 && bits <= 2048 {
             Some(Self((bits / 128 - 1) as u8))
         } else {
             None

@@ -413,11 +413,11 @@ impl<C: Context, F: Forecast> Guest<C, F> {
     #[inline(never)]
     fn count_traps_above(&mut self, traps: ClassSet) {
         for class in self.most.above_fp() {
-            if let Some(counts) = self.counts.of(class)
-                && traps.contains(class)
-            {
-                counts.traps += 1;
-                self.counts.traps += 1;
+            if let Some(counts) = self.counts.of(class) {
+                if traps.contains(class) {
+                    counts.traps += 1;
+                    self.counts.traps += 1;
+                }
             }
         }
     }
