@@ -115,6 +115,8 @@ const REPORT_EXAMPLES: &str = "\
 Examples:
   trapcast report                                   target/study/report.html
   trapcast report studies/mine -o reports/mine      of a study that was kept
+  trapcast report host.parquet --profile mine.toml  what one record answers, on the terminal
+  trapcast report host.parquet --profile kvm-neoverse-n1 --frequency 2600
 
 docs/report.md says how each number is computed.";
 
@@ -258,12 +260,24 @@ pub struct JsonArgs {
 /// Arguments of `trapcast report`.
 #[derive(Debug, Args)]
 pub struct ReportArgs {
-    /// The study's directory, with results.json and records [default: target/study]
-    #[arg(value_name = "DIR")]
+    /// The study's directory, with results.json and records [default: target/study]; or one record, of which the answers
+    /// are printed
+    #[arg(value_name = "DIR|FILE")]
     pub study: Option<PathBuf>,
     /// Where report.html goes [default: the study's directory]
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
+    /// Of a record: the cost profile, by its name or as a TOML file [default: measured-qemu]
+    #[arg(
+        long,
+        value_name = "NAME|FILE",
+        conflicts_with = "output",
+        requires = "study"
+    )]
+    pub profile: Option<String>,
+    /// Of a record: the frequency of the core in MHz, by which costs in cycles are a share of the record's time
+    #[arg(long, value_name = "MHZ", conflicts_with = "output", requires = "profile", value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    pub frequency: Option<u64>,
 }
 
 /// Arguments of `trapcast record`.

@@ -46,7 +46,7 @@ pub fn run(cli: Cli) -> Result<()> {
         Command::Guests(arguments) => guests(arguments.json),
         Command::Doctor(arguments) => check_machine(arguments.json, &paths()?),
         Command::Study(arguments) => study::run(&arguments, &paths()?),
-        Command::Report(arguments) => report_study(&arguments, &paths()?),
+        Command::Report(arguments) => report(&arguments, paths),
         Command::Record(arguments) => record(&arguments, &paths()?),
         Command::Observe(arguments) => observe::run(&arguments, &paths()?),
         Command::HostRecorder => import::host_recorder(),
@@ -126,6 +126,31 @@ fn check_machine(json: bool, paths: &Paths) -> Result<()> {
         0 => Ok(()),
         missing => Err(Error::run(format!("{missing} things are missing"))),
     }
+}
+
+fn report(arguments: &ReportArgs, paths: impl FnOnce() -> Result<Paths>) -> Result<()> {
+    match &arguments.study {
+        Some(file) if file.is_file() => report_record(file, arguments),
+        _ if arguments.profile.is_some() => Err(Error::input(
+            "--profile is for the report of one record: give its file",
+        )),
+        _ => report_study(arguments, &paths()?),
+    }
+}
+
+fn report_record(file: &Path, arguments: &ReportArgs) -> Result<()> {
+    if arguments.output.is_some() {
+        return Err(Error::input(
+            "the answers of one record are printed, and go to no directory: leave out --output",
+        ));
+    }
+    let name = arguments.profile.as_deref().unwrap_or("measured-qemu");
+    let profiles = trapcast_profile::selected(&[name.to_string()])?;
+    let [profile] = profiles.as_slice() else {
+        return Err(Error::input("a report is of one profile"));
+    };
+    let frequency = arguments.frequency.map(|mhz| mhz * 1_000_000);
+    print(&replaying::answer(file, profile, frequency)?)
 }
 
 fn report_study(arguments: &ReportArgs, paths: &Paths) -> Result<()> {

@@ -414,6 +414,40 @@ fn a_record_in_which_not_all_was_seen_is_replayed_by_its_bounds() {
     }
     let shown = text(path, &["plane", "host.parquet", "--work"]);
     assert!(shown.contains("Not all windows were seen"), "{shown}");
+
+    let asked = ["report", "host.parquet", "--profile", "kvm-neoverse-n1"];
+    let shown = printed(path, &asked);
+    for wanted in [
+        "In 33.3-66.7 % of 6 entry windows and in 100.0 % of 2 load windows.",
+        "It is right in 20.0~40.0 % of entry windows",
+        "a use follows a use with a probability of 0.0~66.7 %, and no use with 66.7~100.0 %",
+        "Whether 2 windows used the registers was not to be seen.",
+        "takes the core's --frequency",
+    ] {
+        assert!(shown.contains(wanted), "{wanted}: {shown}");
+    }
+    // The last window begins 20 us after the first: 222 cycles of 20,000.
+    let shown = printed(path, &[&asked[..], &["--frequency", "1000"]].concat());
+    assert!(
+        shown.contains("is 1.110 % of 0.000020 s on 1 cores."),
+        "{shown}"
+    );
+    let told = refused(
+        path,
+        &[
+            "report",
+            "host.parquet",
+            "--profile",
+            "measured-qemu",
+            "--frequency",
+            "1000",
+        ],
+    );
+    assert!(told.contains("take a profile in cycles"), "{told}");
+    let told = refused(path, &["report", "missing", "--profile", "measured-qemu"]);
+    assert!(told.contains("give its file"), "{told}");
+    let told = refused(path, &["report", "host.parquet", "-o", "out"]);
+    assert!(told.contains("leave out --output"), "{told}");
 }
 
 #[test]

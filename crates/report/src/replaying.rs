@@ -16,9 +16,11 @@ use trapcast_replay::{
 use trapcast_results::plane;
 use trapcast_tool::error::Result;
 
+mod answers;
 pub mod merge;
 pub mod table;
 
+pub use answers::answer;
 pub use table::{factor, geometric_mean, render, render_means, render_merged, render_profile};
 pub use trapcast_replay::Counted;
 

@@ -73,14 +73,17 @@ fn render_figures(
 
 /// What a figure is if no unseen window used the registers, and if all did.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-struct Span {
+pub(super) struct Span {
     /// Whether it lies between these two whichever windows did.
     bounded: bool,
 }
 
-const BOUNDS: Span = Span { bounded: true };
+pub(super) const BOUNDS: Span = Span { bounded: true };
 
 impl Span {
+    /// Of what may lie outside.
+    pub(super) const UNBOUNDED: Self = Self { bounded: false };
+
     /// What is shown of a scheme.
     fn of(scheme: &str) -> Self {
         let bounded = scheme.parse().is_ok_and(is_bounded);
@@ -88,7 +91,7 @@ impl Span {
     }
 
     /// Shows both; one where they look the same.
-    fn show<T: PartialOrd + Copy>(
+    pub(super) fn show<T: PartialOrd + Copy>(
         self,
         both: [Option<T>; 2],
         show: impl Fn(T) -> String,
@@ -197,7 +200,7 @@ pub fn render_profile(profile: &ProfileRow) -> String {
 }
 
 /// The same, of which each figure lies between two.
-fn render_between(profile: &ProfileRow, high: &ProfileRow) -> String {
+pub(super) fn render_between(profile: &ProfileRow, high: &ProfileRow) -> String {
     let headings = [
         "scheme",
         "cost",
@@ -297,7 +300,7 @@ pub fn geometric_mean(ratios: impl ExactSizeIterator<Item = Option<f64>>) -> Opt
     Some((logarithms? / count as f64).exp())
 }
 
-const LEGEND: &str = "\
+pub(super) const LEGEND: &str = "\
 oracle: the offline optimum; better fixed: the cheaper one of eager and per-entry. none
 switches nothing, so its cost says nothing: it loses registers. decisions: what EL2 takes to
 decide, which is not in cost (docs/profiles.md); avoidable: cost without the oracle's.
