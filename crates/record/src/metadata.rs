@@ -39,7 +39,7 @@ pub struct Metadata {
     pub slice: Option<u32>,
     /// How long the workload was.
     pub scale: Value,
-    /// Whether a Linux guest was among what ran; false in a record from before this was noted.
+    /// Whether all guests were Linux; false in a record from before this was noted.
     #[serde(default)]
     pub linux: bool,
     /// What it ran on: QEMU, commit, compiler, kernel.
@@ -104,7 +104,7 @@ pub const KEYS: [(&str, &str); 18] = [
         "how long a vCPU could run while others waited, in microseconds; null if as the hypervisor has it",
     ),
     ("trapcast.scale", "how long the workload was"),
-    ("trapcast.linux", "whether a Linux guest was among what ran"),
+    ("trapcast.linux", "whether all guests were Linux"),
     ("trapcast.versions", "QEMU, commit, compiler, kernel"),
     (
         "trapcast.counter_frequency",

@@ -200,7 +200,7 @@ fn summary(answers: &[Answer]) -> String {
 }
 
 impl Material<'_> {
-    /// The workloads with a Linux guest: programs that people run. All, if there is no such workload.
+    /// The workloads of Linux guests: programs that people run. All, if there is no such workload.
     fn programs(&self) -> Vec<&Subject> {
         self.programs_of(|_| true)
     }
@@ -220,7 +220,7 @@ impl Material<'_> {
         }
     }
 
-    /// All workloads, those with a Linux guest first, each group with a name.
+    /// All workloads, those of Linux guests first, each group with a name.
     fn in_order(&self) -> Vec<(&'static str, Vec<&Subject>)> {
         let (linux, made): (Vec<_>, Vec<_>) = self.subjects.iter().partition(|s| s.runs_linux);
         let groups = [("Linux guests", linux), ("guests made for a pattern", made)];

@@ -47,7 +47,7 @@ pub struct About {
     pub workload: String,
     /// QEMU's core.
     pub cpu: String,
-    /// Whether Linux runs in it.
+    /// Whether all of its guests are Linux.
     pub linux: bool,
     /// The hypervisor, where it is one that is there.
     pub host: Option<String>,

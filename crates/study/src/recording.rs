@@ -113,7 +113,7 @@ pub fn record(plan: &Plan, paths: &Paths) -> Result<Vec<Result<Recorded>>> {
         };
         let about = About {
             workload: workload.name,
-            linux: workload.runs_linux(),
+            linux: workload.is_linux(),
             scheme: plan.scheme,
             scale: plan.scale,
             course: Course::FIRST,
@@ -155,7 +155,7 @@ fn sound(workload: &Workload, scheme: Scheme, outcome: &Outcome) -> Result<()> {
 pub struct About<'a> {
     /// What runs.
     pub workload: &'static str,
-    /// Whether Linux runs in it.
+    /// Whether all of its guests are Linux.
     pub linux: bool,
     /// How the registers are switched.
     pub scheme: Scheme,

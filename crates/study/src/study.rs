@@ -278,7 +278,7 @@ impl Study<'_> {
         let outcome = if job.observe {
             let about = About {
                 workload: job.workload.name,
-                linux: job.workload.runs_linux(),
+                linux: job.workload.is_linux(),
                 scheme: job.scheme,
                 scale: self.plan.scale,
                 course: job.course,

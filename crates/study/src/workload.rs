@@ -213,12 +213,6 @@ impl Workload {
         self.guests.iter().map(weight).sum()
     }
 
-    /// Whether a Linux guest is part of it.
-    pub fn runs_linux(&self) -> bool {
-        let is_bare = |guest: &Guest| matches!(guest, Guest::Checker(_));
-        !self.guests.iter().all(is_bare)
-    }
-
     /// Whether there is nothing but Linux guests in it: those run on boards other than QEMU's, too.
     pub fn is_linux(&self) -> bool {
         let is_bare = |guest: &Guest| matches!(guest, Guest::Checker(_));

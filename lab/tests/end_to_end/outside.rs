@@ -13,6 +13,7 @@ use std::{
 use libtest_mimic::Failed;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use trapcast_report::record::RecordFile;
 use trapcast_results::Results;
 use trapcast_tool::{output, paths::Paths};
 
@@ -45,6 +46,7 @@ pub fn trials(add: &mut Add) {
             Box::new(move |paths| resumes(paths, signal, code)),
         );
     }
+    add("study/courses".into(), Box::new(courses));
     add("study/verifies_and_documents".into(), Box::new(verifies));
     add("study/failing_guest_is_quoted".into(), Box::new(failing));
 }
@@ -154,6 +156,87 @@ fn resumes(paths: &Paths, signal: Signal, code: Option<i32>) -> Outcomes {
         output.status.success() && !said.contains("taken over"),
         || said,
     )
+}
+
+/// Courses of a Linux guest differ in what they say that they do and in what was seen, each repeats to the last byte, and
+/// a study that was interrupted, or had fewer courses, does only those that are left.
+fn courses(paths: &Paths) -> Outcomes {
+    const RECORDS: [&str; 2] = ["linux.owner.parquet", "linux.owner.course-1.parquet"];
+    let directories = [tempfile::tempdir()?, tempfile::tempdir()?];
+    let [whole, cut] = directories.each_ref().map(tempfile::TempDir::path);
+    let study = |courses: &str, output: &Path| {
+        let mut command = trapcast(
+            paths.target(),
+            &[
+                "study",
+                "--workload",
+                "linux",
+                "--scheme",
+                "owner",
+                "--courses",
+                courses,
+                "-o",
+            ],
+        );
+        command.arg(output);
+        command
+    };
+    let (output, said) = ended(study("2", whole))?;
+    check(output.status.success(), || said)?;
+    let files = RECORDS.map(|name| whole.join("records").join(name));
+    let [first, second] = files.each_ref().map(|file| RecordFile::open(file));
+    let (first, second) = (first?, second?);
+    let said = |record: &RecordFile| {
+        let metadata = record.metadata();
+        (metadata.course, metadata.slice, metadata.seed)
+    };
+    // docs/study.md: the first is what the workload says, and nothing of it is moved.
+    check(said(&first) == (0, None, 1), || {
+        format!("{:?}", said(&first))
+    })?;
+    let (course, slice, seed) = said(&second);
+    let near = |slice: u32| slice != 10_000 && slice.abs_diff(10_000) <= 150;
+    check((course, seed) == (1, 11) && slice.is_some_and(near), || {
+        format!("{:?}", said(&second))
+    })?;
+    check(first.metadata().linux && second.metadata().linux, || {
+        "not said to be of Linux guests only".to_string()
+    })?;
+    // What a guest does once it begins to work depends on its input.
+    check(first.windows() != second.windows(), || {
+        format!("both have {} windows", first.windows())
+    })?;
+
+    let mut interrupted = study("2", cut).args(["--jobs", "1"]).spawn()?;
+    let limit = Instant::now() + Duration::from_secs(120);
+    while kept(cut) < 1 {
+        check(Instant::now() < limit, || "no run ends".to_string())?;
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&interrupted), Signal::KILL)?;
+    interrupted.wait()?;
+    let done = kept(cut);
+    check(done < 3, || format!("it had done {done} of 3 runs"))?;
+    for (courses, told) in [
+        ("1", format!("trapcast: {done} of 2 runs were done before")),
+        ("2", "trapcast: 2 of 3 runs were done before".to_string()),
+        ("2", "trapcast: 3 of 3 runs were done before".to_string()),
+    ] {
+        let (output, said) = ended(study(courses, cut))?;
+        check(output.status.success() && said.contains(&told), || said)?;
+    }
+    for (name, file) in RECORDS.iter().zip(&files) {
+        let [one, other] = [file, &cut.join("records").join(name)].map(fs::read);
+        check(one? == other?, || format!("{name} differs"))?;
+    }
+    let [mut first, mut second] = [results(whole)?, results(cut)?];
+    for results in [&mut first, &mut second] {
+        results["timing"].take();
+    }
+    let further = first["further_courses"].as_array().map_or(0, Vec::len);
+    check(first == second && further == 1, || {
+        format!("{further} further courses; {first}\n\n{second}")
+    })
 }
 
 /// A stored study is the same when it is run again, as a whole and as the checkout keeps it; a digit that

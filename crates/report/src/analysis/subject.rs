@@ -76,7 +76,7 @@ impl Windows {
 pub struct Subject {
     /// Its name.
     pub name: String,
-    /// Whether a Linux guest is part of it; else its guests were made to use the registers by a pattern.
+    /// Whether all of its guests are Linux; else some were made to use the registers by a pattern.
     pub runs_linux: bool,
     /// Whom its vCPUs share cores with.
     pub sharing: Sharing,

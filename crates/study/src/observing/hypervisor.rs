@@ -77,7 +77,7 @@ impl Guests {
         About {
             workload: self.workload.name.to_string(),
             cpu: self.cpu.name().to_string(),
-            linux: self.workload.runs_linux(),
+            linux: self.workload.is_linux(),
             host: Some(hypervisor.record_name()),
         }
     }
