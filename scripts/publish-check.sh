@@ -54,6 +54,12 @@ RUSTDOCFLAGS='-D warnings' cargo doc --quiet --target-dir "$built" --workspace -
 if [ -x "$root/target/el2-cargo" ]; then
     say "build for $el2"
     "$root/target/el2-cargo" build --quiet --target-dir "$built/el2" --workspace
+    say "refusal of hard float"
+    if "$root/target/el2-cargo" rustc --quiet --target-dir "$built/el2" -p trapcast-fpsimd --lib -- \
+        -Ctarget-feature=+neon 2>"$project/refused"; then
+        fail "trapcast-fpsimd builds for hard float"
+    fi
+    grep -q 'build for aarch64-unknown-none-softfloat' "$project/refused" || fail "$(cat "$project/refused")"
 else
     say "LEFT OUT: the build for $el2, as there is no target/el2-cargo: make setup"
 fi

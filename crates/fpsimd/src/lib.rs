@@ -20,12 +20,23 @@
 //!
 //! `examples/lazy_switch.rs` is a whole lazy switch in one type, `examples/any_guest.rs` one for guests
 //! of every kind. The build must be soft-float (`aarch64-unknown-none-softfloat`): else the compiler
-//! uses these registers itself.
+//! uses these registers itself. On bare metal, a build with the target feature `neon` is refused.
 //!
 //! What touches registers exists on AArch64 only, the rest everywhere, so that it can be tested
 //! anywhere.
 
 #![no_std]
+
+// A program of an operating system has no EL2 to spoil: there the crate is only tested.
+#[cfg(all(
+    target_arch = "aarch64",
+    target_feature = "neon",
+    not(any(unix, windows, doc))
+))]
+compile_error!(
+    "trapcast-fpsimd moves registers that the compiler uses itself on a hard-float target: build for \
+     aarch64-unknown-none-softfloat, or with the target feature neon off"
+);
 
 mod cptr;
 mod file;

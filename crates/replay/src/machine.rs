@@ -242,7 +242,7 @@ impl<C: Context> Place<C> {
     ) {
         let mut watched = self.core;
         let exchange = self.core.evict(&mut vcpu.plain);
-        watched.evict(&mut vcpu.observed);
+        let _ = watched.evict(&mut vcpu.observed);
         self.gate.exchange(exchange);
         tell(Cause::PowerOn, exchange);
     }

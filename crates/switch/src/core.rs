@@ -117,6 +117,7 @@ impl<C: Context> Core<C> {
     /// the registers of `guest`, which has been put, before this core does anything else with it.
     ///
     /// `None` if this core may run it: its registers are in memory or in this core.
+    #[must_use = "that core has to be asked"]
     pub fn elsewhere<F>(&self, guest: &Guest<C, F>) -> Option<C> {
         guest.loaded_on.filter(|&core| core != self.host)
     }
@@ -126,12 +127,14 @@ impl<C: Context> Core<C> {
     ///
     /// `None` if another owner has taken them meanwhile: then they are in memory already. The guest
     /// is told on the other core, by [`Guest::arrived`].
+    #[must_use = "the registers have to be moved"]
     pub fn release(&mut self, context: C) -> Option<Exchange<C>> {
         (self.owner == context).then(|| self.hand_to(self.host, Class::Fp))
     }
 
     /// The core is about to enter `guest`. The first entry after a window's end begins the next one
     /// and asks the scheme, which may want to know how the guest resumes.
+    #[must_use = "what is answered has to be moved, and the gate set"]
     #[inline(always)]
     pub fn enter<F: Forecast>(
         &mut self,
@@ -181,9 +184,13 @@ impl<C: Context> Core<C> {
     ///
     /// # Panics
     /// If the guest has no registers of this class: it is to find an undefined instruction.
+    #[must_use = "what is answered has to be moved, and the gate set"]
     #[inline(always)]
     pub fn trap<F: Forecast>(&mut self, guest: &mut Guest<C, F>, class: Class) -> Entry<C> {
-        debug_assert!(class <= guest.most, "no {class:?} in this guest");
+        assert!(
+            class as u8 <= guest.most as u8,
+            "the guest has no such class"
+        );
         // A guest whose scheme does not care whose the registers are finds a closed gate only if it is
         // observed.
         let ready = if guest.observed() {
@@ -205,6 +212,7 @@ impl<C: Context> Core<C> {
     }
 
     /// The current `guest` came out, for another reason than the gate.
+    #[must_use = "the registers have to be moved"]
     #[inline(always)]
     pub fn exit<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         if guest.observed() || !guest.traps.of_scheme().is_empty() {
@@ -220,6 +228,7 @@ impl<C: Context> Core<C> {
 
     /// The `guest` that exited stops being the core's current one, and may be loaded on any core next.
     /// Registers that its scheme does not give back stay loaded here.
+    #[must_use = "the registers have to be moved"]
     #[inline]
     pub fn put<F: Forecast>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         if !guest.is_put_plainly() {
@@ -267,6 +276,7 @@ impl<C: Context> Core<C> {
     ///
     /// So a vCPU never runs in another one's streaming mode: that comes on only while its vCPU is the current
     /// one. The exchange is not counted, like that of the host's own use.
+    #[must_use = "the registers have to be moved"]
     #[inline]
     pub fn make_way<F>(
         &mut self,
@@ -287,6 +297,7 @@ impl<C: Context> Core<C> {
     /// Gives the registers back to the host if they are `guest`'s, so that its context is current.
     ///
     /// The caller has checked that they are not [`elsewhere`](Self::elsewhere).
+    #[must_use = "the registers have to be moved"]
     #[inline]
     pub fn evict<F>(&mut self, guest: &mut Guest<C, F>) -> Option<Exchange<C>> {
         let exchange = self.give_back(guest);
@@ -294,6 +305,20 @@ impl<C: Context> Core<C> {
             guest.loaded_on = None;
         }
         exchange
+    }
+
+    /// `guest`, which has been put, is never to run again, and its context may become another guest's. If its
+    /// registers are still here, the host's come back.
+    ///
+    /// # Panics
+    /// If another core may have them: [`elsewhere`](Self::elsewhere) says which one has to be asked first.
+    #[must_use = "the registers have to be moved"]
+    pub fn retire<F>(&mut self, mut guest: Guest<C, F>) -> Option<Exchange<C>> {
+        assert!(
+            self.elsewhere(&guest).is_none(),
+            "the guest's registers may be in another core"
+        );
+        self.evict(&mut guest)
     }
 
     /// The host is about to use the registers itself. Returns whose values to save first, and up to

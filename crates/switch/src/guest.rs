@@ -124,6 +124,9 @@ impl<C: Context, F> Guest<C, F> {
     /// Returns a vCPU that has not run yet and whose registers are in `context`. It has forecasters
     /// which begin as this one.
     ///
+    /// No other guest has the same context. One that had it before was [retired](crate::Core::retire): else a core may
+    /// take the registers that it left there for this guest's.
+    ///
     /// With `observed`, the trap is armed in every entry window, so that [`Counts`] hold what each
     /// window did. The scheme is shown no more than without.
     pub fn new(context: C, forecaster: F, observed: bool) -> Self

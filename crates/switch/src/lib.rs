@@ -17,6 +17,7 @@
 //! | the host is about to use the registers itself | [`Core::host_begin`] | whose to save |
 //! | it has done so | [`Core::host_end`] | whose to load |
 //! | a guest's registers are wanted in memory, as for its reset | [`Core::evict`] | what to move |
+//! | a vCPU is never to run again, and its context may be another's | [`Core::retire`] | what to move |
 //!
 //! A [`GateRegister`] remembers the state of the core's gate, and says when it has to be written.
 //!

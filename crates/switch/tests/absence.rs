@@ -84,7 +84,7 @@ impl Board {
         let entry = self.core.enter(&mut self.guest, resume);
         let traps = uses && entry.gate == Gate::Closed;
         if traps {
-            self.core.trap(&mut self.guest, Class::Fp);
+            let _ = self.core.trap(&mut self.guest, Class::Fp);
         }
         let exchange: Option<Exchange<Context>> = self.core.exit(&mut self.guest);
         assert_eq!(exchange, None, "nothing is given back at an exit");
@@ -97,7 +97,7 @@ impl Board {
     }
 
     fn put(&mut self) {
-        self.core.put(&mut self.guest);
+        let _ = self.core.put(&mut self.guest);
     }
 
     /// How often it was asked so far, and all that it was told.

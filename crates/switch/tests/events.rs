@@ -411,7 +411,7 @@ fn eviction_brings_the_registers_to_memory_and_forgets_nothing() {
         ),
     ] {
         let (mut core, mut a, _) = used_and_out(scheme);
-        core.put(&mut a);
+        let _ = core.put(&mut a);
         assert_eq!(core.evict(&mut a), evicted, "{scheme}");
         let owner = if scheme == Scheme::Kvm { Nobody } else { Host };
         assert_eq!((core.owner(), a.loaded_on()), (owner, None), "{scheme}");
@@ -463,8 +463,8 @@ fn the_observers_trap_moves_nothing() {
                 _ => moved(Host, A),
             };
             assert_eq!(at_trap, expected, "{scheme}");
-            core.exit(&mut a);
-            core.put(&mut a);
+            let _ = core.exit(&mut a);
+            let _ = core.put(&mut a);
         }
         let counts = a.counts;
         assert_eq!(counts.traps + counts.observer_traps, 4, "{scheme}");

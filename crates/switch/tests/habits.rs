@@ -13,17 +13,17 @@ use trapcast_switch::{Core, Gate, Guest};
 fn used_and_out(scheme: Scheme) -> (Core<Context>, Guest<Context, Rule>) {
     let (mut core, mut a) = (Core::new(Host), Guest::new(A, Rule::new(scheme), false));
     entry(&mut core, &mut a, true);
-    core.exit(&mut a);
+    let _ = core.exit(&mut a);
     (core, a)
 }
 
 /// Runs one load window with one use in each of two entries; returns whether the first trapped.
 fn load_window(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>, uses: bool) -> bool {
     let (_, gate, _) = entry(core, guest, uses);
-    core.exit(guest);
+    let _ = core.exit(guest);
     entry(core, guest, uses);
-    core.exit(guest);
-    core.put(guest);
+    let _ = core.exit(guest);
+    let _ = core.put(guest);
     gate == Gate::Closed
 }
 
@@ -44,7 +44,7 @@ fn counter_and_credit_decide_once_per_load() {
 #[test]
 fn a_put_without_an_entry_ends_no_window() {
     let (mut core, mut a) = used_and_out(Scheme::Credit);
-    core.put(&mut a);
+    let _ = core.put(&mut a);
     for _ in 0..100 {
         assert_eq!(core.put(&mut a), None);
     }
@@ -63,7 +63,7 @@ fn last_trap_window(
 ) -> bool {
     let (exchange, gate, _) = entry(core, guest, uses);
     assert_eq!(exchange.is_some(), gate == OPEN);
-    core.exit(guest);
+    let _ = core.exit(guest);
     exchange.is_some()
 }
 
@@ -136,12 +136,12 @@ fn two_traps_of_one_load_window_are_one_piece_of_evidence() {
         let eager = (moved(Host, A), OPEN, None);
         let expected = if window < 5 { lazy } else { eager };
         assert_eq!((exchange, gate, trap), expected, "window {window}");
-        core.exit(&mut a);
+        let _ = core.exit(&mut a);
         let _ = core.host_begin();
         let _ = core.host_end();
         assert_eq!(entry(&mut core, &mut a, true), expected, "window {window}");
-        core.exit(&mut a);
-        core.put(&mut a);
+        let _ = core.exit(&mut a);
+        let _ = core.put(&mut a);
     }
     assert_eq!(a.counts.traps, 10);
 }

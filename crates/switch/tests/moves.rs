@@ -20,8 +20,8 @@ fn window(core: &mut Core<Context>, guest: &mut Guest<Context, Rule>, uses: bool
     } else {
         None
     };
-    core.exit(guest);
-    core.put(guest);
+    let _ = core.exit(guest);
+    let _ = core.put(guest);
     (entry.exchange, entry.gate, trap)
 }
 
@@ -106,12 +106,12 @@ fn owner_leaves_nothing_behind_that_it_has_not_used() {
     assert_eq!(a.loaded_on(), None, "it has not run yet");
     window(&mut core, &mut a, false);
     assert_eq!(a.loaded_on(), None);
-    core.enter(&mut a, Resume::default);
-    core.trap(&mut a, Class::Fp);
-    core.exit(&mut a);
+    let _ = core.enter(&mut a, Resume::default);
+    let _ = core.trap(&mut a, Class::Fp);
+    let _ = core.exit(&mut a);
     assert_eq!(core.host_begin(), Some((A, Class::Fp)));
     let _ = core.host_end();
-    core.put(&mut a);
+    let _ = core.put(&mut a);
     assert_eq!(a.loaded_on(), None, "the host's use has taken them");
 }
 

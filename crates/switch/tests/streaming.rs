@@ -76,12 +76,12 @@ fn a_guest_in_streaming_mode_is_loaded_at_each_entry_that_finds_it_in_memory() {
                 assert_eq!(entry, (vec![ALL_OF_A], gate), "{scheme}");
                 assert_eq!(a.counts.eager_loads, loads, "{scheme}");
                 assert_eq!(a.counts.sme.eager_loads, loads, "{scheme}");
-                core.exit(&mut a);
+                let _ = core.exit(&mut a);
                 // Whatever the scheme keeps, the host's own use takes.
                 let _ = core.host_begin();
                 let _ = core.host_end();
             }
-            core.put(&mut a);
+            let _ = core.put(&mut a);
             let wasted = if observed { 3 } else { 0 };
             assert_eq!(a.counts.wasted_loads, wasted, "{scheme}");
             assert_eq!(a.counts.traps, 0, "{scheme}");
@@ -107,7 +107,7 @@ fn what_is_in_the_core_stays_there() {
     STREAMS.set(true);
     let (mut core, mut a) = (Core::new(Host), with_sme(Scheme::Owner, false));
     enter(&mut core, &mut a);
-    core.exit(&mut a);
+    let _ = core.exit(&mut a);
     let again = enter(&mut core, &mut a);
     assert_eq!(again, (vec![], Gate::Open(Class::Sme)));
 }
@@ -120,8 +120,8 @@ fn another_vcpu_is_not_entered_in_its_streaming_mode() {
             let (mut core, mut a) = (Core::new(Host), with_sme(scheme, false));
             let mut b = Guest::new(B, forecaster(scheme), false);
             enter(&mut core, &mut a);
-            core.exit(&mut a);
-            core.put(&mut a);
+            let _ = core.exit(&mut a);
+            let _ = core.put(&mut a);
             assert_eq!(core.owner(), A, "{scheme}");
             // Its own does not disturb it.
             assert_eq!(core.make_way(&a, || streams), None);
@@ -135,8 +135,8 @@ fn another_vcpu_is_not_entered_in_its_streaming_mode() {
             assert_eq!(way, streams.then_some(back), "{scheme}");
             let entry = core.enter(&mut b, Resume::default);
             assert_eq!((entry.exchange, entry.gate), (None, Gate::Closed));
-            core.exit(&mut b);
-            core.put(&mut b);
+            let _ = core.exit(&mut b);
+            let _ = core.put(&mut b);
             let again = enter(&mut core, &mut a).0;
             assert_eq!(again, Vec::from_iter(streams.then_some(ALL_OF_A)));
         }
