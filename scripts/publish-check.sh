@@ -37,7 +37,8 @@ cp Cargo.lock "$project/Cargo.lock"
 for crate in "${crates[@]}"; do
     version=$(cargo pkgid -p "trapcast-$crate" | sed 's/.*[@#]//')
     mkdir "$project/$crate"
-    tar -xzf "target/package/trapcast-$crate-$version.crate" --strip-components=1 -C "$project/$crate"
+    # With the time of now: packages give all files the same, by which cargo would see no change.
+    tar -xmzf "target/package/trapcast-$crate-$version.crate" --strip-components=1 -C "$project/$crate"
     for file in LICENSE-MIT LICENSE-APACHE README.md CHANGELOG.md; do
         [ -s "$project/$crate/$file" ] || fail "the package of trapcast-$crate has no $file"
     done
