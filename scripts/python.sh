@@ -15,9 +15,10 @@ say() { printf 'python: %s\n' "$*"; }
 fail() { printf 'python: error: %s\n' "$*" >&2; exit 1; }
 
 # An environment counts as made if the list that it was made of is in it, which is put there last.
-if cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import distributed, duckdb, numpy, pyarrow' 2>/dev/null; then
-    exit 0
-fi
+is_made() {
+    cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import distributed, duckdb, numpy, pyarrow' 2>/dev/null
+}
+! is_made || exit 0
 
 command -v python3 >/dev/null || fail "no python3 here: scripts/setup.sh --tests installs it"
 python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
@@ -28,9 +29,7 @@ mkdir -p "$root/target"
 # Two tests may want it at once.
 exec 9>"$root/target/.python.lock"
 flock 9
-if cmp -s "$list" "$place/made-of.txt" && "$place/bin/python" -c 'import distributed, duckdb, numpy, pyarrow' 2>/dev/null; then
-    exit 0
-fi
+! is_made || exit 0
 say "installing Dask, DuckDB, NumPy and pyarrow into target/python"
 rm -rf "$place"
 python3 -m venv "$place" || fail "python3 could not make target/python; its message stands above"

@@ -85,7 +85,7 @@ impl Userland {
             self.add(interpreter.trim_start_matches('/'), files)?;
         }
         for library in &needs.libraries {
-            self.add(&self.library(library, name)?, files)?;
+            self.add(&self.path_of(library, name)?, files)?;
         }
         Ok(())
     }
@@ -100,7 +100,7 @@ impl Userland {
     }
 
     /// The path of a library in the tree.
-    fn library(&self, library: &str, wanted_by: &str) -> Result<String> {
+    fn path_of(&self, library: &str, wanted_by: &str) -> Result<String> {
         LIBRARIES
             .iter()
             .map(|directory| format!("{directory}/{library}"))

@@ -233,8 +233,11 @@ impl Tally {
         let ticks = self.last_tick.saturating_sub(self.first_tick);
         let frequency = metadata.counter_frequency;
         let sum = |kind: fn(&VcpuTally) -> &Windows| {
-            let reports = self.vcpus.iter().map(|vcpu| &kind(vcpu).report);
-            WindowFigures::from(&reports.fold(WindowReport::default(), add_reports))
+            let mut sum = WindowReport::default();
+            for vcpu in &self.vcpus {
+                sum += &kind(vcpu).report;
+            }
+            WindowFigures::from(&sum)
         };
         let vcpus = self.vcpus.iter().enumerate();
         Summary {
@@ -306,17 +309,6 @@ impl VcpuTally {
             boot_windows: self.boot_windows,
         }
     }
-}
-
-fn add_reports(mut sum: WindowReport, report: &WindowReport) -> WindowReport {
-    sum.windows += report.windows;
-    sum.used += report.used;
-    for (sums, counts) in sum.pairs.iter_mut().zip(report.pairs) {
-        for (sum, count) in sums.iter_mut().zip(counts) {
-            *sum += count;
-        }
-    }
-    sum
 }
 
 fn column_summaries(file: &RecordFile) -> Vec<ColumnSummary> {

@@ -1,7 +1,7 @@
 //! Profiles as a table for the terminal, as JSON, and as the table of `docs/profiles.md`.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use trapcast_forecast::Costs;
 use trapcast_profile::{Certainty, Profile, TrapIs, Unit};
 
@@ -39,7 +39,7 @@ pub struct Row<'a> {
 }
 
 /// The costs of one class of registers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct CostRow {
     /// [`Costs::trap`].
     pub trap: u32,
@@ -64,6 +64,19 @@ impl From<Costs> for CostRow {
             load: costs.load,
             gate: costs.gate,
             isb: costs.isb,
+        }
+    }
+}
+
+impl From<CostRow> for Costs {
+    fn from(row: CostRow) -> Self {
+        Self {
+            trap: row.trap,
+            probe: row.probe,
+            save: row.save,
+            load: row.load,
+            gate: row.gate,
+            isb: row.isb,
         }
     }
 }

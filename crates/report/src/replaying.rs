@@ -8,7 +8,10 @@ use trapcast_forecast::{Costs, Scheme};
 use trapcast_switch::Tally;
 use trapcast_trace::report::WindowReport;
 
-use crate::record::{self, RecordFile, is_stopped};
+use crate::{
+    profile_table,
+    record::{self, RecordFile, is_stopped},
+};
 use trapcast_replay::{
     Moves, Outcome, SchemeCounts, SchemeOutcome, Standing, ratio, replay_bounds, replay_record,
     replay_work,
@@ -96,66 +99,12 @@ pub struct ProfileRow {
 #[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
 pub struct Basis {
     /// What each move costs.
-    pub costs: Prices,
+    pub costs: profile_table::CostRow,
     /// Instructions that a core retires in a hundred cycles, of those that decide.
     #[serde(rename = "instructions_per_100_cycles")]
     pub rate: u32,
     /// What the offline optimum moves.
     pub oracle: Moves,
-}
-
-/// [`Costs`] as JSON has them.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, PartialEq, Serialize)]
-#[allow(missing_docs, reason = "they are those of Costs")]
-pub struct Prices {
-    pub trap: u32,
-    pub probe: u32,
-    pub save: u32,
-    pub load: u32,
-    pub gate: u32,
-    pub isb: u32,
-}
-
-impl From<Costs> for Prices {
-    fn from(costs: Costs) -> Self {
-        let Costs {
-            trap,
-            probe,
-            save,
-            load,
-            gate,
-            isb,
-        } = costs;
-        Self {
-            trap,
-            probe,
-            save,
-            load,
-            gate,
-            isb,
-        }
-    }
-}
-
-impl From<Prices> for Costs {
-    fn from(prices: Prices) -> Self {
-        let Prices {
-            trap,
-            probe,
-            save,
-            load,
-            gate,
-            isb,
-        } = prices;
-        Self {
-            trap,
-            probe,
-            save,
-            load,
-            gate,
-            isb,
-        }
-    }
 }
 
 /// What one scheme costs on one machine.

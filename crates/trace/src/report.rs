@@ -6,6 +6,8 @@
 //!
 //! A reader of a running hypervisor may find a vCPU half copied: numbers that were copied never decrease.
 
+use core::ops::AddAssign;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 use crate::bins::Bins;
@@ -188,6 +190,17 @@ pub struct WindowReport {
     pub pairs: [[u64; 2]; 2],
     /// Windows in which the registers were used.
     pub used: u64,
+}
+
+impl AddAssign<&Self> for WindowReport {
+    fn add_assign(&mut self, other: &Self) {
+        self.windows += other.windows;
+        self.used += other.used;
+        let pairs = self.pairs.iter_mut().flatten();
+        for (sum, count) in pairs.zip(other.pairs.iter().flatten()) {
+            *sum += count;
+        }
+    }
 }
 
 /// What concerns one class of registers above FP/SIMD, SVE or SME, of one vCPU.

@@ -179,18 +179,8 @@ fn is_held(value: &Value) -> bool {
 
 impl Counts {
     fn add(&mut self, other: &Self) -> std::result::Result<(), String> {
-        for (sum, more) in [
-            (&mut self.entry_windows, &other.entry_windows),
-            (&mut self.load_windows, &other.load_windows),
-        ] {
-            sum.windows += more.windows;
-            sum.used += more.used;
-            for (sum, more) in sum.pairs.iter_mut().zip(&more.pairs) {
-                for (sum, more) in sum.iter_mut().zip(more) {
-                    *sum += more;
-                }
-            }
-        }
+        self.entry_windows += &other.entry_windows;
+        self.load_windows += &other.load_windows;
         for (sums, more) in [
             (&mut self.schemes, &other.schemes),
             (&mut self.beside, &other.beside),
