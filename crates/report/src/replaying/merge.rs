@@ -154,6 +154,23 @@ impl Sum {
             .into_iter()
             .flatten()
         {
+            for windows in [&counts.entry_windows, &counts.load_windows] {
+                let WindowReport {
+                    windows,
+                    pairs: [[neither, begun], [ended, both]],
+                    used,
+                } = *windows;
+                if used > windows || neither + begun + ended + both > windows || begun + both > used
+                {
+                    return Err("the counts of windows contradict one another".to_string());
+                }
+            }
+            if let Some(row) = counts.profiles.iter().find(|row| row.basis.rate == 0) {
+                return Err(format!(
+                    "{} has a core that retires no instruction: instructions_per_100_cycles is 0",
+                    row.profile
+                ));
+            }
             for SchemeSum { scheme, counts, .. } in counts.schemes.iter().chain(&counts.beside) {
                 let left_out = counts.without_save.max(counts.without_load);
                 if counts.held > counts.held_before + counts.loads()
@@ -390,6 +407,16 @@ mod tests {
         };
         let told = parse(&|wrong| wrong["schemes"][1]["counts"]["held"] = MOST.into());
         assert!(told.contains("contradict"), "{told}");
+        for windows in ["entry_windows", "load_windows"] {
+            let told = parse(&|wrong| wrong[windows]["used"] = MOST.into());
+            assert!(told.contains("counts of windows contradict"), "{told}");
+            let told = parse(&|wrong| wrong[windows]["pairs"][1][1] = MOST.into());
+            assert!(told.contains("counts of windows contradict"), "{told}");
+        }
+        let told = parse(&|wrong| {
+            wrong["profiles"][2]["basis"]["instructions_per_100_cycles"] = 0.into();
+        });
+        assert!(told.contains("retires no instruction"), "{told}");
         let told = parse(&|wrong| wrong["schemes"][1]["counts"]["puts"] = (-1).into());
         assert!(told.contains("part.json holds no results"), "{told}");
         let told = parse(&|wrong| {
